@@ -1,0 +1,30 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+    name: "glmc",
+    products: [
+        .executable(name: "glmc", targets: ["glmc"]),
+        .library(name: "GlmcIR", targets: ["GlmcIR"]),
+        .library(name: "GlmcPasses", targets: ["GlmcPasses"]),
+        .library(name: "GlmcCodegen", targets: ["GlmcCodegen"]),
+        .library(name: "GlmcRuntime", targets: ["GlmcRuntime"]),
+        .library(name: "GlmcDriver", targets: ["GlmcDriver"]),
+    ],
+    targets: [
+        .systemLibrary(name: "CProtobufC", path: "Sources/CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "COnnx", dependencies: ["CProtobufC"], path: "Sources/COnnx"),
+        .target(name: "CGlmcABI", path: "Sources/CGlmcABI"),
+        .target(name: "GlmcIR", path: "Sources/IR"),
+        .target(name: "GlmcFrontend", dependencies: ["GlmcIR", "COnnx", "CZlib"], path: "Sources/Frontend"),
+        .target(name: "GlmcPasses", dependencies: ["GlmcIR"], path: "Sources/Passes"),
+        .target(name: "GlmcCodegen", dependencies: ["GlmcIR"], path: "Sources/Codegen", resources: [.embedInCode("Prelude")]),
+        .target(name: "GlmcRuntime", dependencies: ["CGlmcABI"], path: "Sources/Runtime"),
+        .target(
+            name: "GlmcDriver",
+            dependencies: ["GlmcIR", "GlmcFrontend", "GlmcPasses", "GlmcCodegen", "GlmcRuntime"],
+            path: "Sources/Driver"),
+        .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
+    ]
+)
