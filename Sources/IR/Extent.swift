@@ -1,0 +1,230 @@
+/// A size along one axis: an integer, or a symbolic expression over named dimensions (`batch`, `4*h+1`).
+///
+/// Extents are kept in a normal form (a sorted sum of products), so equal polynomials compare equal. Arithmetic saturates at
+/// `Int.max`/`Int.min` instead of trapping; the verifier refuses shapes that large.
+public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    /// A factor that cannot be expanded further.
+    public indirect enum Atom: Hashable, Sendable {
+        case dimension(String)
+        case floorDivide(Extent, Extent)
+        case modulo(Extent, Extent)
+        case maximum(Extent, Extent)
+        case minimum(Extent, Extent)
+    }
+
+    /// `coefficient * factors[0] * factors[1] * …`; no factors for the constant term.
+    public struct Term: Hashable, Sendable {
+        public var coefficient: Int
+        public var factors: [Atom]
+    }
+
+    /// The non-constant terms in canonical order; coefficients are never zero.
+    public private(set) var terms: [Term]
+    /// The constant term.
+    public private(set) var offset: Int
+
+    public init(_ value: Int) { terms = []; offset = value }
+    public init(integerLiteral value: Int) { self.init(value) }
+    /// The named dimension `name`.
+    public static func dimension(_ name: String) -> Extent { Extent(atom: .dimension(name)) }
+
+    public init(atom: Atom) { terms = [Term(coefficient: 1, factors: [atom])]; offset = 0 }
+
+    init(terms: [Term], offset: Int) {
+        self.offset = offset
+        if terms.count < 2 {
+            self.terms = terms.filter { $0.coefficient != 0 }
+            return
+        }
+        var sums: [[Atom]: Int] = [:]
+        for term in terms { sums[term.factors] = saturatingSum(sums[term.factors, default: 0], term.coefficient) }
+        self.terms = sums.filter { $0.value != 0 }.map { Term(coefficient: $0.value, factors: $0.key) }
+            .sorted { Extent.order($0.factors) < Extent.order($1.factors) }
+    }
+
+    private static func order(_ factors: [Atom]) -> String { factors.map(\.description).joined(separator: "*") }
+
+    /// The value, where it does not depend on any dimension.
+    public var constant: Int? { terms.isEmpty ? offset : nil }
+    public var isConstant: Bool { terms.isEmpty }
+
+    /// The names of all dimensions that the expression mentions.
+    public var dimensions: Set<String> {
+        var names: Set<String> = []
+        for term in terms { for factor in term.factors { factor.collect(into: &names) } }
+        return names
+    }
+
+    /// The value under `bindings`; nil where a dimension is unbound or a divisor is zero.
+    public func evaluate(_ bindings: [String: Int]) -> Int? {
+        substitute { bindings[$0].map { Extent($0) } }.constant
+    }
+
+    /// Replaces every dimension for which `replacement` has an answer.
+    public func substitute(_ replacement: (String) -> Extent?) -> Extent {
+        if isConstant { return self }
+        var sum = Extent(offset)
+        for term in terms {
+            var product = Extent(term.coefficient)
+            for factor in term.factors { product = product * factor.substitute(replacement) }
+            sum = sum + product
+        }
+        return sum
+    }
+
+    public static func + (a: Extent, b: Extent) -> Extent {
+        if a.isConstant && b.isConstant { return Extent(saturatingSum(a.offset, b.offset)) }
+        return Extent(terms: a.terms + b.terms, offset: saturatingSum(a.offset, b.offset))
+    }
+
+    public static prefix func - (a: Extent) -> Extent { a * Extent(-1) }
+    public static func - (a: Extent, b: Extent) -> Extent { a + -b }
+
+    public static func * (a: Extent, b: Extent) -> Extent {
+        if a.isConstant && b.isConstant { return Extent(saturatingProduct(a.offset, b.offset)) }
+        var products: [Term] = []
+        for x in a.terms + [Term(coefficient: a.offset, factors: [])] where x.coefficient != 0 {
+            for y in b.terms + [Term(coefficient: b.offset, factors: [])] where y.coefficient != 0 {
+                products.append(Term(
+                    coefficient: saturatingProduct(x.coefficient, y.coefficient),
+                    factors: (x.factors + y.factors).sorted { $0.description < $1.description }))
+            }
+        }
+        let constant = products.filter(\.factors.isEmpty).reduce(0) { saturatingSum($0, $1.coefficient) }
+        return Extent(terms: products.filter { !$0.factors.isEmpty }, offset: constant)
+    }
+
+    /// Division rounding towards negative infinity. Exact where the divisor divides every coefficient, or is a common factor.
+    public func floorDivided(by divisor: Extent) -> Extent {
+        if let quotient = exactQuotient(by: divisor) { return quotient }
+        if let a = constant, let b = divisor.constant, b != 0 { return Extent(floorDivision(a, b)) }
+        return Extent(atom: .floorDivide(self, divisor))
+    }
+
+    /// Division rounding towards positive infinity.
+    public func ceilDivided(by divisor: Extent) -> Extent {
+        if let quotient = exactQuotient(by: divisor) { return quotient }
+        return (self + divisor - 1).floorDivided(by: divisor)
+    }
+
+    /// `self / divisor` where it is exact for every value of the dimensions, else nil.
+    public func exactQuotient(by divisor: Extent) -> Extent? {
+        if divisor == 1 { return self }
+        if self == divisor { return 1 }
+        if let a = constant, let b = divisor.constant { return b != 0 && b != -1 && a % b == 0 ? Extent(a / b) : nil }
+        if self == 0 { return 0 }
+        guard divisor.terms.count + (divisor.offset == 0 ? 0 : 1) == 1 else { return nil }
+        let coefficient = divisor.terms.first?.coefficient ?? divisor.offset
+        let factors = divisor.terms.first?.factors ?? []
+        guard coefficient != 0, coefficient != -1 else { return nil }
+        var quotient: [Term] = []
+        for term in terms + (offset == 0 ? [] : [Term(coefficient: offset, factors: [])]) {
+            guard term.coefficient % coefficient == 0 else { return nil }
+            var rest = term.factors
+            for factor in factors {
+                guard let position = rest.firstIndex(of: factor) else { return nil }
+                rest.remove(at: position)
+            }
+            quotient.append(Term(coefficient: term.coefficient / coefficient, factors: rest))
+        }
+        let constant = quotient.filter(\.factors.isEmpty).reduce(0) { saturatingSum($0, $1.coefficient) }
+        return Extent(terms: quotient.filter { !$0.factors.isEmpty }, offset: constant)
+    }
+
+    /// Remainder with the sign of the divisor.
+    public func modulo(_ divisor: Extent) -> Extent {
+        if exactQuotient(by: divisor) != nil { return 0 }
+        if let a = constant, let b = divisor.constant, b != 0 { return Extent(a - floorDivision(a, b) * b) }
+        return Extent(atom: .modulo(self, divisor))
+    }
+
+    /// The larger of two extents, decided where their difference is constant.
+    public static func maximum(_ a: Extent, _ b: Extent) -> Extent {
+        if let difference = (a - b).constant { return difference >= 0 ? a : b }
+        return Extent(atom: .maximum(a, b))
+    }
+
+    /// The smaller of two extents, decided where their difference is constant.
+    public static func minimum(_ a: Extent, _ b: Extent) -> Extent {
+        if let difference = (a - b).constant { return difference <= 0 ? a : b }
+        return Extent(atom: .minimum(a, b))
+    }
+}
+
+extension Extent.Atom {
+    func collect(into names: inout Set<String>) {
+        switch self {
+        case .dimension(let name): names.insert(name)
+        case .floorDivide(let a, let b), .modulo(let a, let b), .maximum(let a, let b), .minimum(let a, let b):
+            names.formUnion(a.dimensions)
+            names.formUnion(b.dimensions)
+        }
+    }
+
+    func substitute(_ replacement: (String) -> Extent?) -> Extent {
+        switch self {
+        case .dimension(let name): replacement(name) ?? Extent(atom: self)
+        case .floorDivide(let a, let b): a.substitute(replacement).floorDivided(by: b.substitute(replacement))
+        case .modulo(let a, let b): a.substitute(replacement).modulo(b.substitute(replacement))
+        case .maximum(let a, let b): Extent.maximum(a.substitute(replacement), b.substitute(replacement))
+        case .minimum(let a, let b): Extent.minimum(a.substitute(replacement), b.substitute(replacement))
+        }
+    }
+}
+
+extension Extent.Atom: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .dimension(let name): name
+        case .floorDivide(let a, let b): "floordiv(\(a), \(b))"
+        case .modulo(let a, let b): "mod(\(a), \(b))"
+        case .maximum(let a, let b): "max(\(a), \(b))"
+        case .minimum(let a, let b): "min(\(a), \(b))"
+        }
+    }
+}
+
+extension Extent: CustomStringConvertible {
+    public var description: String {
+        if terms.isEmpty { return String(offset) }
+        var text = ""
+        for term in terms {
+            let product = term.factors.map(\.description).joined(separator: "*")
+            let magnitude = term.coefficient.magnitude == 1 ? product : "\(term.coefficient.magnitude)*\(product)"
+            text += term.coefficient < 0 ? "-\(magnitude)" : text.isEmpty ? magnitude : "+\(magnitude)"
+        }
+        return offset == 0 ? text : offset < 0 ? text + String(offset) : text + "+\(offset)"
+    }
+}
+
+extension Array where Element == Extent {
+    /// The values, where all of them are constants.
+    public var constants: [Int]? {
+        var values: [Int] = []
+        values.reserveCapacity(count)
+        for extent in self {
+            guard let value = extent.constant else { return nil }
+            values.append(value)
+        }
+        return values
+    }
+
+    /// The product of all extents.
+    public var product: Extent { reduce(1) { $0 * $1 } }
+}
+
+func floorDivision(_ a: Int, _ b: Int) -> Int {
+    let (quotient, overflow) = a.dividedReportingOverflow(by: b)
+    if overflow { return Int.max }
+    return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient
+}
+
+func saturatingSum(_ a: Int, _ b: Int) -> Int {
+    let (value, overflow) = a.addingReportingOverflow(b)
+    return overflow ? (a < 0 ? Int.min : Int.max) : value
+}
+
+func saturatingProduct(_ a: Int, _ b: Int) -> Int {
+    let (value, overflow) = a.multipliedReportingOverflow(by: b)
+    return overflow ? ((a < 0) != (b < 0) ? Int.min : Int.max) : value
+}

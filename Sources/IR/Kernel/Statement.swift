@@ -1,0 +1,110 @@
+/// How the iterations of a loop run.
+public enum LoopKind: Hashable, Sendable {
+    case serial
+    /// Unrolled completely by the C compiler.
+    case unrolled
+    /// Iterations are independent except for the listed accumulators, whose order of combination is free: the loop may be
+    /// vectorised.
+    case simd(reductions: [Reduction])
+    /// Split between the threads of the kernel; only as an outermost loop. Iterations are independent.
+    case parallel
+
+    public struct Reduction: Hashable, Sendable {
+        public var variable: Variable
+        public var op: ReductionOperator
+        public init(_ variable: Variable, _ op: ReductionOperator) {
+            self.variable = variable
+            self.op = op
+        }
+    }
+}
+
+/// `for (variable = lower; variable < upper; variable += step) body`.
+public struct Loop: Hashable, Sendable {
+    public var variable: Variable
+    public var lower: Expr
+    public var upper: Expr
+    public var step: Int
+    public var kind: LoopKind
+    public var body: [Statement]
+
+    public init(_ variable: Variable, from lower: Expr = .int(0), to upper: Expr, step: Int = 1, kind: LoopKind = .serial, body: [Statement]) {
+        self.variable = variable
+        self.lower = lower
+        self.upper = upper
+        self.step = step
+        self.kind = kind
+        self.body = body
+    }
+}
+
+/// A statement of the loop language.
+public indirect enum Statement: Hashable, Sendable {
+    /// Declares an immutable variable.
+    case bind(Variable, Expr)
+    /// Declares a mutable variable.
+    case declare(Variable, Expr)
+    case assign(Variable, Expr)
+    /// Stores `value`, whose type is the access's type.
+    case store(Access, Expr)
+    case loop(Loop)
+    case conditional(Expr, then: [Statement], else: [Statement])
+    case whileLoop(Expr, body: [Statement])
+    /// Defines a data-dependent named dimension; at most once per run of the kernel, by one thread.
+    case setDimension(String, Expr)
+    /// All threads of the kernel wait for each other. Only at the outermost level.
+    case barrier
+    /// Only thread 0 runs the body. Only at the outermost level.
+    case single([Statement])
+    /// Asks for a cache line to be loaded.
+    case prefetch(Access)
+    /// Keeps accumulators in registers: an empty instruction that names them, which stops gcc from coalescing them with their
+    /// uses after the loop and spilling them all.
+    case pin([Variable])
+    case comment(String)
+}
+
+/// One buffer that a kernel touches.
+public struct Buffer: Hashable, Sendable {
+    public enum Role: Hashable, Sendable {
+        /// Passed by the caller: an activation, a weight, an input or output.
+        case parameter
+        /// A private area of the kernel in the workspace. `perThread` areas exist once per thread.
+        case scratch(count: Extent, perThread: Bool)
+    }
+
+    public var name: String
+    public var element: ElementType
+    public var role: Role
+    public var isWritten: Bool
+    /// Guaranteed alignment of element 0 in bytes.
+    public var alignment: Int
+
+    public init(_ name: String, _ element: ElementType, role: Role = .parameter, isWritten: Bool, alignment: Int = 64) {
+        self.name = name
+        self.element = element
+        self.role = role
+        self.isWritten = isWritten
+        self.alignment = alignment
+    }
+}
+
+/// One kernel: buffers, named dimensions, statements. Every thread of the run executes the body; `parallel` loops, `single`
+/// and `threadIndex` divide the work. Two buffers never overlap in memory.
+public struct KernelFunction: Hashable, Sendable {
+    public var name: String
+    public var buffers: [Buffer]
+    public var body: [Statement]
+    /// Where the kernel comes from: names of source nodes, shown in the emitted code, profiles and errors.
+    public var provenance: [String]
+    /// Floating-point operations or integer multiply-adds times two, for profiles and for the decision to run in parallel.
+    public var operations: Extent
+
+    public init(_ name: String, buffers: [Buffer] = [], body: [Statement] = [], provenance: [String] = [], operations: Extent = 0) {
+        self.name = name
+        self.buffers = buffers
+        self.body = body
+        self.provenance = provenance
+        self.operations = operations
+    }
+}

@@ -1,0 +1,20 @@
+/// All op types by mnemonic: what the parser, `glmc ops` and the property tests know. A package with ops of its own builds a
+/// registry from `standard` plus its types.
+public struct OpRegistry: Sendable {
+    public struct Entry: Sendable {
+        public let mnemonic: String
+        public let summary: String
+        public let type: any Op.Type
+    }
+
+    public private(set) var entries: [String: Entry] = [:]
+
+    public init(_ types: [any Op.Type]) {
+        for type in types { entries[type.mnemonic] = Entry(mnemonic: type.mnemonic, summary: type.summary, type: type) }
+    }
+
+    /// Every op of this library; one line per op.
+    public static let standard = OpRegistry([
+        Constant.self, Extents.self, Unary.self, Binary.self,
+    ])
+}

@@ -1,0 +1,205 @@
+/// The only way to change a function. Keeps use lists, infers result types, refuses ill-typed nodes, and counts rewrites so that
+/// a pass can be stopped after the m-th one.
+public struct Rewriter {
+    public private(set) var function: Function
+    /// How many rewrites have been made.
+    public private(set) var rewrites = 0
+    /// No rewrite is made beyond this number.
+    public let limit: Int
+
+    public init(_ function: Function, limit: Int = .max) {
+        self.function = function
+        self.limit = limit
+    }
+
+    /// Where new nodes go.
+    public enum Position: Sendable {
+        case before(NodeID)
+        case after(NodeID)
+        case end(BlockID)
+    }
+
+    /// Counts one rewrite; false when the limit is reached and nothing may be changed. Ask before mutating.
+    public mutating func beginRewrite() -> Bool {
+        guard rewrites < limit else { return false }
+        rewrites += 1
+        return true
+    }
+
+    // MARK: Building
+
+    /// Adds an argument to a block: an input of the function, or of a region.
+    public mutating func addArgument(_ type: ValueType, name: String, to block: BlockID? = nil) -> ValueID {
+        let block = block ?? function.body
+        let value = ValueID(index: function.valueArena.count)
+        function.valueArena.append(Value(type: type, definition: .argument(block, function[block].arguments.count), name: name, uses: []))
+        function.blockArena[block.index].arguments.append(value)
+        return value
+    }
+
+    /// A new empty block to pass to `create` as a region.
+    public mutating func addBlock() -> BlockID {
+        function.blockArena.append(Block(arguments: [], results: [], owner: nil))
+        return BlockID(index: function.blockArena.count - 1)
+    }
+
+    /// Sets what a block yields.
+    public mutating func setResults(_ results: [ValueID], of block: BlockID? = nil) {
+        let block = block ?? function.body
+        for (i, value) in function[block].results.enumerated() { removeUse(.result(block, i), of: value) }
+        function.blockArena[block.index].results = results
+        for (i, value) in results.enumerated() { function.valueArena[value.index].uses.append(.result(block, i)) }
+    }
+
+    /// Adds a node, infers its result types, and returns its results.
+    /// - Throws: `Diagnostic` where the op refuses the operands; the function is unchanged then.
+    @discardableResult
+    public mutating func create(
+        _ op: any Op, _ operands: [ValueID], at position: Position, regions: [BlockID] = [], provenance: [String] = [], names: [String] = []
+    ) throws -> [ValueID] {
+        let context = function.inferenceContext(operands: operands, regions: regions, resultCount: Swift.max(names.count, 1))
+        let types: [ValueType]
+        do {
+            types = try op.infer(context)
+            try types.forEach(Verifier.checkType)
+        } catch let error as Diagnostic {
+            throw error.inside(op.mnemonic)
+        }
+        let id = NodeID(index: function.nodeArena.count)
+        let block = switch position {
+        case .before(let node), .after(let node): function[node].block
+        case .end(let block): block
+        }
+        let results = types.enumerated().map { i, type -> ValueID in
+            function.valueArena.append(Value(type: type, definition: .node(id, i), name: names.indices.contains(i) ? names[i] : "", uses: []))
+            return ValueID(index: function.valueArena.count - 1)
+        }
+        function.nodeArena.append(Node(op: op, operands: operands, results: results, regions: regions, block: block, provenance: provenance))
+        for region in regions { function.blockArena[region.index].owner = id }
+        for (i, value) in operands.enumerated() { function.valueArena[value.index].uses.append(.operand(id, i)) }
+        link(id, at: position)
+        return results
+    }
+
+    /// Adds a node with one result.
+    public mutating func create1(_ op: any Op, _ operands: [ValueID], at position: Position, provenance: [String] = [], name: String = "") throws -> ValueID {
+        try create(op, operands, at: position, provenance: provenance, names: [name])[0]
+    }
+
+    // MARK: Changing
+
+    /// Makes every use of `old` read `new` instead. Types must be equal.
+    /// - Throws: `Diagnostic` where the types differ.
+    public mutating func replaceUses(of old: ValueID, with new: ValueID) throws {
+        guard old != new else { return }
+        guard function.type(old) == function.type(new) else {
+            throw Diagnostic(.internal, "a rewrite replaces a value of type \(function.type(old)) with one of type \(function.type(new))")
+        }
+        for use in function[old].uses { set(use, to: new) }
+        if function[new].name.isEmpty || function[old].uses.contains(where: { if case .result = $0 { true } else { false } }) {
+            function.valueArena[new.index].name = function[old].name
+        }
+    }
+
+    /// Replaces a node by values of the same types and erases it. Provenance moves to the nodes that define the values.
+    public mutating func replace(_ node: NodeID, with values: [ValueID]) throws {
+        let old = function[node]
+        for (result, value) in zip(old.results, values) { try replaceUses(of: result, with: value) }
+        for value in values {
+            guard let definition = function.definingNode(value), definition != node else { continue }
+            let known = function[definition].provenance
+            let missing = old.provenance.filter { !known.contains($0) }
+            function.nodeArena[definition.index]?.provenance = known + missing
+        }
+        erase(node)
+    }
+
+    /// Makes one operand position read another value of the same type.
+    public mutating func setOperand(_ position: Int, of node: NodeID, to value: ValueID) { set(.operand(node, position), to: value) }
+
+    /// Exchanges the op of a node and re-infers its result types.
+    /// - Throws: `Diagnostic` where the op refuses the operands.
+    public mutating func setOp(_ op: any Op, of node: NodeID) throws {
+        let old = function[node]
+        let context = function.inferenceContext(operands: old.operands, regions: old.regions, resultCount: old.results.count)
+        let types = try op.infer(context)
+        guard types.count == old.results.count else { throw Diagnostic(.internal, "\(op.mnemonic) has another number of results than \(old.op.mnemonic)") }
+        function.nodeArena[node.index]?.op = op
+        for (result, type) in zip(old.results, types) { function.valueArena[result.index].type = type }
+    }
+
+    /// Changes the physical layout of a value; the layout pass's tool.
+    public mutating func setLayout(_ layout: Layout, of value: ValueID) {
+        if let type = function.type(value).tensor { function.valueArena[value.index].type = .tensor(type.with(layout: layout)) }
+    }
+
+    public mutating func setType(_ type: ValueType, of value: ValueID) { function.valueArena[value.index].type = type }
+    public mutating func setName(_ name: String, of value: ValueID) { function.valueArena[value.index].name = name }
+    public mutating func setProvenance(_ provenance: [String], of node: NodeID) { function.nodeArena[node.index]?.provenance = provenance }
+    public mutating func addDimension(_ name: String, _ info: DimensionInfo) {
+        if !function.dimensions.contains(where: { $0.name == name }) { function.dimensions.append((name, info)) }
+    }
+    public mutating func setMetadata(_ key: String, _ value: String) { function.metadata[key] = value }
+
+    /// Moves a node before another of the same block.
+    public mutating func move(_ node: NodeID, before other: NodeID) {
+        unlink(node)
+        let block = function[other].block
+        function.nodeArena[node.index]?.block = block
+        link(node, at: .before(other))
+    }
+
+    /// Removes a node, its regions' nodes, and its uses of other values. Its results must be unused.
+    public mutating func erase(_ node: NodeID) {
+        let old = function[node]
+        for region in old.regions {
+            for (i, value) in function[region].results.enumerated() { removeUse(.result(region, i), of: value) }
+            function.blockArena[region.index].results = []
+            for inner in function.nodes(in: region).reversed() { erase(inner) }
+        }
+        for (i, value) in old.operands.enumerated() { removeUse(.operand(node, i), of: value) }
+        unlink(node)
+        function.nodeArena[node.index] = nil
+    }
+
+    // MARK: Bookkeeping
+
+    private mutating func set(_ use: Use, to value: ValueID) {
+        switch use {
+        case .operand(let node, let i):
+            let old = function[node].operands[i]
+            removeUse(use, of: old)
+            function.nodeArena[node.index]?.operands[i] = value
+        case .result(let block, let i):
+            let old = function[block].results[i]
+            removeUse(use, of: old)
+            function.blockArena[block.index].results[i] = value
+        }
+        function.valueArena[value.index].uses.append(use)
+    }
+
+    private mutating func removeUse(_ use: Use, of value: ValueID) {
+        if let position = function.valueArena[value.index].uses.firstIndex(of: use) {
+            function.valueArena[value.index].uses.remove(at: position)
+        }
+    }
+
+    private mutating func link(_ id: NodeID, at position: Position) {
+        let (previous, next): (NodeID?, NodeID?) = switch position {
+        case .before(let node): (function[node].previous, node)
+        case .after(let node): (node, function[node].next)
+        case .end(let block): (function[block].last, nil)
+        }
+        let block = function[id].block
+        function.nodeArena[id.index]?.previous = previous
+        function.nodeArena[id.index]?.next = next
+        if let previous { function.nodeArena[previous.index]?.next = id } else { function.blockArena[block.index].first = id }
+        if let next { function.nodeArena[next.index]?.previous = id } else { function.blockArena[block.index].last = id }
+    }
+
+    private mutating func unlink(_ id: NodeID) {
+        let (previous, next, block) = (function[id].previous, function[id].next, function[id].block)
+        if let previous { function.nodeArena[previous.index]?.next = next } else { function.blockArena[block.index].first = next }
+        if let next { function.nodeArena[next.index]?.previous = previous } else { function.blockArena[block.index].last = previous }
+    }
+}

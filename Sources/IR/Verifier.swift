@@ -1,0 +1,63 @@
+/// Checks the invariants of a function.
+public enum Verifier {
+    /// Tensors beyond this many bytes cannot be addressed by any machine glmc targets.
+    static let largestTensor = 1 << 40
+
+    /// Refuses negative, overflowing or absurdly large tensor types.
+    public static func checkType(_ type: ValueType) throws {
+        guard case .tensor(let tensor) = type else { return }
+        for extent in tensor.shape {
+            if let size = extent.constant, size < 0 || size > largestTensor {
+                throw Diagnostic(.invalid, "the shape \(tensor) has an extent of \(size)")
+            }
+        }
+        if let bytes = tensor.byteCount.constant, bytes > largestTensor {
+            throw Diagnostic(.invalid, "a tensor of type \(tensor) would take \(bytes) bytes")
+        }
+    }
+
+    /// Checks that operands dominate their uses, use lists agree, and every op accepts its operands and gives its results' types.
+    /// - Throws: `Diagnostic` naming the node.
+    public static func verify(_ function: Function) throws {
+        var visible = Set<ValueID>()
+        try verify(function.body, in: function, visible: &visible)
+    }
+
+    private static func verify(_ block: BlockID, in function: Function, visible: inout Set<ValueID>) throws {
+        let outer = visible
+        visible.formUnion(function[block].arguments)
+        for id in function.nodes(in: block) {
+            let node = function[id]
+            func fail(_ message: String) -> Diagnostic {
+                Diagnostic(.internal, message, at: [node.op.mnemonic + (node.provenance.isEmpty ? "" : " (\(node.provenance.joined(separator: ", ")))")])
+            }
+            for (i, operand) in node.operands.enumerated() {
+                guard visible.contains(operand) else { throw fail("operand \(i) is used before it is defined") }
+                guard function[operand].uses.contains(.operand(id, i)) else { throw fail("operand \(i) misses this use in its use list") }
+            }
+            for region in node.regions { try verify(region, in: function, visible: &visible) }
+            let types: [ValueType]
+            do {
+                types = try node.op.infer(function.inferenceContext(operands: node.operands, regions: node.regions, resultCount: node.results.count))
+            } catch let error as Diagnostic {
+                throw fail(error.message)
+            }
+            guard types.count == node.results.count else { throw fail("has \(node.results.count) results, not \(types.count)") }
+            for (result, type) in zip(node.results, types) {
+                let actual = function.type(result)
+                guard sameUpToLayout(actual, type) else { throw fail("result has type \(actual), but the op gives \(type)") }
+                visible.insert(result)
+            }
+        }
+        for result in function[block].results where !visible.contains(result) {
+            throw Diagnostic(.internal, "a block yields a value that is not defined in it")
+        }
+        visible = outer
+    }
+
+    /// Layouts are assigned by the layout pass, not inferred.
+    private static func sameUpToLayout(_ a: ValueType, _ b: ValueType) -> Bool {
+        guard let x = a.tensor, let y = b.tensor else { return a == b }
+        return x.with(layout: .rowMajor) == y.with(layout: .rowMajor)
+    }
+}
