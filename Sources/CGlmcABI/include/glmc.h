@@ -1,1 +1,190 @@
-#pragma once
+/* glmc.h: the C interface of every artifact that glmc compiles.
+ *
+ * One header serves all models, on the host and on a device. It has no library behind it: all code lives in the artifact.
+ *
+ * Getting a model:   a shared library exports  const glmc_model *glmc_model_get(void);
+ *                    every artifact exports    const glmc_model *<model name>(void);   so several can be linked into one program.
+ * Running it, short: glmc_session_open, glmc_session_run, glmc_session_close (below): one handle owns threads and scratch memory.
+ * Running it, long:  fill a glmc_call with caller-owned buffers, ask entry->output_shapes and entry->workspace_size, then entry->run.
+ *
+ * Promises: a glmc_model is constant and has no mutable state, so any number of threads may run it at once, each with its own
+ * workspace and outputs. `run` allocates nothing. Every pointer, shape and size that is passed in is checked; what is wrong is
+ * returned as a glmc_status and as text, never as a signal.
+ *
+ * Compatibility: structures only grow at their end. `abi_version` changes only when old callers would break; `size` fields say how
+ * much of a structure its author knew, so that newer callers and older artifacts (and the reverse) work together. */
+#ifndef GLMC_H
+#define GLMC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GLMC_ABI_VERSION 1u
+#define GLMC_MAX_RANK 8
+#define GLMC_ALIGNMENT 64 /* of workspaces, in bytes; inputs and outputs need only their element's own alignment */
+
+/* What a call returns. GLMC_OK is 0 and will stay it; the text in the error buffer says more. */
+typedef enum glmc_status {
+    GLMC_OK = 0,
+    GLMC_BAD_ARGUMENT = 1, /* a null pointer, a wrong count, a structure of another version */
+    GLMC_BAD_TYPE = 2,     /* a tensor's element type is not the model's */
+    GLMC_BAD_SHAPE = 3,    /* a tensor's rank or sizes do not fit the model or one another */
+    GLMC_TOO_SMALL = 4,    /* a buffer or the workspace holds too few bytes */
+    GLMC_NO_CPU = 5,       /* this processor lacks instructions that the artifact was compiled for */
+    GLMC_NO_MEMORY = 6,    /* the system gave no memory or no thread */
+    GLMC_BUSY = 7,         /* these threads or this session are in use by another run */
+    GLMC_BAD_DATA = 8,     /* the contents of an input (an index, a size) make the result undefined */
+    GLMC_BAD_FILE = 9,     /* the file of external weights is missing, short or of another model */
+    GLMC_NO_DEVICE = 10    /* the device, its driver or a launch failed */
+} glmc_status;
+
+/* Element types, numbered as in ONNX. Types under 8 bits are packed, first element in the low bits. */
+typedef enum glmc_dtype {
+    GLMC_F32 = 1, GLMC_U8 = 2, GLMC_I8 = 3, GLMC_U16 = 4, GLMC_I16 = 5, GLMC_I32 = 6, GLMC_I64 = 7,
+    GLMC_STRING = 8, GLMC_BOOL = 9, GLMC_F16 = 10, GLMC_F64 = 11, GLMC_U32 = 12, GLMC_U64 = 13,
+    GLMC_C64 = 14, GLMC_C128 = 15, GLMC_BF16 = 16, GLMC_F8E4M3FN = 17, GLMC_F8E4M3FNUZ = 18, GLMC_F8E5M2 = 19,
+    GLMC_F8E5M2FNUZ = 20, GLMC_U4 = 21, GLMC_I4 = 22, GLMC_F4E2M1 = 23, GLMC_F8E8M0 = 24, GLMC_U2 = 25, GLMC_I2 = 26
+} glmc_dtype;
+
+/* Where a buffer lives. */
+typedef enum glmc_device { GLMC_HOST = 0, GLMC_CUDA = 1 } glmc_device;
+
+/* A buffer with its type and shape: row-major, densely packed. */
+typedef struct glmc_tensor {
+    void *data;                   /* may be null when the tensor has no elements */
+    uint64_t bytes;               /* capacity of `data` */
+    int32_t dtype;                /* glmc_dtype */
+    int32_t rank;                 /* 0...GLMC_MAX_RANK */
+    int32_t device;               /* glmc_device */
+    int32_t device_index;         /* which one, from 0 */
+    int64_t shape[GLMC_MAX_RANK]; /* of an output: written by the artifact */
+} glmc_tensor;
+
+/* glmc_tensor_info.flags */
+#define GLMC_DATA_DEPENDENT 1u /* the shape follows from the data: output_shapes gives an upper bound, run writes the actual shape */
+
+/* An input or output, as the model declares it. */
+typedef struct glmc_tensor_info {
+    const char *name;
+    int32_t dtype;           /* glmc_dtype */
+    int32_t rank;
+    const int64_t *shape;    /* [rank]; -1 where the size is free */
+    const char *const *dims; /* [rank]; each size as text: "224", "batch", "4*h + 1" */
+    uint32_t flags;
+    int32_t state;           /* state kept between calls (a KV cache): of an output, the index of the input whose buffer it updates in
+                                place (pass the same pointer twice); of an input, the index of that output; -1 = no state */
+    int32_t device;          /* glmc_device where the buffer must live */
+    uint32_t reserved[3];
+} glmc_tensor_info;
+
+/* A named dimension. */
+typedef struct glmc_dim_info {
+    const char *name;
+    int64_t min, max;    /* inclusive; max is INT64_MAX when nothing bounds it */
+    uint32_t flags;      /* GLMC_DATA_DEPENDENT: found while running; else: bound by the shapes of the inputs */
+    uint32_t reserved;
+} glmc_dim_info;
+
+/* A team of threads that run one function together. Made by glmc_model.threads_create, or by a program that has threads of its own:
+ * then `run` must call body(argument, i, count) for all i in 0..<count at the same time (they wait for one another), and return when
+ * all have returned. One team serves one run at a time; `run` returns GLMC_BUSY when it is in use. */
+typedef struct glmc_threads {
+    uint32_t size;      /* sizeof(glmc_threads) */
+    int32_t count;      /* the calling thread is number 0 */
+    int64_t spin_ns;    /* how long a thread of the team may spin before it sleeps; 0 when there are more threads than processors */
+    int (*run)(struct glmc_threads *self, void (*body)(void *argument, int thread, int count), void *argument);
+    void (*destroy)(struct glmc_threads *self);
+} glmc_threads;
+
+/* One use of an entry point. Zero it first, set `size`, then what is needed; zero means "none" everywhere. */
+typedef struct glmc_call {
+    uint32_t size;             /* sizeof(glmc_call) */
+    uint32_t input_count;
+    uint32_t output_count;
+    uint32_t reserved;
+    const glmc_tensor *inputs;
+    glmc_tensor *outputs;
+    void *workspace;           /* scratch memory, aligned to GLMC_ALIGNMENT; contents need not survive between calls */
+    uint64_t workspace_bytes;
+    glmc_threads *threads;     /* null: the calling thread alone */
+    const void *weights;       /* the mapped weights, of a model whose weights are in a file of their own; else null */
+    void *stream;              /* a device's stream (cudaStream_t); run only enqueues there */
+    /* Called by each thread as it begins (ends = 0) and ends (1) a kernel of the manifest's list; null: no tracing. */
+    void (*trace)(void *trace_context, int kernel, int thread, int ends);
+    void *trace_context;
+    char *error;               /* receives the text of an error, zero-terminated; may be null */
+    uint64_t error_bytes;
+} glmc_call;
+
+/* A function of the model: most have one, "main"; a language model has "prefill" and "decode" over the same weights. */
+typedef struct glmc_entry {
+    uint32_t size;              /* sizeof(glmc_entry) */
+    uint32_t input_count;
+    uint32_t output_count;
+    uint32_t dim_count;
+    uint32_t kernel_count;
+    uint32_t reserved;
+    const char *name;
+    const glmc_tensor_info *inputs;
+    const glmc_tensor_info *outputs;
+    const glmc_dim_info *dims;
+    /* Checks the inputs and writes dtype, rank, shape and device of every output. Reads no input data. */
+    int (*output_shapes)(const struct glmc_entry *self, const glmc_call *call);
+    /* The workspace that `run` needs for these inputs and threads. Reads no input data. */
+    int (*workspace_size)(const struct glmc_entry *self, const glmc_call *call, uint64_t *bytes);
+    /* Checks everything, computes, writes the outputs and their shapes. */
+    int (*run)(const struct glmc_entry *self, const glmc_call *call);
+} glmc_entry;
+
+typedef struct glmc_session glmc_session;
+
+/* A compiled model. Constant for the life of the program. */
+typedef struct glmc_model {
+    uint32_t abi_version;       /* GLMC_ABI_VERSION of the artifact */
+    uint32_t size;              /* sizeof(glmc_model) of the artifact */
+    const char *name;
+    const char *manifest;       /* JSON, UTF-8, zero-terminated */
+    uint64_t manifest_bytes;    /* without the zero */
+    const char *cpu_features;   /* needed, separated by blanks; "" = any processor of the architecture */
+    int32_t device;             /* glmc_device that it runs on */
+    uint32_t entry_count;
+    const glmc_entry *const *entries;
+    const void *weights;        /* null: in a file of their own */
+    uint64_t weights_bytes;
+    const char *weights_file;   /* null, or that file's name, to be looked for beside the artifact */
+    const char *weights_id;     /* null, or 64 hexadecimal digits that the weights file must carry (see docs/artifact.md) */
+    /* GLMC_NO_CPU when this processor lacks a feature; the text names those missing. */
+    int (*check_cpu)(char *error, uint64_t error_bytes);
+    /* A team of `count` threads, the caller included (0: as many as there are processors). Null without memory or threads. */
+    glmc_threads *(*threads_create)(int count);
+    /* See glmc_session_open, _run, _close. */
+    int (*session_open)(const struct glmc_model *self, int threads, const char *weights_path, glmc_session **session, char *error, uint64_t error_bytes);
+    int (*session_run)(glmc_session *session, uint32_t entry, const glmc_tensor *inputs, uint32_t input_count, glmc_tensor *outputs,
+                       uint32_t output_count, char *error, uint64_t error_bytes);
+    void (*session_close)(glmc_session *session);
+} glmc_model;
+
+/* Opens a handle that owns threads (0: as many as processors), workspace and mapped weights. Use it from one thread at a time.
+ * `weights_path`: the file of external weights; null: the model's weights_file in the current folder. */
+static inline int glmc_session_open(const glmc_model *model, int threads, const char *weights_path, glmc_session **session,
+                                    char *error, uint64_t error_bytes) {
+    return model->session_open(model, threads, weights_path, session, error, error_bytes);
+}
+
+/* Runs entry number `entry`. An output whose `data` is null is given memory of the session, valid until its next run or its end
+ * (set it to null again before a run of another entry point). */
+static inline int glmc_session_run(const glmc_model *model, glmc_session *session, uint32_t entry, const glmc_tensor *inputs, uint32_t input_count,
+                                   glmc_tensor *outputs, uint32_t output_count, char *error, uint64_t error_bytes) {
+    return model->session_run(session, entry, inputs, input_count, outputs, output_count, error, error_bytes);
+}
+
+static inline void glmc_session_close(const glmc_model *model, glmc_session *session) { model->session_close(session); }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

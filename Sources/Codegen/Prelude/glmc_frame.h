@@ -1,0 +1,49 @@
+/* What a kernel sees of one run. Included by every emitted file with kernels; private to the artifact. */
+#ifndef GLMC_FRAME_H
+#define GLMC_FRAME_H
+
+#include "glmc.h"
+#include "glmc_sync.h"
+
+typedef struct glmc_frame {
+    unsigned char *workspace;     /* aligned to GLMC_ALIGNMENT */
+    const unsigned char *weights; /* the blob, aligned likewise */
+    const glmc_tensor *inputs;
+    glmc_tensor *outputs;
+    int64_t *dims;                /* by number, as in the entry's `dims`; data-dependent ones are written while running */
+    void *stream;
+    void (*trace)(void *trace_context, int kernel, int thread, int ends);
+    void *trace_context;
+    _Atomic int status;           /* first failure of any thread, or GLMC_OK */
+    const char *_Atomic reason;   /* its text, a string constant */
+    glmc_barrier barrier;
+} glmc_frame;
+
+/* Records why the result is undefined (an index out of range, a size that does not fit); the first call wins. The kernel then goes on with
+ * anything that keeps its accesses in bounds: threads must still meet at the same barriers. */
+__attribute__((unused, noinline, cold)) static void glmc_fail(glmc_frame *frame, int status, const char *reason) {
+    int ok = GLMC_OK;
+    if (atomic_compare_exchange_strong(&frame->status, &ok, status)) atomic_store(&frame->reason, reason);
+}
+
+/* The part [*begin, *end) of 0..<count that thread `tid` of `nt` does: contiguous, sizes differ by at most one `grain`. */
+static inline void glmc_split(int64_t count, int64_t grain, int tid, int nt, int64_t *begin, int64_t *end) {
+    int64_t grains = (count + grain - 1) / grain, share = grains / nt, more = grains % nt;
+    int64_t first = tid * share + (tid < more ? tid : more), last = first + share + (tid < more);
+    *begin = first * grain < count ? first * grain : count;
+    *end = last * grain < count ? last * grain : count;
+}
+
+/* Runs a kernel, with tracing when it is asked for. */
+#define GLMC_KERNEL(frame, tid, number, call)                                                           \
+    do {                                                                                                \
+        if (__builtin_expect((frame)->trace != 0, 0)) {                                                 \
+            (frame)->trace((frame)->trace_context, (number), (tid), 0);                                 \
+            call;                                                                                       \
+            (frame)->trace((frame)->trace_context, (number), (tid), 1);                                 \
+        } else {                                                                                        \
+            call;                                                                                       \
+        }                                                                                               \
+    } while (0)
+
+#endif

@@ -1,0 +1,23 @@
+/// The C support text that every artifact carries, as files that include one another by name.
+///
+/// `docs/artifact.md` says what emitted code may use of it and what it has to provide.
+public struct RuntimeSupport: Sendable {
+    /// File name, such as `glmc_frame.h`.
+    public let name: String
+    /// Contents, UTF-8.
+    public let text: [UInt8]
+
+    /// The public interface, for users of an artifact too.
+    public static let publicHeader = RuntimeSupport(name: "glmc.h", text: PackageResources.glmc_h)
+
+    /// All files; each includes only files that stand before it.
+    public static let files: [RuntimeSupport] = [
+        publicHeader,
+        RuntimeSupport(name: "glmc_sync.h", text: PackageResources.glmc_sync_h),
+        RuntimeSupport(name: "glmc_frame.h", text: PackageResources.glmc_frame_h),
+        RuntimeSupport(name: "glmc_cpu.h", text: PackageResources.glmc_cpu_h),
+        RuntimeSupport(name: "glmc_pool.h", text: PackageResources.glmc_pool_h),
+        RuntimeSupport(name: "glmc_program.h", text: PackageResources.glmc_program_h),
+        RuntimeSupport(name: "glmc_session.h", text: PackageResources.glmc_session_h),
+    ]
+}
