@@ -14,7 +14,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CProtobufC", path: "Sources/CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(name: "COnnx", dependencies: ["CProtobufC"], path: "Sources/COnnx"),
+        .target(name: "COnnx", dependencies: ["CProtobufC"], path: "Sources/COnnx", exclude: ["onnx.proto"]),
         .target(name: "CGlmcABI", path: "Sources/CGlmcABI"),
         .target(name: "GlmcIR", path: "Sources/IR"),
         .target(name: "GlmcFrontend", dependencies: ["GlmcIR", "COnnx", "CZlib"], path: "Sources/Frontend"),
@@ -25,6 +25,7 @@ let package = Package(
             name: "GlmcDriver",
             dependencies: ["GlmcIR", "GlmcFrontend", "GlmcPasses", "GlmcCodegen", "GlmcRuntime"],
             path: "Sources/Driver"),
+        .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
     ]
 )

@@ -1,0 +1,56 @@
+import GlmcIR
+
+/// A folder with a `config.json` and weights: one `model.safetensors`, or shards that `model.safetensors.index.json` lists.
+public struct SafetensorsFolder: Sendable {
+    /// As the user named it.
+    public var path: String
+    public var config: JSONValue
+    public var tensors: [String: SafetensorsTensor]
+
+    /// Reads and checks everything in the folder. Shards must lie in the folder, hold what the index says, and no tensor twice.
+    public init(at path: String) throws {
+        self.path = path
+        guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
+        config = try Self.json(path + "/config.json")
+        let single = path + "/model.safetensors"
+        let index = path + "/model.safetensors.index.json"
+        if Files.exists(single) {
+            tensors = try SafetensorsFile(at: single).tensors
+        } else if Files.exists(index) {
+            tensors = try Self.sharded(path, index)
+        } else {
+            throw Diagnostic(
+                file: path, reason: "holds neither model.safetensors nor model.safetensors.index.json",
+                hint: "save the weights as safetensors")
+        }
+    }
+
+    private static func sharded(_ path: String, _ index: String) throws -> [String: SafetensorsTensor] {
+        guard case .object(let map)? = try json(index)["weight_map"] else {
+            throw Diagnostic(file: index, reason: "has no weight_map")
+        }
+        var shards: [String: SafetensorsFile] = [:]
+        var tensors: [String: SafetensorsTensor] = [:]
+        for entry in map {
+            guard let name = entry.value.string, !name.contains("/"), let target = Files.inside(path, name) else {
+                throw Diagnostic(
+                    file: index, place: "tensor '\(entry.key)'", reason: "its shard does not exist inside the folder",
+                    hint: "put every shard beside the index")
+            }
+            if shards[name] == nil { shards[name] = try SafetensorsFile(Files.map(target), file: target) }
+            guard let tensor = shards[name]?.tensors[entry.key] else {
+                throw Diagnostic(file: index, place: "tensor '\(entry.key)'", reason: "is not in its shard '\(name)'")
+            }
+            tensors[entry.key] = tensor
+        }
+        return tensors
+    }
+
+    private static func json(_ path: String) throws -> JSONValue {
+        do {
+            return try Files.map(path).withUnsafeBytes { text throws(JSONError) in try JSONValue(parsing: text) }
+        } catch let error as JSONError {
+            throw Diagnostic(file: path, reason: "is not JSON: \(error.reason) at byte \(error.offset)")
+        }
+    }
+}
