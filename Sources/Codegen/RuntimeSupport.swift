@@ -10,7 +10,10 @@ public struct RuntimeSupport: Sendable {
     /// The public interface, for users of an artifact too.
     public static let publicHeader = RuntimeSupport(name: "glmc.h", text: PackageResources.glmc_h)
 
-    /// All files; each includes only files that stand before it.
+    /// `exp`, `erf`, `tanh`… on vectors; needed by kernels only.
+    public static let vectorMath = RuntimeSupport(name: "glmc_vector_math.h", text: PackageResources.glmc_vector_math_h)
+
+    /// All files that every artifact needs; each includes only files that stand before it.
     public static let files: [RuntimeSupport] = [
         publicHeader,
         RuntimeSupport(name: "glmc_sync.h", text: PackageResources.glmc_sync_h),

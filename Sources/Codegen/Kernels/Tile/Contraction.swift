@@ -1,0 +1,119 @@
+import GlmcIR
+
+/// The arithmetic of one reduction step.
+public enum ContractionKind: Hashable, Sendable {
+    /// f32 inputs, fused multiply-add.
+    case float
+    /// u8 activations times i8 weights, four per step, i32 accumulators.
+    case dot4
+    /// Any 8-bit integers, widened to i32 and multiplied one per step: targets without vectors, or types that `dot4` lacks.
+    case widened(ElementType, ElementType)
+
+    public var accumulator: ElementType { self == .float ? .f32 : .i32 }
+    /// Reduction elements that one step consumes.
+    public var stepDepth: Int { self == .dot4 ? 4 : 1 }
+    public var inputElement: ElementType {
+        switch self {
+        case .float: .f32
+        case .dot4: .u8
+        case .widened(let a, _): a
+        }
+    }
+    public var weightElement: ElementType {
+        switch self {
+        case .float: .f32
+        case .dot4: .i8
+        case .widened(_, let b): b
+        }
+    }
+}
+
+/// One axis of a reduction: how many steps, and how far apart they lie in the input.
+public struct ReductionAxis: Hashable, Sendable {
+    public var count: Extent
+    public var stride: Extent
+    public init(_ count: Extent, stride: Extent) {
+        self.count = count
+        self.stride = stride
+    }
+}
+
+/// Where the second factor comes from.
+public enum WeightSource: Hashable, Sendable {
+    /// Packed by `PanelPacking`: `[outer][panel][depth][panel width]`, element 0 of outer index 0 at the buffer's start.
+    /// `outerStride` is the number of elements per outer index that has weights of its own.
+    case packed(BufferID)
+    /// In memory with contiguous columns; `stride` elements from one reduction step to the next.
+    case rows(BufferID, stride: Extent)
+}
+
+/// A register-tiled contraction: `result[outer, y, x, n] = Σ_k input[outer, y, x, k] * weight[outer, k, n]`.
+///
+/// Matrix multiplication (y = row, x = 1), convolution of padded channels-last images as an implicit matrix multiplication
+/// (k = kernel row, kernel column, channel), and every quantised form of them are instances.
+public struct Contraction {
+    /// Receives `lanes` consecutive results along the columns: a vector expression, the result's outer, y and x position, the
+    /// first column, and how many lanes exist (nil: all).
+    public typealias Store = (
+        _ builder: inout KernelBuilder, _ outer: [Expr], _ y: Expr, _ x: Expr, _ column: Expr, _ value: Expr, _ count: Expr?
+    ) throws -> Void
+
+    public var kind: ContractionKind
+    /// Independent problems: batches, groups.
+    public var outer: [Extent]
+    public var y: Extent
+    public var x: Extent
+    /// Columns of the result; the channels of one group.
+    public var columns: Extent
+    public var input: BufferID
+    /// The input element of reduction step 0 at an outer position and y = x = 0.
+    public var inputBase: (_ outer: [Expr]) -> Expr
+    public var inputStrideY: Extent
+    public var inputStrideX: Extent
+    /// Slowest first; the last axis must have stride 1 for `dot4`.
+    public var reduction: [ReductionAxis]
+    public var weights: WeightSource
+    /// The weight element of column 0, step 0 at an outer position.
+    public var weightBase: (_ outer: [Expr]) -> Expr
+    public var store: Store
+
+    public init(
+        kind: ContractionKind, outer: [Extent] = [], y: Extent, x: Extent, columns: Extent, input: BufferID,
+        inputBase: @escaping (_ outer: [Expr]) -> Expr, inputStrideY: Extent, inputStrideX: Extent, reduction: [ReductionAxis],
+        weights: WeightSource, weightBase: @escaping (_ outer: [Expr]) -> Expr = { _ in .int(0) }, store: @escaping Store
+    ) {
+        self.kind = kind
+        self.outer = outer
+        self.y = y
+        self.x = x
+        self.columns = columns
+        self.input = input
+        self.inputBase = inputBase
+        self.inputStrideY = inputStrideY
+        self.inputStrideX = inputStrideX
+        self.reduction = Contraction.merged(reduction)
+        self.weights = weights
+        self.weightBase = weightBase
+        self.store = store
+    }
+
+    /// Joins axes that are contiguous in memory (a kernel row over all channels is one run), so that the innermost loop is long.
+    public static func merged(_ axes: [ReductionAxis]) -> [ReductionAxis] {
+        var result: [ReductionAxis] = []
+        for axis in axes where axis.count != 1 {
+            if let last = result.last, last.stride == axis.count * axis.stride {
+                result[result.count - 1] = ReductionAxis(last.count * axis.count, stride: axis.stride)
+            } else {
+                result.append(axis)
+            }
+        }
+        return result.isEmpty ? [ReductionAxis(1, stride: 1)] : result
+    }
+
+    /// Reduction steps per innermost run after rounding up to whole steps of `kind`.
+    public static func packedCounts(_ axes: [ReductionAxis], kind: ContractionKind) -> [Extent] {
+        var counts = merged(axes).map(\.count)
+        counts[counts.count - 1] = counts[counts.count - 1].ceilDivided(by: Extent(kind.stepDepth))
+        return counts
+    }
+}

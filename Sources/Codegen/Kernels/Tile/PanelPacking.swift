@@ -1,0 +1,113 @@
+import Dispatch
+import GlmcIR
+
+/// The order of packed weights: `[outer][panel][step][panel width][step depth]`.
+///
+/// A panel is as many columns as one register tile has; panels are padded with zeros to whole vectors, and innermost runs of the
+/// reduction to whole steps, so reduction loops need no masks.
+public struct PanelPacking: Hashable, Sendable {
+    /// Weights of independent problems, such as groups; `outerStride` source elements apart.
+    public var outer: Int
+    public var outerStride: Int
+    public var columns: Int
+    public var columnStride: Int
+    /// Counts and source strides of the reduction axes, slowest first, before merging; `inputStrides` decide the merging.
+    public var counts: [Int]
+    public var strides: [Int]
+    /// Steps of each innermost run, and how many elements it really has.
+    public var runLength: Int
+    public var stepDepth: Int
+    public var lanes: Int
+    /// Vectors per panel.
+    public var panels: AxisCut
+    public var elementBytes: Int
+
+    /// - Parameters:
+    ///   - axes: the reduction of the contraction, with a source stride for each.
+    public init(
+        kind: ContractionKind, axes: [(axis: ReductionAxis, sourceStride: Int)], columns: Int, columnStride: Int, outer: Int = 1, outerStride: Int = 0,
+        lanes: Int, panels: AxisCut
+    ) {
+        self.outer = outer
+        self.outerStride = outerStride
+        self.columns = columns
+        self.columnStride = columnStride
+        counts = axes.map { $0.axis.count.constant ?? 0 }
+        strides = axes.map(\.sourceStride)
+        runLength = Contraction.merged(axes.map(\.axis)).last?.count.constant ?? 1
+        stepDepth = kind.stepDepth
+        self.lanes = lanes
+        self.panels = panels
+        elementBytes = kind.weightElement.byteCount
+    }
+
+    private var elements: Int { counts.reduce(1, *) }
+    /// Reduction elements after rounding every run up to whole steps.
+    public var paddedDepth: Int { runLength == 0 ? 0 : elements / runLength * ((runLength + stepDepth - 1) / stepDepth * stepDepth) }
+    private var paddedColumns: Int { panels.runs.reduce(0) { $0 + $1.size * $1.count } * lanes }
+    /// Elements that one outer index occupies.
+    public var outerCount: Int { paddedDepth * paddedColumns }
+    public var count: Int { outer * outerCount }
+
+    /// The source offset of every padded reduction element, -1 for padding.
+    private var depthOffsets: [Int] {
+        let runs = runLength == 0 ? 0 : elements / runLength
+        let padded = runs == 0 ? 0 : paddedDepth / runs
+        var offsets = [Int](repeating: -1, count: paddedDepth)
+        for flat in 0..<elements {
+            var rest = flat, offset = 0
+            for axis in counts.indices.reversed() {
+                offset += rest % counts[axis] * strides[axis]
+                rest /= counts[axis]
+            }
+            offsets[flat / runLength * padded + flat % runLength] = offset
+        }
+        return offsets
+    }
+
+    /// Packs weights; `target` holds `count` elements, zero at first.
+    public func pack(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+        switch elementBytes {
+        case 1: pack(source.bindMemory(to: UInt8.self), into: target.bindMemory(to: UInt8.self))
+        case 2: pack(source.bindMemory(to: UInt16.self), into: target.bindMemory(to: UInt16.self))
+        case 4: pack(source.bindMemory(to: UInt32.self), into: target.bindMemory(to: UInt32.self))
+        default: pack(source.bindMemory(to: UInt64.self), into: target.bindMemory(to: UInt64.self))
+        }
+    }
+
+    private func pack<T>(_ source: UnsafeBufferPointer<T>, into target: UnsafeMutableBufferPointer<T>) {
+        guard let from = source.baseAddress, let to = target.baseAddress else { return }
+        nonisolated(unsafe) let (input, output) = (from, to)
+        let offsets = depthOffsets
+        let depth = paddedDepth
+        DispatchQueue.concurrentPerform(iterations: outer * panels.tileCount) { unit in
+            let (group, panel) = (unit / panels.tileCount, unit % panels.tileCount)
+            let start = panels.start(ofTile: panel) * lanes
+            let width = (panel < panels.runs[0].count ? panels.runs[0].size : panels.runs[1].size) * lanes
+            let destination = output + group * outerCount + start * depth
+            let origin = input + group * outerStride + start * columnStride
+            let valid = Swift.min(width, columns - start)
+            offsets.withUnsafeBufferPointer { offsets in
+                for k in 0..<depth where offsets[k] >= 0 {
+                    let row = destination + k / stepDepth * stepDepth * width + k % stepDepth
+                    let column = origin + offsets[k]
+                    for n in 0..<valid { row[n * stepDepth] = column[n * columnStride] }
+                }
+            }
+        }
+    }
+}
+
+extension Tensor {
+    /// A 64-bit hash of all bytes, type and shape: equal constants get equal keys for packed data.
+    var fingerprint: UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func mix(_ value: UInt64) { hash = (hash ^ value) &* 0x9e37_79b9_7f4a_7c15; hash ^= hash >> 29 }
+        for extent in shape { mix(UInt64(bitPattern: Int64(extent))) }
+        let bytes = self.bytes
+        let words = bytes.count / 8
+        for i in 0..<words { mix(bytes.loadUnaligned(fromByteOffset: i &* 8, as: UInt64.self)) }
+        for i in words * 8..<bytes.count { mix(UInt64(bytes[i])) }
+        return hash
+    }
+}

@@ -1,0 +1,28 @@
+/// What a tile generator must know of a processor core.
+public struct RegisterModel: Hashable, Sendable {
+    /// 32-bit lanes of one vector register; 1 for plain scalar code.
+    public var lanes: Int
+    /// Vector registers that the compiler may use.
+    public var registers: Int
+    /// Fused multiply-adds that start per cycle, and their latency in cycles.
+    public var multiplyAddsPerCycle: Double
+    public var latency: Double
+    /// Vector or broadcast loads per cycle.
+    public var loadsPerCycle: Double
+    /// Bytes of second-level cache that one thread can count on.
+    public var cacheBytes: Int
+
+    public init(lanes: Int, registers: Int, multiplyAddsPerCycle: Double = 2, latency: Double = 4, loadsPerCycle: Double = 2, cacheBytes: Int = 1 << 20) {
+        self.lanes = lanes
+        self.registers = registers
+        self.multiplyAddsPerCycle = multiplyAddsPerCycle
+        self.latency = latency
+        self.loadsPerCycle = loadsPerCycle
+        self.cacheBytes = cacheBytes
+    }
+
+    public static let avx512 = RegisterModel(lanes: 16, registers: 32)
+    public static let avx2 = RegisterModel(lanes: 8, registers: 16, cacheBytes: 512 << 10)
+    public static let neon = RegisterModel(lanes: 4, registers: 32, cacheBytes: 512 << 10)
+    public static let scalar = RegisterModel(lanes: 1, registers: 16, loadsPerCycle: 2, cacheBytes: 256 << 10)
+}
