@@ -27,6 +27,9 @@ public protocol Op: Hashable, Sendable {
     var isPure: Bool { get }
     /// Which operand may share its memory with result 0, element for element. Default: none.
     var inPlaceOperands: [Int] { get }
+    /// Whether a `uniform` op treats all axes alike (only broadcasting looks at them), so that axes may be merged. Default: true;
+    /// an op with per-axis parameters says false.
+    var isAxisAgnostic: Bool { get }
     /// How the op relates to physical layouts. Default: `.rowMajor`.
     var layoutBehavior: LayoutBehavior { get }
 }
@@ -39,6 +42,7 @@ extension Op {
     public var isPure: Bool { true }
     public var inPlaceOperands: [Int] { [] }
     public var layoutBehavior: LayoutBehavior { .rowMajor }
+    public var isAxisAgnostic: Bool { true }
     public var mnemonic: String { Self.mnemonic }
 }
 
@@ -135,6 +139,9 @@ public protocol PointwiseOp: Op {
     /// Roughly how many operand elements are read per result element: 1 fuses freely, more than that is recomputed only when
     /// it has a single consumer. Reductions report `.many`.
     var elementCost: ElementCost { get }
+    /// Whether computing all result elements reads some operand element more than a few times, so that a producer must not be
+    /// fused in as a recomputed expression. Default: true for `.many`, else false.
+    var rereadsOperands: Bool { get }
 }
 
 public enum ElementCost: Int, Hashable, Sendable, Comparable {
@@ -149,6 +156,7 @@ public enum ElementCost: Int, Hashable, Sendable, Comparable {
 
 extension PointwiseOp {
     public var elementCost: ElementCost { .cheap }
+    public var rereadsOperands: Bool { elementCost == .many }
 }
 
 /// An op that writes its results with loops of its own.

@@ -34,6 +34,9 @@ public struct KernelBuilder {
         return BufferID(buffers.count - 1)
     }
 
+    /// Notes that the kernel stores to a buffer.
+    public mutating func markWritten(_ buffer: BufferID) { buffers[buffer.index].isWritten = true }
+
     /// The statements that `body` emits, collected instead of emitted.
     public mutating func block(_ body: (inout KernelBuilder) throws -> Void) rethrows -> [Statement] {
         blocks.append([])

@@ -1,0 +1,58 @@
+import GlmcIR
+
+/// The elements of a group's values as expressions: nodes of the group are inlined, everything else is read from memory.
+struct GroupExpression {
+    let function: Function
+    /// Nodes whose results are computed where they are read.
+    let inlined: Set<NodeID>
+    /// The views and types of all values read from memory or computed inside; the types may have merged axes.
+    var views: [ValueID: TensorView]
+    var types: [ValueID: TensorType] = [:]
+
+    func type(_ value: ValueID) -> TensorType { types[value] ?? function.tensorType(value) }
+
+    /// The value at `index` in its compute type. `known` gives values that are at hand already, such as a tuned kernel's
+    /// accumulator.
+    func element(_ value: ValueID, at index: [Expr], known: [ValueID: Expr] = [:], in builder: inout KernelBuilder) throws -> Expr {
+        if let expr = known[value] { return expr.converted(to: type(value).element.computeType) }
+        if case .node(let id, let result) = function[value].definition, isInlined(id), let op = function[id].op as? any PointwiseOp {
+            let node = function[id]
+            let operands = OperandElements(
+                types: node.operands.map { type($0) }, resultTypes: node.results.map { type($0) },
+                loads: node.operands.map { operand in
+                    { index, builder in try element(operand, at: index, known: known, in: &builder) }
+                })
+            return try op.element(of: result, at: index, from: operands, in: &builder).converted(to: type(value).element.computeType)
+        }
+        guard let view = views[value] else {
+            throw Diagnostic(.internal, "the value '\(function[value].name)' is neither computed nor in memory here")
+        }
+        return view.load(index).converted(to: view.element.computeType)
+    }
+
+    private func isInlined(_ id: NodeID) -> Bool {
+        if inlined.contains(id) { return true }
+        let node = function[id]
+        guard node.operands.isEmpty, node.op is any PointwiseOp else { return false }
+        return (node.op as? Constant).map { $0.value.splat != nil } ?? true
+    }
+
+    /// The values that the expression of `root` reads from memory.
+    static func externalOperands(of nodes: [NodeID], in function: Function, inside: Set<NodeID>) -> [ValueID] {
+        var seen: Set<ValueID> = []
+        var result: [ValueID] = []
+        for id in nodes {
+            for operand in function[id].operands where seen.insert(operand).inserted {
+                if let definition = function.definingNode(operand) {
+                    if inside.contains(definition) { continue }
+                    let node = function[definition]
+                    if node.operands.isEmpty, node.op is any PointwiseOp {
+                        guard let constant = node.op as? Constant, constant.value.splat == nil else { continue }
+                    }
+                }
+                result.append(operand)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,190 @@
+import GlmcIR
+
+public struct RootID: Hashable, Sendable { let index: Int }
+
+/// One piece of memory: an area of the workspace, a caller's buffer, or constant data.
+struct Root {
+    enum Kind: Hashable {
+        case arena
+        case input(Int)
+        case output(Int)
+        case constant(Tensor)
+    }
+    var kind: Kind
+    var byteCount: Extent
+}
+
+/// Where a value lies: a strided window of a root, strides and offset counted in elements by logical axis.
+struct TensorPlacement: Hashable {
+    var root: RootID
+    var element: ElementType
+    var shape: [Extent]
+    var strides: [Extent]
+    var offset: Extent
+
+    var view: TensorView { TensorView(BufferID(0), element, shape: shape, strides: strides, offset: offset) }
+
+    /// The window that `view`, derived from this placement's view, shows.
+    func showing(_ view: TensorView) -> TensorPlacement {
+        TensorPlacement(root: root, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset)
+    }
+}
+
+/// Decides where every value that crosses a kernel border lies, sharing memory between views, parts of concatenations, interiors
+/// of padded tensors, and elementwise results that overwrite a dead operand.
+struct Placements {
+    private(set) var roots: [Root] = []
+    private(set) var placements: [ValueID: TensorPlacement] = [:]
+    /// Operands of placement ops that were written in place by their producers.
+    private var placedInside: Set<Use> = []
+    private let function: Function
+    private let groups: [Group]
+    private let internalValues: Set<ValueID>
+
+    /// - Parameter groups: all groups of all blocks.
+    init(_ function: Function, groups: [[Group]], blocks: [BlockID]) {
+        self.function = function
+        self.groups = groups.flatMap { $0 }
+        internalValues = Set(self.groups.flatMap { group in
+            group.nodes.filter { $0 != group.root }.flatMap { function[$0].results }
+        })
+        for (i, input) in function.inputs.enumerated() {
+            let type = function.tensorType(input)
+            placements[input] = dense(type, in: addRoot(.input(i), type))
+        }
+        for (i, output) in function.outputs.enumerated() where placements[output] == nil && isComputed(output) {
+            let type = function.tensorType(output)
+            if type.layout == .rowMajor || Layout.rowMajor.strides(of: type.shape) == type.layout.strides(of: type.shape) {
+                placements[output] = dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type))
+            }
+        }
+        for list in groups.reversed() { for group in list.reversed() { placeOperands(of: group) } }
+        for list in groups { for group in list { placeResults(of: group) } }
+    }
+
+    subscript(value: ValueID) -> TensorPlacement? { placements[value] }
+    func isPlacedInside(_ use: Use) -> Bool { placedInside.contains(use) }
+
+    /// The placement of an operand, giving constants memory when they are first read.
+    mutating func placement(ofOperand value: ValueID) throws -> TensorPlacement {
+        if let known = placements[value] { return known }
+        guard let constant = function.definingOp(value, as: Constant.self) else {
+            throw Diagnostic(.internal, "the value '\(function[value].name)' of type \(function.type(value)) has no memory")
+        }
+        let result = dense(function.tensorType(value), in: addRoot(.constant(constant.value), constant.value.type))
+        placements[value] = result
+        return result
+    }
+
+    private func isComputed(_ value: ValueID) -> Bool {
+        guard let node = function.definingNode(value) else { return false }
+        return !function[node].operands.isEmpty || !(function[node].op is any PointwiseOp)
+    }
+
+    private mutating func addRoot(_ kind: Root.Kind, _ type: TensorType) -> RootID {
+        if case .constant = kind, let known = roots.firstIndex(where: { $0.kind == kind }) { return RootID(index: known) }
+        roots.append(Root(kind: kind, byteCount: type.byteCount))
+        return RootID(index: roots.count - 1)
+    }
+
+    private func dense(_ type: TensorType, in root: RootID) -> TensorPlacement {
+        TensorPlacement(root: root, element: type.element, shape: type.shape, strides: type.layout.strides(of: type.shape), offset: 0)
+    }
+
+    /// A fresh dense area for a value, if it has no place yet.
+    @discardableResult
+    private mutating func place(_ value: ValueID) -> TensorPlacement {
+        if let known = placements[value] { return known }
+        let type = function.tensorType(value)
+        let result = dense(type, in: addRoot(.arena, type))
+        placements[value] = result
+        return result
+    }
+
+    // MARK: Backwards: operands inside results
+
+    private mutating func placeOperands(of group: Group) {
+        guard case .movement = group.kind, let op = function[group.root].op as? any PlacementOp else { return }
+        let node = function[group.root]
+        let result = node.results[0]
+        let isView = op is any ViewOp
+        if isView && placements[result] == nil && !wantsDenseResult(node) { return }
+        let eligible = node.operands.indices.filter { mayLieInside(node.operands[$0]) }
+        if eligible.isEmpty { return }
+        let home = place(result)
+        let types = node.operands.map { function.tensorType($0) }
+        for i in eligible where placements[node.operands[i]] == nil {
+            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { continue }
+            placements[node.operands[i]] = home.showing(view)
+            placedInside.insert(.operand(group.root, i))
+        }
+    }
+
+    /// A value that some kernel computes, that no view of other memory defines, and that is not shared with the outside.
+    private func mayLieInside(_ value: ValueID) -> Bool {
+        guard placements[value] == nil, isComputed(value), let definition = function.definingNode(value) else { return false }
+        if function[definition].op is any ViewOp { return function[definition].op is any PlacementOp && !definesView(definition) }
+        return function[definition].regions.isEmpty
+    }
+
+    /// Whether a view op will show its operand's memory, which is then not free to lie elsewhere.
+    private func definesView(_ node: NodeID) -> Bool {
+        let operand = function[node].operands[0]
+        return placements[operand] != nil || !isComputed(operand) || function[operand].uses.count > 1
+    }
+
+    /// A transposition between a kernel and a reshape: writing the transposed order directly saves the copy that the reshape
+    /// would need, as long as the contiguous axis stays.
+    private func wantsDenseResult(_ node: Node) -> Bool {
+        guard let definition = function.definingNode(node.operands[0]), !(function[definition].op is any ViewOp),
+              function[node.operands[0]].uses.count == 1, let view = node.op as? any ViewOp else { return false }
+        let operand = dense(function.tensorType(node.operands[0]), in: RootID(index: 0))
+        guard let shown = view.view(of: operand.view, resultType: function.tensorType(node.results[0])), shown.strides.last == 1, !shown.isContiguous else { return false }
+        return function[node.results[0]].uses.contains { use in
+            if case .operand(let user, _) = use { function[user].op is any ViewOp } else { false }
+        }
+    }
+
+    // MARK: Forwards: views, reuse, fresh memory
+
+    private mutating func placeResults(of group: Group) {
+        let node = function[group.root]
+        if case .movement = group.kind, let op = node.op as? any ViewOp, placements[node.results[0]] == nil {
+            let operand = node.operands[0]
+            if placements[operand] != nil || function.definingOp(operand, as: Constant.self) != nil,
+               let source = try? placement(ofOperand: operand),
+               let view = op.view(of: source.view, resultType: function.tensorType(node.results[0])) {
+                placements[node.results[0]] = source.showing(view)
+                return
+            }
+        }
+        for result in node.results where placements[result] == nil {
+            if let operand = reusableOperand(of: group) {
+                placements[result] = placements[operand]
+            } else {
+                place(result)
+            }
+        }
+    }
+
+    /// An operand that only this purely elementwise group reads and whose memory the result may take over element by element.
+    private func reusableOperand(of group: Group) -> ValueID? {
+        guard case .pointwise = group.kind, function[group.root].results.count == 1,
+              group.nodes.allSatisfy({ function[$0].op.layoutBehavior == .uniform }) else { return nil }
+        let result = function.tensorType(function[group.root].results[0])
+        for id in group.nodes {
+            for operand in function[id].operands where !internalValues.contains(operand) {
+                guard let place = placements[operand], roots[place.root.index].kind == .arena,
+                      function.tensorType(operand).shape == result.shape, function.tensorType(operand).layout == result.layout,
+                      place.element.byteCount == result.element.byteCount, place.element == result.element,
+                      place.view.strides(matchDenseOf: result.layout), place.offset == 0,
+                      placements.values.filter({ $0.root == place.root }).count == 1,
+                      function[operand].uses.allSatisfy({ use in
+                          if case .operand(let user, _) = use { group.nodes.contains(user) } else { false }
+                      }) else { continue }
+                return operand
+            }
+        }
+        return nil
+    }
+}
