@@ -16,5 +16,7 @@ public struct OpRegistry: Sendable {
     /// Every op of this library; one line per op.
     public static let standard = OpRegistry([
         Constant.self, Extents.self, Unary.self, Binary.self,
+        Activation.self, Convolution.self, MatMul.self, Pool.self,
+        Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self,
     ])
 }
