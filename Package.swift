@@ -27,5 +27,6 @@ let package = Package(
             path: "Sources/Driver"),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
+        .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
     ]
 )
