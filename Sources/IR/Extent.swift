@@ -175,7 +175,7 @@ extension Extent.Atom {
 extension Extent.Atom: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .dimension(let name): name
+        case .dimension(let name): Spelling.identifierOrQuoted(name)
         case .floorDivide(let a, let b): "floordiv(\(a), \(b))"
         case .modulo(let a, let b): "mod(\(a), \(b))"
         case .maximum(let a, let b): "max(\(a), \(b))"

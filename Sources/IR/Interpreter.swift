@@ -1,0 +1,149 @@
+/// Runs a function on concrete tensors through `Op.evaluate`: slow, simple, and the judge of everything else.
+public struct Interpreter {
+    private let function: Function
+
+    public init(_ function: Function) { self.function = function }
+
+    /// The outputs for `inputs`.
+    ///
+    /// Named dimensions are read off the inputs' shapes; `dimensions` may fix further ones.
+    /// - Throws: `Diagnostic` where the inputs do not fit the function's types, or an op refuses its operands.
+    public static func run(_ function: Function, _ inputs: [Tensor], dimensions: [String: Int] = [:]) throws -> [Tensor] {
+        try Interpreter(function).run(inputs, dimensions: dimensions)
+    }
+
+    /// The outputs for `inputs`; `observe` sees every value when it is computed, which is how calibration collects its statistics.
+    public func run(_ inputs: [Tensor], dimensions: [String: Int] = [:], observe: ((ValueID, Tensor) throws -> Void)? = nil) throws -> [Tensor] {
+        let arguments = function.inputs
+        guard inputs.count == arguments.count else {
+            throw Diagnostic(.invalid, "\(function.name) takes \(arguments.count) inputs, not \(inputs.count)")
+        }
+        let frame = Frame(function, dimensions: dimensions, observe: observe)
+        for (argument, tensor) in zip(arguments, inputs) {
+            do {
+                try frame.bindDimensions(of: function.type(argument), to: tensor)
+            } catch let error as Diagnostic {
+                throw error.inside("input \(function[argument].name)")
+            }
+        }
+        for (argument, tensor) in zip(arguments, inputs) {
+            do {
+                try frame.check(function.type(argument), against: tensor)
+            } catch let error as Diagnostic {
+                throw error.inside("input \(function[argument].name)")
+            }
+        }
+        return try frame.run(function.body, inputs)
+    }
+}
+
+/// The values and dimensions of one run. Values are dropped after their last use.
+private final class Frame {
+    private let function: Function
+    private var values: [Tensor?]
+    private var dimensions: [String: Int]
+    private let runtimeDimensions: Set<String>
+    private let observe: ((ValueID, Tensor) throws -> Void)?
+    /// By block: the values to drop after the node at each position.
+    private var lastUses: [BlockID: [[ValueID]]] = [:]
+
+    init(_ function: Function, dimensions: [String: Int], observe: ((ValueID, Tensor) throws -> Void)?) {
+        self.function = function
+        self.dimensions = dimensions
+        self.observe = observe
+        values = Array(repeating: nil, count: function.valueCount)
+        runtimeDimensions = Set(function.dimensions.filter { if case .runtime = $0.info.source { true } else { false } }.map(\.name))
+    }
+
+    /// Gives dimensions that stand alone in `type` their size in `tensor`, unless they have one from an input already.
+    func bindDimensions(of type: ValueType, to tensor: Tensor) throws {
+        guard let type = type.tensor, type.rank == tensor.rank else { return }
+        for (extent, size) in zip(type.shape, tensor.shape) {
+            guard let name = extent.dimensionName else { continue }
+            if dimensions[name] == nil || runtimeDimensions.contains(name) { dimensions[name] = size }
+        }
+    }
+
+    /// Checks element type, rank and every extent that is known.
+    func check(_ type: ValueType, against tensor: Tensor) throws {
+        guard let type = type.tensor else { throw Diagnostic(.unsupported, "a value of type \(type) cannot be interpreted") }
+        guard type.element == tensor.element, type.rank == tensor.rank else {
+            throw Diagnostic(.invalid, "expected \(type), not \(tensor.type)")
+        }
+        for (axis, extent) in type.shape.enumerated() {
+            if let size = extent.evaluate(dimensions), size != tensor.shape[axis] {
+                throw Diagnostic(.invalid, "expected \(type), where axis \(axis) is \(size), not \(tensor.type)")
+            }
+        }
+    }
+
+    func run(_ block: BlockID, _ arguments: [Tensor]) throws -> [Tensor] {
+        for (argument, tensor) in zip(function[block].arguments, arguments) { try set(argument, tensor) }
+        let dead = deadValues(in: block)
+        for (position, id) in function.nodes(in: block).enumerated() {
+            try run(function[id])
+            for value in dead[position] { values[value.index] = nil }
+        }
+        return try function[block].results.map { try get($0) }
+    }
+
+    private func run(_ node: Node) throws {
+        let context = EvaluationContext(dimensions: dimensions, resultTypes: node.results.map { function.type($0) }) { region, arguments in
+            guard node.regions.indices.contains(region) else { throw Diagnostic(.internal, "there is no region \(region) to evaluate") }
+            return try self.run(node.regions[region], arguments)
+        }
+        do {
+            let results = try node.op.evaluate(try node.operands.map { try get($0) }, in: context)
+            guard results.count == node.results.count else {
+                throw Diagnostic(.internal, "evaluation gives \(results.count) results, not \(node.results.count)")
+            }
+            for (value, tensor) in zip(node.results, results) {
+                try bindDimensions(of: function.type(value), to: tensor)
+                try set(value, tensor)
+            }
+        } catch let error as Diagnostic {
+            throw error.inside(node.op.mnemonic + (node.provenance.isEmpty ? "" : " (\(node.provenance.joined(separator: ", ")))"))
+        }
+    }
+
+    private func get(_ value: ValueID) throws -> Tensor {
+        guard let tensor = values[value.index] else { throw Diagnostic(.internal, "a value is read before it is computed") }
+        return tensor
+    }
+
+    private func set(_ value: ValueID, _ tensor: Tensor) throws {
+        try check(function.type(value), against: tensor)
+        values[value.index] = tensor
+        try observe?(value, tensor)
+    }
+
+    /// The values that each node of a block, with its regions, reads last. Only values of the block itself: those of outer
+    /// blocks may be read again by the next iteration of a loop.
+    private func deadValues(in block: BlockID) -> [[ValueID]] {
+        if let known = lastUses[block] { return known }
+        let nodes = function.nodes(in: block)
+        var last: [ValueID: Int] = [:]
+        for argument in function[block].arguments { last[argument] = 0 }
+        for (position, id) in nodes.enumerated() {
+            for result in function[id].results { last[result] = position }
+            for value in reads(of: id) where last[value] != nil { last[value] = position }
+        }
+        for result in function[block].results { last[result] = nil }
+        var dead = [[ValueID]](repeating: [], count: nodes.count)
+        if !nodes.isEmpty { for (value, position) in last { dead[position].append(value) } }
+        lastUses[block] = dead
+        return dead
+    }
+
+    private func reads(of id: NodeID) -> [ValueID] {
+        let node = function[id]
+        return node.operands + node.regions.flatMap { region in
+            function[region].results + function.nodes(in: region).flatMap { reads(of: $0) }
+        }
+    }
+}
+
+extension Function {
+    /// The number of values ever created, dead ones included: an upper bound of `ValueID.index`.
+    public var valueCount: Int { valueArena.count }
+}
