@@ -25,6 +25,7 @@ let package = Package(
             name: "GlmcDriver",
             dependencies: ["GlmcIR", "GlmcFrontend", "GlmcPasses", "GlmcCodegen", "GlmcRuntime"],
             path: "Sources/Driver"),
+        .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/FileTests", exclude: ["cases"]),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
