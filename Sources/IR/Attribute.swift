@@ -168,3 +168,15 @@ extension Layout: EnumAttribute {}
 extension UnaryOperator: EnumAttribute {}
 extension BinaryOperator: EnumAttribute {}
 extension ReductionOperator: EnumAttribute {}
+
+extension Extent: AttributeConvertible {
+    public var attributeValue: AttributeValue { constant.map { .integer($0) } ?? .extents([self]) }
+    public init?(attributeValue value: AttributeValue) {
+        switch value {
+        case .integer(let x): self.init(x)
+        case .extents(let x) where x.count == 1: self = x[0]
+        default: return nil
+        }
+    }
+    public static var attributeKind: String { "extent" }
+}

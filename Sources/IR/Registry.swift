@@ -18,5 +18,6 @@ public struct OpRegistry: Sendable {
         Constant.self, Extents.self, Unary.self, Binary.self,
         Activation.self, Convolution.self, MatMul.self, Pool.self,
         Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self,
+        TransposedConvolution.self, Attention.self,
     ])
 }

@@ -1,0 +1,159 @@
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Scaled dot-product attention: softmax(cap(scale·q·kᵀ) + mask)·v, with cap(s) = softcap·tanh(s/softcap).
+///
+/// Operands: `q` [B, H, S, d], `k` [B, Hk, T, d], `v` [B, Hk, T, e] and optionally `mask`, broadcastable to [B, H, S, T]: added
+/// to the scores, or, as bool, true where a key may be attended. H is a multiple of Hk (grouped queries). With `causal`, query
+/// `i` attends key `j` only for `j ≤ i + causalOffset`. A query without any key (all masked with −∞) gives zeros.
+public struct Attention: LoopOp {
+    public static let mnemonic = "attention"
+    public static let summary = "Scaled dot-product attention, with grouped heads, masks and caps"
+    public static var attributes: [Attribute<Self>] {
+        [
+            Attribute("scale", \.scale), Attribute("causal", \.causal), Attribute("causal_offset", \.causalOffset),
+            Attribute("softcap", \.softcap),
+        ]
+    }
+
+    public var scale: Double
+    public var causal: Bool
+    /// How many keys lie before the first query.
+    public var causalOffset: Extent
+    /// 0 for none.
+    public var softcap: Double
+
+    public init() { self.init(scale: 1) }
+    public init(scale: Double, causal: Bool = false, causalOffset: Extent = 0, softcap: Double = 0) {
+        self.scale = scale
+        self.causal = causal
+        self.causalOffset = causalOffset
+        self.softcap = softcap
+    }
+
+    public func infer(_ context: InferenceContext) throws -> [ValueType] {
+        guard context.operands.count == 3 || context.operands.count == 4 else {
+            throw Diagnostic(.invalid, "takes 3 or 4 operands, not \(context.operands.count)")
+        }
+        let types = try context.tensors(context.operands.count)
+        let (q, k, v) = (types[0], types[1], types[2])
+        guard q.rank == 4, k.rank == 4, v.rank == 4, q.element.isFloat, k.element == q.element, v.element == q.element else {
+            throw Diagnostic(.invalid, "takes three float tensors of rank 4 and one type, not \(q), \(k), \(v)")
+        }
+        func differ(_ a: Extent, _ b: Extent) -> Bool { a != b && a.isConstant && b.isConstant }
+        if differ(q.shape[0], k.shape[0]) || differ(q.shape[0], v.shape[0]) || differ(q.shape[3], k.shape[3])
+            || differ(k.shape[1], v.shape[1]) || differ(k.shape[2], v.shape[2]) {
+            throw Diagnostic(.invalid, "the shapes \(q.shape), \(k.shape), \(v.shape) do not fit together")
+        }
+        if let heads = q.shape[1].constant, let shared = k.shape[1].constant, shared < 1 || heads % shared != 0 {
+            throw Diagnostic(.invalid, "\(heads) query heads do not share \(shared) key heads evenly")
+        }
+        if types.count == 4 {
+            let scores = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]], mask = types[3]
+            guard mask.element == q.element || mask.element == .bool else { throw Diagnostic(.invalid, "the mask is \(mask.element.rawValue)") }
+            let common = try TensorType.broadcast(scores, mask.shape)
+            guard mask.rank <= 4, zip(common, scores).allSatisfy({ !differ($0, $1) }) else {
+                throw Diagnostic(.invalid, "a mask of shape \(mask.shape) does not broadcast to \(scores)")
+            }
+        }
+        return [.tensor(TensorType(q.element, Array(q.shape[0..<3]) + [v.shape[3]]))]
+    }
+
+    public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
+        let (q, k, v) = (operands[0], operands[1], operands[2])
+        let mask = operands.count > 3 ? operands[3] : nil
+        let (batch, heads, queries, depth) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
+        let (shared, keys, width) = (k.shape[1], k.shape[2], v.shape[3])
+        let maskIndex = mask.map { BroadcastIndex($0.shape, to: [batch, heads, queries, keys]) }, maskReader = mask?.reader
+        let offset = causal ? try context.value(causalOffset) : 0
+        return [q.withValues(as: Double.self) { q0 in
+            k.withValues(as: Double.self) { k0 in
+                v.withValues(as: Double.self) { v0 in
+                    Tensor.computed(q.element, [batch, heads, queries, width], in: Double.self) { y in
+                        var scores = [Double](repeating: 0, count: keys)
+                        for row in 0..<batch * heads * queries {
+                            let head = row / queries, i = row % queries
+                            let source = head / heads * shared + head % heads / Swift.max(heads / shared, 1)
+                            var top = -Double.infinity, sum = 0.0
+                            for j in 0..<keys {
+                                var bias = causal && j > i + offset ? -Double.infinity : 0
+                                if let maskReader, let maskIndex, let mask {
+                                    let value = maskReader.load(at: maskIndex[row * keys + j])
+                                    bias += mask.element == .bool ? (value == 0 ? -.infinity : 0) : value
+                                }
+                                var score = 0.0
+                                for c in 0..<depth { score += q0[row * depth + c] * k0[(source * keys + j) * depth + c] }
+                                score *= scale
+                                if softcap > 0 { score = softcap * tanh(score / softcap) }
+                                scores[j] = bias == -.infinity ? bias : score + bias
+                                top = Swift.max(top, scores[j])
+                            }
+                            guard top > -.infinity else { continue }
+                            for j in 0..<keys { scores[j] = exp(scores[j] - top); sum += scores[j] }
+                            for j in 0..<keys where scores[j] != 0 {
+                                let weight = scores[j] / sum
+                                for c in 0..<width { y[row * width + c] += weight * v0[(source * keys + j) * width + c] }
+                            }
+                        }
+                    }
+                }
+            }
+        }]
+    }
+
+    public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
+        let (q, k, v, y) = (operands[0], operands[1], operands[2], results[0])
+        let type = y.element.computeType
+        let (keys, depth, width) = (k.shape[2], q.shape[3], v.shape[3])
+        let scoreShape = [q.shape[0], q.shape[1], q.shape[2], keys]
+        let scores = builder.scratch("scores", type, count: keys, perThread: true)
+        let sums = builder.scratch("sums", type, count: width, perThread: true)
+        func at(_ buffer: BufferID, _ i: Expr) -> Access { Access(buffer, i, KernelType(type)) }
+        builder.parallelRows(of: q.shape, over: [0, 1, 2]) { builder, row in
+            let (b, h, i) = (row[0], row[1], row[2])
+            let shared = q.shape[1] == k.shape[1] ? h
+                : builder.bind(h / Expr(q.shape[1].floorDivided(by: k.shape[1])), "hk")
+            let top = builder.declare(.float(-.infinity, type), "top")
+            builder.loop("j", to: Expr(keys)) { builder, j in
+                var score = builder.reduce(.add, over: [depth], initial: .float(0, type)) { _, c in
+                    q.load([b, h, i, c[0]]).converted(to: type) * k.load([b, shared, j, c[0]]).converted(to: type)
+                } * .float(scale, type)
+                if softcap > 0 { score = .unary(.tanh, score * .float(1 / softcap, type)) * .float(softcap, type) }
+                if operands.count > 3 {
+                    let mask = operands[3]
+                    let value = builder.bind(mask.load(broadcastIndex([b, h, i, j], of: scoreShape, to: mask.shape)), "m")
+                    if mask.element == .bool {
+                        score = .select(value, score, .float(-.infinity, type))
+                    } else {
+                        let bias = value.converted(to: type)
+                        score = .select(.unary(.isNegativeInfinity, bias), bias, score + bias)
+                    }
+                }
+                if causal { score = .select(i + Expr(causalOffset) < j, .float(-.infinity, type), score) }
+                let bound = builder.bind(score, "s")
+                builder.emit(.assign(top, .max(.variable(top), bound)))
+                builder.emit(.store(at(scores, j), bound))
+            }
+            // Where every key is masked, subtracting 0 instead of -inf leaves exp(-inf) = 0 everywhere.
+            let shift = builder.bind(.select(.unary(.isNegativeInfinity, .variable(top)), .float(0, type), .variable(top)), "shift")
+            let sum = builder.reduce(.add, over: [keys], initial: .float(0, type)) { builder, j in
+                let e = builder.bind(.unary(.exp, .load(at(scores, j[0])) - shift), "e")
+                builder.emit(.store(at(scores, j[0]), e))
+                return e
+            }
+            let factor = builder.bind(.select(.binary(.equal, sum, .float(0, type)), .float(0, type), .binary(.divide, .float(1, type), sum)), "r")
+            builder.simdLoops(over: [width]) { builder, c in builder.emit(.store(at(sums, c[0]), .float(0, type))) }
+            builder.loop("j", to: Expr(keys)) { builder, j in
+                let weight = builder.bind(.load(at(scores, j)), "p")
+                builder.simdLoops(over: [width]) { builder, c in
+                    let product = weight * v.load([b, shared, j, c[0]]).converted(to: type)
+                    builder.emit(.store(at(sums, c[0]), .load(at(sums, c[0])) + product))
+                }
+            }
+            builder.simdLoops(over: [width]) { builder, c in
+                builder.emit(y.store(.load(at(sums, c[0])) * factor, [b, h, i, c[0]]))
+            }
+        }
+    }
+}
