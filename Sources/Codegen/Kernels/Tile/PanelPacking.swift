@@ -97,17 +97,3 @@ public struct PanelPacking: Hashable, Sendable {
         }
     }
 }
-
-extension Tensor {
-    /// A 64-bit hash of all bytes, type and shape: equal constants get equal keys for packed data.
-    var fingerprint: UInt64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        func mix(_ value: UInt64) { hash = (hash ^ value) &* 0x9e37_79b9_7f4a_7c15; hash ^= hash >> 29 }
-        for extent in shape { mix(UInt64(bitPattern: Int64(extent))) }
-        let bytes = self.bytes
-        let words = bytes.count / 8
-        for i in 0..<words { mix(bytes.loadUnaligned(fromByteOffset: i &* 8, as: UInt64.self)) }
-        for i in words * 8..<bytes.count { mix(UInt64(bytes[i])) }
-        return hash
-    }
-}

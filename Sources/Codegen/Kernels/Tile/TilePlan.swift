@@ -94,15 +94,15 @@ public struct TilePlan: Hashable, Sendable {
             if panels.largest != width { continue }
             let rows = (model.registers - 1 - width) / width
             if rows < 1 { continue }
-            for tileY in 1...rows where y.map({ $0 >= tileY }) ?? true {
-                let tileX = Swift.min(rows / tileY, x ?? rows)
+            for tileY in 1...Swift.min(rows, y ?? rows) {
                 // Free extents tile along one axis only: y where x is a single position.
-                if y == nil && x != 1 && tileY > 1 { break }
-                if x == nil && tileY > 1 { break }
+                if tileY > 1 && (x == nil || y == nil && x != 1) { break }
                 let cutY = y.map { AxisCut(extent: $0, limit: tileY) } ?? AxisCut(freeWithLimit: tileY)
-                let cutX = x.map { AxisCut(extent: $0, limit: tileX) } ?? AxisCut(freeWithLimit: tileX)
-                let cost = TilePlan.cost(cutY, cutX, panels, model, elementBytes: elementBytes)
-                if best.map({ cost < $0.cost }) ?? true { best = (cost, cutY, cutX, panels) }
+                for tileX in 1...Swift.min(rows / tileY, x ?? rows) {
+                    let cutX = x.map { AxisCut(extent: $0, limit: tileX) } ?? AxisCut(freeWithLimit: tileX)
+                    let cost = TilePlan.cost(cutY, cutX, panels, model)
+                    if best.map({ cost < $0.cost }) ?? true { best = (cost, cutY, cutX, panels) }
+                }
             }
         }
         // One row and one vector always fit.
@@ -123,7 +123,7 @@ public struct TilePlan: Hashable, Sendable {
     }
 
     /// Cycles per step of the reduction, summed over all tiles; a small charge per emitted body breaks ties towards less code.
-    private static func cost(_ y: AxisCut, _ x: AxisCut, _ panels: AxisCut, _ model: RegisterModel, elementBytes: Int) -> Double {
+    private static func cost(_ y: AxisCut, _ x: AxisCut, _ panels: AxisCut, _ model: RegisterModel) -> Double {
         var total = 0.0, work = 0.0, bodies = 0.0
         for (height, countY) in y.shares {
             for (width, countX) in x.shares {
@@ -131,9 +131,9 @@ public struct TilePlan: Hashable, Sendable {
                     let rows = Double(height * width), columns = Double(vectors)
                     let arithmetic = rows * columns / model.multiplyAddsPerCycle
                     let loads = (rows + columns) / model.loadsPerCycle
-                    // Weights stream from the second-level cache at about half a vector per cycle.
-                    let stream = columns / 0.5 * 0.8
-                    let cycles = Swift.max(arithmetic, loads, model.latency, stream) + 0.02 * loads
+                    // Weights stream from the second-level cache at about 21 bytes per cycle.
+                    let stream = columns * Double(model.lanes) * 0.19
+                    let cycles = Swift.max(arithmetic, loads, model.latency, stream) + 0.02 * (loads + stream)
                     total += cycles * countY * countX * countV
                     work += rows * columns * countY * countX * countV
                     bodies += 1
