@@ -17,9 +17,6 @@ public struct KernelFamily: Sendable {
         self.matches = matches
         self.emit = emit
     }
-
-    /// All families, in order of preference. A node that none matches is lowered generically.
-    public static let all: [KernelFamily] = []
 }
 
 /// What `KernelFamily.matches` may look at.

@@ -1,0 +1,150 @@
+import GlmcIR
+
+extension KernelFamily {
+    /// Matrix products: constant right sides packed at compile time, computed ones read in place or packed at run time.
+    static let matrixProduct = KernelFamily("gemm-tile", matches: { query in
+        guard query.op(MatMul.self) != nil else { return false }
+        let (a, b) = (query.operandType(0), query.operandType(1))
+        guard ContractionKind(a.element, b.element, target: query.target, contiguous: true) != nil else { return false }
+        if let constant = query.constant(1) { return constant.count > 0 }
+        // Without a constant to pack in groups of four, 8-bit products would need a packing pass of their own.
+        return a.element == .f32
+    }, emit: { site in
+        let a = try site.operand(0)
+        let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
+        if let weights = site.constant(1) {
+            try product.emit(&site, weights: weights)
+        } else {
+            let b = try site.operand(1)
+            try product.emit(&site, right: b)
+        }
+    })
+}
+
+/// A batched matrix product as a contraction: y is the row axis, columns the last axis, batches the outer axes.
+struct MatrixProduct {
+    let a: TensorView
+    let types: [TensorType]
+    let result: TensorType
+    /// The axis of the result that the tiles' rows run along: M, or the last batch axis where M is 1 and B is shared.
+    let rowAxis: Int
+
+    init(_ a: TensorView, operandTypes: [TensorType], result: TensorType) {
+        self.a = a
+        types = operandTypes
+        self.result = result
+        let m = result.rank - 2
+        let isShared = operandTypes[1].shape.dropLast(2).allSatisfy { $0 == 1 }
+        if isShared, result.shape[m] == 1, let axis = (0..<m).reversed().first(where: { result.shape[$0] != 1 }) {
+            rowAxis = axis
+        } else {
+            rowAxis = m
+        }
+    }
+
+    private var depth: Extent { types[0].shape[types[0].rank - 1] }
+    private var columns: Extent { result.shape[result.rank - 1] }
+    /// Result axes other than the tiles' rows and columns.
+    private var outerAxes: [Int] { (0..<result.rank - 1).filter { $0 != rowAxis } }
+
+    /// An operand's stride along a result axis: 0 where it is broadcast.
+    private func stride(_ strides: [Extent], _ shape: [Extent], _ axis: Int) -> Extent {
+        let own = axis - (result.rank - shape.count)
+        return own < 0 || shape[own] == 1 ? 0 : strides[own]
+    }
+
+    private func aStride(_ axis: Int) -> Extent { stride(a.strides, a.shape, axis) }
+
+    /// The offset of an operand at an outer position.
+    private func base(_ view: TensorView) -> ([Expr]) -> Expr {
+        let axes = outerAxes
+        let strides = axes.map { $0 == result.rank - 2 ? 0 : stride(view.strides, view.shape, $0) }
+        return { outer in
+            zip(outer, strides).reduce(Expr(view.offset)) { $0 + $1.0 * Expr($1.1) }
+        }
+    }
+
+    private func inputBase() -> ([Expr]) -> Expr {
+        let strides = outerAxes.map(aStride), offset = a.offset
+        return { outer in zip(outer, strides).reduce(Expr(offset)) { $0 + $1.0 * Expr($1.1) } }
+    }
+
+    private func contraction(_ kind: ContractionKind, weights: WeightSource, weightBase: @escaping ([Expr]) -> Expr, store: @escaping SiteStore) -> Contraction {
+        let axes = outerAxes, (rank, rowAxis) = (result.rank, rowAxis)
+        return Contraction(
+            kind: kind, outer: axes.map { result.shape[$0] }, y: result.shape[rowAxis], x: 1, columns: columns, input: a.buffer,
+            inputBase: inputBase(), inputStrideY: aStride(rowAxis), inputStrideX: 0,
+            reduction: [ReductionAxis(depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
+        ) { builder, outer, y, _, column, value, count in
+            var index = [Expr](repeating: .int(0), count: rank)
+            for (axis, position) in zip(axes, outer) { index[axis] = position }
+            index[rowAxis] = y
+            index[rank - 1] = column
+            try store(&builder, value, index, rank - 1, count)
+        }
+    }
+
+    private func plan(_ model: RegisterModel, elementBytes: Int) -> TilePlan {
+        TilePlan(
+            y: result.shape[rowAxis].constant, x: 1, columns: columns.constant, depth: depth.constant ?? 0,
+            rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, elementBytes: elementBytes, model: model)
+    }
+
+    func emit(_ site: inout KernelSite, weights: Tensor) throws {
+        let model = RegisterModel(site.target)
+        let contiguous = a.strides[a.shape.count - 1] == 1
+        guard let kind = ContractionKind(a.element, weights.element, target: site.target, contiguous: contiguous) else {
+            throw Diagnostic(.internal, "no tile form for \(a.element.rawValue) times \(weights.element.rawValue)")
+        }
+        let plan = plan(model, elementBytes: weights.element.byteCount)
+        let strides = rowMajor(weights.shape), (k, n) = (weights.rank - 2, weights.rank - 1)
+        let batches = Array(weights.shape.dropLast(2))
+        let packing = PanelPacking(
+            kind: kind, axes: [(ReductionAxis(Extent(weights.shape[k]), stride: a.strides[a.shape.count - 1]), strides[k])],
+            columns: weights.shape[n], columnStride: strides[n], outer: batches.reduce(1, *), outerStride: weights.shape[k] * weights.shape[n],
+            lanes: model.lanes, panels: plan.panels)
+        let buffer = site.packed(weights, as: packing, element: kind.weightElement)
+        // Which of the constant's batches an outer position uses.
+        let batchView = TensorView(
+            buffer, weights.element, shape: (batches + [1, 1]).map { Extent($0) },
+            strides: (rowMajor(batches) + [0, 0]).map { Extent($0 * packing.outerCount) })
+        let weightBase = base(batchView)
+        try site.generate { builder, store in
+            let problem = contraction(kind, weights: .packed(buffer), weightBase: weightBase, store: store)
+            try ContractionEmitter(problem, plan: plan, lanes: model.lanes).emit(into: &builder)
+        }
+    }
+
+    func emit(_ site: inout KernelSite, right b: TensorView) throws {
+        let model = RegisterModel(site.target)
+        let plan = plan(model, elementBytes: 4)
+        let (k, n) = (b.shape.count - 2, b.shape.count - 1)
+        let elements = (depth * columns).constant
+        // Rows of B are read in place while they stay in the cache, or where each is used only a few times.
+        let inPlace = b.strides[n] == 1 && (elements.map { $0 <= 64 << 10 } ?? true || result.shape[rowAxis].constant.map { $0 <= 16 } ?? false)
+        let base = base(b)
+        if inPlace {
+            try site.generate { builder, store in
+                let problem = contraction(.float, weights: .rows(b.buffer, stride: b.strides[k]), weightBase: base, store: store)
+                try ContractionEmitter(problem, plan: plan, lanes: model.lanes).emit(into: &builder)
+            }
+            return
+        }
+        // Packed once per distinct batch, by all threads, before the product.
+        let batchAxes = Array(b.shape.dropLast(2))
+        let panelled = columns.ceilDivided(by: Extent(model.lanes)) * Extent(model.lanes)
+        let size = panelled * depth
+        let scratch = site.scratch("pack", .f32, count: batchAxes.product * size, perThread: false)
+        let batchView = TensorView(
+            scratch, .f32, shape: batchAxes + [1, 1], strides: Layout.rowMajor.strides(of: batchAxes).map { $0 * size } + [0, 0])
+        let weightBase = self.base(batchView)
+        try site.generate { builder, store in
+            let problem = contraction(.float, weights: .packed(scratch), weightBase: weightBase, store: store)
+            let emitter = ContractionEmitter(problem, plan: plan, lanes: model.lanes)
+            let packer = PanelPacker(source: b, axes: (k, n), target: scratch, batchStride: size, columns: columns, depth: depth, panels: plan.panels, lanes: model.lanes)
+            packer.emit(into: &builder)
+            builder.emit(.barrier)
+            try emitter.emit(into: &builder)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import GlmcIR
+
+extension RegisterModel {
+    /// The registers of a compilation target.
+    init(_ target: Target) {
+        let lanes = target.lanes(ofBytes: 4)
+        self.init(lanes: lanes, registers: target.registers, cacheBytes: lanes >= 16 ? 1 << 20 : 512 << 10)
+    }
+}
+
+/// Stores a value through the fused epilogue: value, index in the node's result, axis of the lanes, lanes that exist.
+typealias SiteStore = (_ builder: inout KernelBuilder, _ value: Expr, _ index: [Expr], _ axis: Int, _ count: Expr?) throws -> Void
+
+/// Lends the site to store closures while its builder is elsewhere.
+private final class SiteLoan {
+    var site: KernelSite
+    init(_ site: KernelSite) { self.site = site }
+}
+
+extension KernelSite {
+    /// Runs `body` with the site's builder and a closure that stores results through the epilogue.
+    mutating func generate(_ body: (inout KernelBuilder, @escaping SiteStore) throws -> Void) throws {
+        let loan = SiteLoan(self)
+        var builder = KernelBuilder()
+        swap(&builder, &loan.site.builder)
+        try body(&builder) { builder, value, index, axis, count in
+            swap(&builder, &loan.site.builder)
+            defer { swap(&builder, &loan.site.builder) }
+            try loan.site.store(value, at: index, along: axis, count: count)
+        }
+        swap(&builder, &loan.site.builder)
+        self = loan.site
+    }
+
+    /// A parameter that holds `weights` packed in panels.
+    mutating func packed(_ weights: Tensor, as packing: PanelPacking, element: ElementType) -> BufferID {
+        packed("w", element, count: packing.count, key: PackingKey("\(packing)", [weights])) { target in
+            packing.pack(weights.bytes, into: target)
+        }
+    }
+}
+
+extension ContractionKind {
+    /// How elements of two types are multiplied on `target`; nil where the tile generator has no form.
+    /// - Parameter contiguous: whether the input's reduction elements follow each other in memory.
+    init?(_ input: ElementType, _ weights: ElementType, target: Target, contiguous: Bool) {
+        switch (input, weights) {
+        case (.f32, .f32): self = .float
+        case (.u8, .i8) where target.hasDot4 && contiguous: self = .dot4
+        case (.u8, .u8), (.u8, .i8), (.i8, .u8), (.i8, .i8): self = .widened(input, weights)
+        default: return nil
+        }
+    }
+}
