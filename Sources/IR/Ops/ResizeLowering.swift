@@ -1,0 +1,166 @@
+// The pull lowering of `Resize`. Coordinates are computed in f64, per axis, so that they are exact and, for every axis but the
+// innermost, loop-invariant.
+
+extension Resize {
+    public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
+        let shape = operands.types[0].shape, element = operands.types[0].element
+        let type: ElementType = element.isFloat ? element.computeType : .f32
+        var axes: [[(index: Expr, weight: Expr?)]] = []
+        var outside: Expr?
+        for axis in shape.indices {
+            if isIdentity(axis, shape) {
+                axes.append([(index[axis], nil)])
+            } else if let simple = integerIndex(axis, shape, index[axis]) {
+                axes.append([(simple, nil)])
+            } else {
+                axes.append(taps(axis, shape, index[axis], type, &outside, in: &builder))
+            }
+        }
+        func sum(_ axis: Int, _ position: [Expr], _ builder: inout KernelBuilder) throws -> Expr {
+            guard axis < axes.count else {
+                let value = try operands.load(0, at: position, in: &builder)
+                return mode == .nearest && outside == nil ? value : value.converted(to: type)
+            }
+            var total: Expr?
+            for tap in axes[axis] {
+                let value = try sum(axis + 1, position + [tap.index], &builder)
+                let term = tap.weight.map { value * $0 } ?? value
+                total = total.map { $0 + term } ?? term
+            }
+            return total.map { axes[axis].count > 1 ? builder.bind($0, "s") : $0 } ?? .constant(0, type)
+        }
+        var value = try sum(0, [], &builder)
+        if let outside { value = .select(outside, .float(extrapolation, type), value) }
+        guard let range = element.integerRange, value.type.element.isFloat else { return value }
+        let clamped = Expr.max(.float(Double(range.lowerBound), type), .min(.float(Double(range.upperBound), type), value))
+        return .cast(clamped, element.computeType)
+    }
+
+    /// Nearest neighbour by an integer factor as integer arithmetic, where that gives the same positions.
+    private func integerIndex(_ axis: Int, _ shape: [Extent], _ i: Expr) -> Expr? {
+        guard mode == .nearest, coordinateTransform != .tfCropAndResize, let from = shape[axis].constant, let to = sizes[axis].constant, from > 0, to > 0,
+              let scale = staticScale(axis, shape), to <= 1 << 16 else { return nil }
+        let positions = (0..<to).map { nearest(coordinate($0, axis, scale, from, to), limit: from) }
+        if to % from == 0 {
+            let factor = to / from
+            if positions.enumerated().allSatisfy({ $1 == $0 / factor }) { return i / .int(factor) }
+        }
+        let step = from / to
+        if step > 0, let first = positions.first, positions.enumerated().allSatisfy({ $1 == $0 * step + first }) { return i * .int(step) + .int(first) }
+        return nil
+    }
+
+    private func nearest(_ x: Double, limit: Int) -> Int {
+        let rounded: Double = switch nearestMode {
+        case .roundPreferFloor: (x - 0.5).rounded(.up)
+        case .roundPreferCeil: (x + 0.5).rounded(.down)
+        case .floor: x.rounded(.down)
+        case .ceil: x.rounded(.up)
+        }
+        return Int(Swift.min(Swift.max(rounded, 0), Double(limit - 1)))
+    }
+
+    /// The coordinate as a number, by the same operations in the same order as the expression.
+    private func coordinate(_ i: Int, _ axis: Int, _ scale: Double, _ from: Int, _ to: Int) -> Double {
+        let (multiplier, divisor, offset, shift) = transform(axis, from: Double(from), to: Double(to), scale: scale)
+        return (Double(i) + shift) * multiplier / divisor + offset
+    }
+
+    /// The transform as `(i + shift) · multiplier / divisor + offset`.
+    private func transform(_ axis: Int, from: Double, to: Double, scale: Double) -> (multiplier: Double, divisor: Double, offset: Double, shift: Double) {
+        let resized = scale * from
+        switch coordinateTransform {
+        case .halfPixel: return (1, scale, -0.5, 0.5)
+        case .halfPixelSymmetric: return (1, scale, from / 2 * (1 - to / resized) - 0.5, 0.5)
+        case .pytorchHalfPixel: return resized == 1 ? (0, 1, -0.5, 0) : (1, scale, -0.5, 0.5)
+        case .alignCorners: return resized == 1 ? (0, 1, 0, 0) : (from - 1, resized - 1, 0, 0)
+        case .asymmetric: return (1, scale, 0, 0)
+        case .tfCropAndResize:
+            let (start, end) = roi.isEmpty ? (0, 1) : (roi[axis], roi[axis + sizes.count])
+            let origin = start * (from - 1)
+            return resized == 1 ? (0, 1, (end - start) * (from - 1) / 2 + origin, 0) : ((end - start) * (from - 1), resized - 1, origin, 0)
+        }
+    }
+
+    /// The coordinate as an f64 expression, for any mix of static and symbolic sizes.
+    private func coordinate(_ axis: Int, _ shape: [Extent], _ i: Expr) -> Expr {
+        func number(_ value: Double) -> Expr { .float(value, .f64) }
+        let position = Expr.cast(i, .f64)
+        if let from = shape[axis].constant, let to = sizes[axis].constant, let scale = staticScale(axis, shape) {
+            let (multiplier, divisor, offset, shift) = transform(axis, from: Double(from), to: Double(to), scale: scale)
+            if multiplier == 0 { return number(offset) }
+            var x = shift == 0 ? position : position + number(shift)
+            if multiplier != 1 { x = x * number(multiplier) }
+            if divisor != 1 { x = .binary(.divide, x, number(divisor)) }
+            return offset == 0 ? x : x + number(offset)
+        }
+        let from = Expr.cast(Expr(shape[axis]), .f64), to = Expr.cast(Expr(sizes[axis]), .f64)
+        let scale: Expr = scales.isEmpty ? .binary(.divide, to, from) : number(scales[axis])
+        let resized = scale * from
+        let isOne = Expr.binary(.equal, resized, number(1))
+        let half = Expr.binary(.divide, position + number(0.5), scale) + number(-0.5)
+        switch coordinateTransform {
+        case .halfPixel: return half
+        case .halfPixelSymmetric: return from * number(0.5) * (number(1) - .binary(.divide, to, resized)) + half
+        case .pytorchHalfPixel: return .select(isOne, number(-0.5), half)
+        case .alignCorners: return .select(isOne, number(0), .binary(.divide, position * (from + number(-1)), resized + number(-1)))
+        case .asymmetric: return .binary(.divide, position, scale)
+        case .tfCropAndResize:
+            let (start, end) = roi.isEmpty ? (0, 1) : (roi[axis], roi[axis + sizes.count])
+            let last = from + number(-1)
+            let inside = Expr.select(
+                isOne, last * number((end - start) / 2), .binary(.divide, position * number(end - start) * last, resized + number(-1)))
+            return inside + last * number(start)
+        }
+    }
+
+    /// The taps of one result position along an axis; indices are clamped to the operand. `outside` collects the condition under
+    /// which the position is extrapolated.
+    private func taps(
+        _ axis: Int, _ shape: [Extent], _ i: Expr, _ type: ElementType, _ outside: inout Expr?, in builder: inout KernelBuilder
+    ) -> [(index: Expr, weight: Expr?)] {
+        let x = builder.bind(coordinate(axis, shape, i), "x")
+        let last = Expr(shape[axis]) - .int(1)
+        func clamped(_ index: Expr) -> Expr { .max(.int(0), .min(index, last)) }
+        if coordinateTransform == .tfCropAndResize {
+            let here = x < .float(0, .f64) || .binary(.greater, x, .cast(last, .f64))
+            outside = outside.map { $0 || here } ?? here
+        }
+        if mode == .nearest {
+            let rounded: Expr = switch nearestMode {
+            case .roundPreferFloor: .unary(.ceil, x + .float(-0.5, .f64))
+            case .roundPreferCeil: .unary(.floor, x + .float(0.5, .f64))
+            case .floor: .unary(.floor, x)
+            case .ceil: .unary(.ceil, x)
+            }
+            return [(builder.bind(clamped(.cast(rounded, .i64)), "i"), nil)]
+        }
+        let floor = builder.bind(.unary(.floor, x), "f"), ratio = builder.bind(x - floor, "r")
+        let base = builder.bind(.cast(floor, .i64), "i")
+        let stretch = antialias ? Swift.min(staticScale(axis, shape) ?? 1, 1) : 1
+        let reach = mode == .linear ? 1.0 : 2.0
+        let first = Int((-reach / stretch).rounded(.down)) + 1
+        var list: [(index: Expr, weight: Expr)] = []
+        for k in first...(1 - first) {
+            let offset = Expr.float(Double(k), .f64) - ratio
+            let distance = builder.bind(.unary(.absolute, stretch == 1 ? offset : offset * .float(stretch, .f64)), "d")
+            var weight = mode == .linear ? Expr.max(.float(0, .f64), .float(1, .f64) - distance) : cubic(distance)
+            let index = builder.bind(base + .int(k), "i")
+            if excludeOutside { weight = .select(index >= .int(0) && index < Expr(shape[axis]), weight, .float(0, .f64)) }
+            list.append((builder.bind(clamped(index), "i"), builder.bind(weight, "w")))
+        }
+        let normalises = antialias || excludeOutside
+        let sum = normalises ? builder.bind(list.dropFirst().reduce(list[0].weight) { $0 + $1.weight }, "sum") : .float(1, .f64)
+        return list.map { tap in
+            (tap.index, builder.bind(.cast(normalises ? .binary(.divide, tap.weight, sum) : tap.weight, type), "w"))
+        }
+    }
+
+    private func cubic(_ x: Expr) -> Expr {
+        func c(_ value: Double) -> Expr { .float(value, .f64) }
+        let a = cubicCoefficient
+        let near = (x * c(a + 2) - c(a + 3)) * x * x + c(1)
+        let far = ((x * c(a) - c(5 * a)) * x + c(8 * a)) * x - c(4 * a)
+        return .select(.binary(.lessOrEqual, x, c(1)), near, .select(x < c(2), far, c(0)))
+    }
+}
