@@ -77,8 +77,20 @@ public struct ElementWriter {
         case .u4, .u2: base[i] = UInt8(truncatingIfNeeded: value & (1 << element.bitWidth - 1))
         case .bool: base[i] = value != 0 ? 1 : 0
         case .string: break
+        // Straight to f32: through f64, integers beyond 2^53 would be rounded twice.
+        case .f32: base.storeBytes(of: Float(value), toByteOffset: i &* 4, as: Float.self)
         default: store(Double(value), at: i)
         }
+    }
+
+    /// `value` truncated towards zero and limited to the range of an integer type; NaN gives 0. u64 gives its bit pattern.
+    static func saturated(_ value: Double, to element: ElementType) -> Int {
+        if element == .u64 {
+            guard value > 0 else { return 0 }
+            return Int(bitPattern: UInt(exactly: value.rounded(.towardZero)) ?? .max)
+        }
+        guard let range = element.integerRange else { return truncate(value) }
+        return Swift.min(Swift.max(truncate(value), range.lowerBound), range.upperBound)
     }
 
     static func truncate(_ value: Double) -> Int {
@@ -144,15 +156,39 @@ public struct NarrowFloat: Sendable {
         }
     }
 
+    /// The largest finite value.
+    var largestFinite: Double { decode(largest) }
+    /// Whether values halfway to the next step beyond the largest one round to it.
+    var largestIsEven: Bool { largest & 1 == 0 }
+    /// Halfway between the largest finite value and the next step beyond it: larger values overflow.
+    var overflowThreshold: Double { isUnsigned ? largestFinite : largestFinite + (largestFinite - decode(largest - 1)) / 2 }
+    var hasInfinity: Bool { special == .ieee }
+
+    /// The f8e8m0 pattern of a scale: the power of two above, below or nearest to `value`. The sign is ignored.
+    static func scale(_ value: Float, saturate: Bool, rounding: ScaleRounding) -> UInt8 {
+        if value.isNaN { return 0xFF }
+        let top: UInt8 = saturate ? 0xFE : 0xFF
+        if value.isInfinite { return top }
+        let magnitude = abs(Double(value)), smallest = 0x1p-127
+        if magnitude <= smallest { return 0 }
+        let below = Int(magnitude.exponent)
+        let fraction = magnitude.significand
+        let up = switch rounding {
+        case .up: fraction > 1
+        case .down: false
+        case .nearest: fraction >= 1.5
+        }
+        let exponent = below + (up ? 1 : 0) + 127
+        return exponent > 0xFE ? top : UInt8(exponent)
+    }
+
     /// The nearest pattern, ties to even; out of range it saturates, or becomes infinity/NaN without `saturate`.
     public func encode(_ value: Double, saturate: Bool) -> UInt8 {
         if value.isNaN { return nan }
         let sign = value.sign == .minus && !isUnsigned ? signBit : 0
         let magnitude = abs(value)
         let top = largest
-        let limit = decode(top)
-        let step = limit - decode(top - 1)
-        let overflows = isUnsigned ? magnitude > limit : magnitude >= limit + step / 2
+        let overflows = magnitude > overflowThreshold || (magnitude == overflowThreshold && !largestIsEven)
         if overflows {
             if saturate { return sign | top }
             return special == .ieee ? sign | UInt8((1 << exponentBits - 1) << mantissaBits) : special == .none ? sign | top : special == .topMantissa ? sign | nan : nan

@@ -15,10 +15,15 @@ public struct OpRegistry: Sendable {
 
     /// Every op of this library; one line per op.
     public static let standard = OpRegistry([
+        Select.self, Cast.self, Bitcast.self, Iota.self,
+        Transpose.self, Reshape.self, Slice.self, Expand.self, Relayout.self,
+        Concat.self, Pad.self, Gather.self, GatherElements.self, GatherND.self,
+        Reduce.self,
         Constant.self, Extents.self, Unary.self, Binary.self,
         Activation.self, Convolution.self, MatMul.self, Pool.self,
         Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self,
         TransposedConvolution.self, Attention.self, Lstm.self, Gru.self, Rnn.self,
         Resize.self, GridSample.self, RoiAlign.self, MaxUnpool.self, DynamicQuantize.self,
+        TransposedConvolution.self, Attention.self,
     ])
 }

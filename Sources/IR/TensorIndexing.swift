@@ -1,0 +1,204 @@
+/// Dense row-major strides, in elements, of a constant shape.
+public func rowMajorStrides(_ shape: [Int]) -> [Int] {
+    var strides = [Int](repeating: 1, count: shape.count)
+    for axis in shape.indices.dropLast().reversed() { strides[axis] = strides[axis + 1] * max(shape[axis + 1], 1) }
+    return strides
+}
+
+/// The indices of a shape in row-major order.
+public struct IndexSequence: Sequence, IteratorProtocol {
+    private let shape: [Int]
+    private var current: [Int]?
+
+    public init(_ shape: [Int]) {
+        self.shape = shape
+        current = shape.contains(0) ? nil : [Int](repeating: 0, count: shape.count)
+    }
+
+    public mutating func next() -> [Int]? {
+        guard let result = current else { return nil }
+        var index = result
+        for axis in shape.indices.reversed() {
+            index[axis] += 1
+            if index[axis] < shape[axis] {
+                current = index
+                return result
+            }
+            index[axis] = 0
+        }
+        current = nil
+        return result
+    }
+}
+
+/// The flat index of `index` under `strides`.
+@inline(__always)
+public func flatIndex(_ index: [Int], _ strides: [Int]) -> Int {
+    var sum = 0
+    for axis in index.indices { sum += index[axis] * strides[axis] }
+    return sum
+}
+
+/// For every index of `shape` in row-major order: `offset + Σ index[axis] * strides[axis]`.
+public func stridedPositions(_ shape: [Int], _ strides: [Int], offset: Int = 0) -> [Int] {
+    var positions = [offset]
+    for (extent, stride) in zip(shape, strides) {
+        positions = positions.flatMap { base in (0..<extent).map { base + $0 * stride } }
+    }
+    return positions
+}
+
+/// An axis split of a constant shape: everything before, the axis, everything after, as products.
+public struct AxisSplit {
+    public let outer: Int
+    public let count: Int
+    public let inner: Int
+
+    public init(_ shape: [Int], axis: Int) {
+        outer = shape[..<axis].reduce(1, *)
+        count = shape[axis]
+        inner = shape[(axis + 1)...].reduce(1, *)
+    }
+}
+
+/// Copies single elements of a fixed byte width between buffers.
+public struct ElementCopier {
+    private let width: Int
+    private let from: UnsafeRawPointer
+    private let to: UnsafeMutableRawPointer
+
+    /// nil where there is nothing to copy: empty tensors, and strings, whose elements live elsewhere.
+    public init?(_ element: ElementType, from source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer) {
+        guard element.byteCount > 0, let from = source.baseAddress, let to = target.baseAddress else { return nil }
+        width = element.byteCount
+        self.from = from
+        self.to = to
+    }
+
+    @inline(__always)
+    public func copy(_ source: Int, to target: Int) {
+        switch width {
+        case 1: to.storeBytes(of: from.load(fromByteOffset: source, as: UInt8.self), toByteOffset: target, as: UInt8.self)
+        case 2: to.storeBytes(of: from.loadUnaligned(fromByteOffset: source &* 2, as: UInt16.self), toByteOffset: target &* 2, as: UInt16.self)
+        case 4: to.storeBytes(of: from.loadUnaligned(fromByteOffset: source &* 4, as: UInt32.self), toByteOffset: target &* 4, as: UInt32.self)
+        case 8: to.storeBytes(of: from.loadUnaligned(fromByteOffset: source &* 8, as: UInt64.self), toByteOffset: target &* 8, as: UInt64.self)
+        default: (to + target &* width).copyMemory(from: from + source &* width, byteCount: width)
+        }
+    }
+
+    /// Copies `count` consecutive elements.
+    @inline(__always)
+    public func copy(_ source: Int, to target: Int, count: Int) {
+        (to + target &* width).copyMemory(from: from + source &* width, byteCount: count &* width)
+    }
+
+    /// Copies `count` elements whose sources lie `stride` apart.
+    @inline(__always)
+    public func copy(_ source: Int, stride: Int, to target: Int, count: Int) {
+        if stride == 1 { return copy(source, to: target, count: count) }
+        for i in 0..<count { copy(source &+ i &* stride, to: target &+ i) }
+    }
+}
+
+extension Tensor {
+    /// A dense copy of a strided window: element `index` is element `offset + Σ index[axis] * strides[axis]` of this tensor.
+    /// - Throws: `Diagnostic` where the window leaves the tensor.
+    public func strided(_ window: [Int], strides: [Int], offset: Int = 0) throws -> Tensor {
+        guard Tensor.byteCount(element, window) != nil, window.count == strides.count else {
+            throw Diagnostic(.invalid, "\(element.rawValue)\(window) is not a possible shape")
+        }
+        if !window.contains(0) {
+            var low = offset, high = offset
+            for (extent, stride) in zip(window, strides) {
+                if stride < 0 { low += (extent - 1) * stride } else { high += (extent - 1) * stride }
+            }
+            guard low >= 0, high < count else {
+                throw Diagnostic(.invalid, "a window of shape \(window) reads elements \(low)...\(high) of a tensor of shape \(shape)")
+            }
+        }
+        return Tensor(element, window) { bytes in
+            guard !window.contains(0), let copier = ElementCopier(element, from: self.bytes, to: bytes) else { return }
+            let inner = window.last ?? 1, step = strides.last ?? 1
+            var target = 0
+            for index in IndexSequence(Array(window.dropLast())) {
+                copier.copy(offset + flatIndex(index, strides), stride: step, to: target, count: inner)
+                target += inner
+            }
+        }
+    }
+
+    /// A tensor whose element `i` is this tensor's element `source(i)`.
+    /// - Throws: `Diagnostic` where a source index is out of range, and what `source` throws.
+    public func picking(_ shape: [Int], source: (Int) throws -> Int) throws -> Tensor {
+        let limit = count
+        return try Tensor(element, shape) { bytes in
+            let copier = ElementCopier(element, from: self.bytes, to: bytes)
+            for i in 0..<shape.reduce(1, *) {
+                let position = try source(i)
+                guard position >= 0, position < limit else { throw Diagnostic(.invalid, "element \(position) of a tensor of shape \(self.shape) was asked for") }
+                copier?.copy(position, to: i)
+            }
+        }
+    }
+}
+
+/// Checks an axis attribute, which must be non-negative: importers count negative axes from the end.
+/// - Throws: `Diagnostic` where the axis does not exist.
+public func checkAxis(_ axis: Int, of type: TensorType, _ what: String = "axis") throws {
+    guard axis >= 0, axis < type.rank else { throw Diagnostic(.invalid, "\(what) \(axis) does not exist in \(type)") }
+}
+
+/// Makes a data index valid: negative ones count from the end.
+/// - Throws: `Diagnostic` where the index is out of range.
+public func checkedIndex(_ index: Int, of extent: Int) throws -> Int {
+    let position = index < 0 ? index + extent : index
+    guard position >= 0, position < extent else { throw Diagnostic(.invalid, "index \(index) is out of range for an axis of \(extent) elements") }
+    return position
+}
+
+extension Expr {
+    /// A data index made valid for an axis of `extent` elements: negative ones count from the end, and ones out of range, which
+    /// are an error of the data, read the nearest element rather than foreign memory.
+    public func wrapped(into extent: Extent, in builder: inout KernelBuilder) -> Expr {
+        let size = Expr(extent)
+        if let value = constantInteger, let count = extent.constant { return .int(Swift.max(0, Swift.min(value < 0 ? value + count : value, count - 1))) }
+        let isUnsigned = type.element.isUnsignedInteger
+        let index = builder.bind(converted(to: .i64), "index")
+        let positive: Expr = isUnsigned ? index : .select(index < .int(0), index + size, index)
+        return .max(.min(positive, size - .int(1)), .int(0))
+    }
+}
+
+extension KernelBuilder {
+    /// Loops over all indices of `shape`, all iterations being independent: one parallel loop over the flattened outer axes,
+    /// and plain loops over those after `parallelAxes`.
+    public mutating func parallelLoops(over shape: [Extent], _ body: (inout KernelBuilder, [Expr]) throws -> Void) rethrows {
+        let axes = shape.indices.filter { shape[$0] != 1 }
+        if axes.count <= 1 {
+            let extent = axes.first.map { shape[$0] } ?? 1
+            return try loop(to: Expr(extent), kind: .parallel) { builder, i in
+                try body(&builder, shape.indices.map { $0 == axes.first ? i : .int(0) })
+            }
+        }
+        try loop("n", to: Expr(shape.product), kind: .parallel) { builder, flat in
+            try body(&builder, builder.unflatten(flat, shape))
+        }
+    }
+
+    /// The index whose row-major flat position in `shape` is `flat`.
+    public mutating func unflatten(_ flat: Expr, _ shape: [Extent]) -> [Expr] {
+        var index = [Expr](repeating: .int(0), count: shape.count)
+        let axes = shape.indices.filter { shape[$0] != 1 }
+        var rest = flat
+        for (position, axis) in axes.enumerated().reversed() {
+            if position == 0 {
+                index[axis] = rest
+            } else {
+                rest = bind(rest, "q")
+                index[axis] = rest % Expr(shape[axis])
+                rest = rest / Expr(shape[axis])
+            }
+        }
+        return index
+    }
+}
