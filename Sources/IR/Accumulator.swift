@@ -61,17 +61,3 @@ extension Tensor {
         }
     }
 }
-
-/// Row-major strides of a static shape.
-func rowMajorStrides(_ shape: [Int]) -> [Int] {
-    var strides = [Int](repeating: 1, count: shape.count)
-    for axis in stride(from: shape.count - 2, through: 0, by: -1) { strides[axis] = strides[axis + 1] * shape[axis + 1] }
-    return strides
-}
-
-/// Flat offsets of all positions of `shape` under `strides`, in row-major order of the positions.
-func flatOffsets(_ shape: [Int], strides: [Int]) -> [Int] {
-    var offsets = [0]
-    for (extent, stride) in zip(shape, strides) { offsets = offsets.flatMap { base in (0..<extent).map { base + $0 * stride } } }
-    return offsets
-}

@@ -40,7 +40,7 @@ public func flatIndex(_ index: [Int], _ strides: [Int]) -> Int {
 }
 
 /// For every index of `shape` in row-major order: `offset + Σ index[axis] * strides[axis]`.
-public func stridedPositions(_ shape: [Int], _ strides: [Int], offset: Int = 0) -> [Int] {
+public func flatOffsets(_ shape: [Int], strides: [Int], offset: Int = 0) -> [Int] {
     var positions = [offset]
     for (extent, stride) in zip(shape, strides) {
         positions = positions.flatMap { base in (0..<extent).map { base + $0 * stride } }

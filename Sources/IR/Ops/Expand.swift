@@ -36,7 +36,7 @@ public struct Expand: ViewOp {
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         guard let values = operands[0], let from = context.operands[0].tensor?.shape.constants, let to = shape.constants else { return [nil] }
         let strides = zip(rowMajorStrides(from), from).map { $1 == 1 ? 0 : $0 }
-        return [stridedPositions(to, [Int](repeating: 0, count: to.count - from.count) + strides).map { values[$0] }]
+        return [flatOffsets(to, strides: [Int](repeating: 0, count: to.count - from.count) + strides).map { values[$0] }]
     }
 
     public var layoutBehavior: LayoutBehavior { .any }

@@ -54,7 +54,7 @@ public struct Slice: ViewOp {
         guard let values = operands[0], let shape = context.operands[0].tensor?.shape.constants,
               let first = starts.constants, let window = sizes.constants else { return [nil] }
         let strides = rowMajorStrides(shape)
-        let positions = stridedPositions(window, zip(strides, steps).map { $0 * $1 }, offset: flatIndex(first, strides))
+        let positions = flatOffsets(window, strides: zip(strides, steps).map { $0 * $1 }, offset: flatIndex(first, strides))
         return [positions.allSatisfy(values.indices.contains) ? positions.map { values[$0] } : nil]
     }
 

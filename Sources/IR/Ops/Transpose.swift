@@ -25,7 +25,7 @@ public struct Transpose: ViewOp {
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         guard let values = operands[0], let shape = context.operands[0].tensor?.shape.constants else { return [nil] }
         let strides = rowMajorStrides(shape)
-        return [stridedPositions(permutation.map { shape[$0] }, permutation.map { strides[$0] }).map { values[$0] }]
+        return [flatOffsets(permutation.map { shape[$0] }, strides: permutation.map { strides[$0] }).map { values[$0] }]
     }
 
     public var layoutBehavior: LayoutBehavior { .any }
