@@ -1,0 +1,200 @@
+/* glmc_vector.h: the operators of the loop language on one vector register of f32 or i32 lanes (GLMC_LANES of them), and on the
+ * narrower types that are converted from and to it. Arithmetic, comparisons and shifts are the compiler's own on vector types;
+ * here are the rest, one section per instruction set. */
+#ifndef GLMC_VECTOR_H
+#define GLMC_VECTOR_H
+
+#include "glmc_scalar.h"
+#include "glmc_vector_math.h"
+
+/* Keeps an accumulator in its register from here to its next use (see Statement.pin). */
+#if defined(__x86_64__)
+#define GLMC_PIN(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define GLMC_PIN(v) __asm__("" : "+w"(v))
+#else
+#define GLMC_PIN(v) ((void)0)
+#endif
+
+#define GLMC_VECTOR_TYPES(N)                                                                            \
+    typedef float f32x##N __attribute__((vector_size(4 * N), may_alias));                               \
+    typedef int32_t i32x##N __attribute__((vector_size(4 * N), may_alias));                             \
+    typedef uint32_t u32x##N __attribute__((vector_size(4 * N), may_alias));                            \
+    typedef _Float16 f16x##N __attribute__((vector_size(2 * N), may_alias));                            \
+    typedef uint16_t bf16x##N __attribute__((vector_size(2 * N), may_alias));                           \
+    typedef uint8_t u8x##N __attribute__((vector_size(N), may_alias));                                  \
+    typedef int8_t i8x##N __attribute__((vector_size(N), may_alias));
+
+#define GLMC_ACCESS(S, T, N)                                                                            \
+    GLMC_INLINE S##x##N glmc_load_##S##x##N(const void *p) { S##x##N v; memcpy(&v, p, sizeof v); return v; } \
+    GLMC_INLINE void glmc_store_##S##x##N(void *p, S##x##N v) { memcpy(p, &v, sizeof v); }              \
+    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return (S##x##N){0} + x; }
+
+/* Tails where the instruction set has no masks. */
+#define GLMC_PARTIAL(S, T, N)                                                                           \
+    GLMC_INLINE S##x##N glmc_loadn_##S##x##N(const T *p, int64_t n) { S##x##N v = {0}; for (int64_t i = 0; i < n; i++) v[i] = p[i]; return v; } \
+    GLMC_INLINE void glmc_storen_##S##x##N(T *p, S##x##N v, int64_t n) { for (int64_t i = 0; i < n; i++) p[i] = v[i]; }
+
+#define GLMC_COMMON(N)                                                                                  \
+    GLMC_ACCESS(f32, float, N)                                                                          \
+    GLMC_ACCESS(i32, int32_t, N)                                                                        \
+    GLMC_ACCESS(u8, uint8_t, N)                                                                         \
+    GLMC_ACCESS(i8, int8_t, N)                                                                          \
+    GLMC_ACCESS(f16, _Float16, N)                                                                       \
+    GLMC_ACCESS(bf16, uint16_t, N)                                                                      \
+    GLMC_VECTOR_MATH(f32x##N, f32x##N, i32x##N)                                                         \
+    GLMC_INLINE f32x##N glmc_select_f32x##N(i32x##N m, f32x##N a, f32x##N b) { return (f32x##N)((m & (i32x##N)a) | (~m & (i32x##N)b)); } \
+    GLMC_INLINE i32x##N glmc_select_i32x##N(i32x##N m, i32x##N a, i32x##N b) { return (m & a) | (~m & b); } \
+    GLMC_INLINE f32x##N glmc_absolute_f32x##N(f32x##N a) { return (f32x##N)((i32x##N)a & 0x7fffffff); } \
+    GLMC_INLINE f32x##N glmc_reciprocal_f32x##N(f32x##N a) { return 1.0f / a; }                         \
+    GLMC_INLINE f32x##N glmc_reciprocalSqrt_f32x##N(f32x##N a) { return 1.0f / glmc_sqrt_f32x##N(a); }  \
+    GLMC_INLINE f32x##N glmc_cast_f32_i32x##N(i32x##N a) { return __builtin_convertvector(a, f32x##N); } \
+    GLMC_INLINE f32x##N glmc_cast_f32_f16x##N(f16x##N a) { return __builtin_convertvector(a, f32x##N); } \
+    GLMC_INLINE f16x##N glmc_cast_f16_f32x##N(f32x##N a) { return __builtin_convertvector(a, f16x##N); } \
+    GLMC_INLINE f32x##N glmc_cast_f32_bf16x##N(bf16x##N a) { return (f32x##N)(__builtin_convertvector(a, u32x##N) << 16); } \
+    GLMC_INLINE bf16x##N glmc_cast_bf16_f32x##N(f32x##N a)                                              \
+    {                                                                                                   \
+        u32x##N bits = (u32x##N)a, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;                \
+        u32x##N nan = (u32x##N)(a != a);                                                                \
+        return __builtin_convertvector((nan & 0x7fc0) | (~nan & rounded), bf16x##N);                    \
+    }                                                                                                   \
+    GLMC_INLINE float glmc_horizontal_add_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w]; return s[0]; } \
+    GLMC_INLINE float glmc_horizontal_maximum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_maximum_f32(s[i], s[i + w]); return s[0]; } \
+    GLMC_INLINE float glmc_horizontal_minimum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_minimum_f32(s[i], s[i + w]); return s[0]; }
+
+#if GLMC_VECTOR_BITS == 512
+#include <immintrin.h>
+#define GLMC_LANES 16
+GLMC_VECTOR_TYPES(16)
+GLMC_VECTOR_TYPES(64)
+GLMC_ACCESS(u8, uint8_t, 64)
+GLMC_ACCESS(i8, int8_t, 64)
+GLMC_INLINE f32x16 glmc_sqrt_f32x16(f32x16 a) { return (f32x16)_mm512_sqrt_ps((__m512)a); }
+GLMC_COMMON(16)
+#define GLMC_TAIL(n) ((__mmask16)((1u << (n)) - 1u))
+GLMC_INLINE f32x16 glmc_loadn_f32x16(const float *p, int64_t n) { return (f32x16)_mm512_maskz_loadu_ps(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_f32x16(float *p, f32x16 v, int64_t n) { _mm512_mask_storeu_ps(p, GLMC_TAIL(n), (__m512)v); }
+GLMC_INLINE i32x16 glmc_loadn_i32x16(const int32_t *p, int64_t n) { return (i32x16)_mm512_maskz_loadu_epi32(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_i32x16(int32_t *p, i32x16 v, int64_t n) { _mm512_mask_storeu_epi32(p, GLMC_TAIL(n), (__m512i)v); }
+GLMC_INLINE u8x16 glmc_loadn_u8x16(const uint8_t *p, int64_t n) { return (u8x16)_mm_maskz_loadu_epi8(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_u8x16(uint8_t *p, u8x16 v, int64_t n) { _mm_mask_storeu_epi8(p, GLMC_TAIL(n), (__m128i)v); }
+GLMC_INLINE i8x16 glmc_loadn_i8x16(const int8_t *p, int64_t n) { return (i8x16)_mm_maskz_loadu_epi8(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_i8x16(int8_t *p, i8x16 v, int64_t n) { _mm_mask_storeu_epi8(p, GLMC_TAIL(n), (__m128i)v); }
+GLMC_PARTIAL(f16, _Float16, 16)
+GLMC_PARTIAL(bf16, uint16_t, 16)
+GLMC_INLINE f32x16 glmc_fma_f32x16(f32x16 a, f32x16 b, f32x16 c) { return (f32x16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+/* The second operand is returned where either is NaN: ordered so that a NaN of `a` survives, and one of `b` does. */
+GLMC_INLINE f32x16 glmc_maximum_f32x16(f32x16 a, f32x16 b) { __m512 m = _mm512_max_ps((__m512)b, (__m512)a); return (f32x16)m; }
+GLMC_INLINE f32x16 glmc_minimum_f32x16(f32x16 a, f32x16 b) { __m512 m = _mm512_min_ps((__m512)b, (__m512)a); return (f32x16)m; }
+GLMC_INLINE i32x16 glmc_maximum_i32x16(i32x16 a, i32x16 b) { return (i32x16)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+GLMC_INLINE i32x16 glmc_minimum_i32x16(i32x16 a, i32x16 b) { return (i32x16)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+GLMC_INLINE f32x16 glmc_floor_f32x16(f32x16 a) { return (f32x16)_mm512_roundscale_ps((__m512)a, 9); }
+GLMC_INLINE f32x16 glmc_ceil_f32x16(f32x16 a) { return (f32x16)_mm512_roundscale_ps((__m512)a, 10); }
+GLMC_INLINE f32x16 glmc_truncate_f32x16(f32x16 a) { return (f32x16)_mm512_roundscale_ps((__m512)a, 11); }
+GLMC_INLINE f32x16 glmc_round_f32x16(f32x16 a) { return (f32x16)_mm512_roundscale_ps((__m512)a, 8); }
+GLMC_INLINE f32x16 glmc_cast_f32_u8x16(u8x16 a) { return (f32x16)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32((__m128i)a)); }
+GLMC_INLINE f32x16 glmc_cast_f32_i8x16(i8x16 a) { return (f32x16)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)a)); }
+GLMC_INLINE i32x16 glmc_cast_i32_u8x16(u8x16 a) { return (i32x16)_mm512_cvtepu8_epi32((__m128i)a); }
+GLMC_INLINE i32x16 glmc_cast_i32_i8x16(i8x16 a) { return (i32x16)_mm512_cvtepi8_epi32((__m128i)a); }
+/* Clamping before the conversion keeps it in range; max_ps with the bound second turns NaN into the lower bound. */
+GLMC_INLINE u8x16 glmc_saturate_u8_f32x16(f32x16 a)
+{
+    __m512 x = _mm512_min_ps(_mm512_max_ps((__m512)a, _mm512_setzero_ps()), _mm512_set1_ps(255.0f));
+    return (u8x16)_mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x));
+}
+GLMC_INLINE i8x16 glmc_saturate_i8_f32x16(f32x16 a)
+{
+    __m512 x = _mm512_min_ps(_mm512_max_ps((__m512)a, _mm512_set1_ps(-128.0f)), _mm512_set1_ps(127.0f));
+    return (i8x16)_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x));
+}
+#ifdef __AVX512VNNI__
+GLMC_INLINE i32x16 glmc_dot4_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#endif
+
+#elif GLMC_VECTOR_BITS == 256
+#include <immintrin.h>
+#define GLMC_LANES 8
+GLMC_VECTOR_TYPES(8)
+GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m256)a); }
+GLMC_COMMON(8)
+GLMC_PARTIAL(f32, float, 8)
+GLMC_PARTIAL(i32, int32_t, 8)
+GLMC_PARTIAL(u8, uint8_t, 8)
+GLMC_PARTIAL(i8, int8_t, 8)
+GLMC_PARTIAL(f16, _Float16, 8)
+GLMC_PARTIAL(bf16, uint16_t, 8)
+GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)b, (__m256)a); }
+GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)b, (__m256)a); }
+GLMC_INLINE i32x8 glmc_maximum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+GLMC_INLINE i32x8 glmc_minimum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_min_epi32((__m256i)a, (__m256i)b); }
+GLMC_INLINE f32x8 glmc_floor_f32x8(f32x8 a) { return (f32x8)_mm256_floor_ps((__m256)a); }
+GLMC_INLINE f32x8 glmc_ceil_f32x8(f32x8 a) { return (f32x8)_mm256_ceil_ps((__m256)a); }
+GLMC_INLINE f32x8 glmc_truncate_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 11); }
+GLMC_INLINE f32x8 glmc_round_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 8); }
+GLMC_INLINE i32x8 glmc_cast_i32_u8x8(u8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(b)); }
+GLMC_INLINE i32x8 glmc_cast_i32_i8x8(i8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(b)); }
+GLMC_INLINE f32x8 glmc_cast_f32_u8x8(u8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_u8x8(a)); }
+GLMC_INLINE f32x8 glmc_cast_f32_i8x8(i8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_i8x8(a)); }
+GLMC_INLINE u8x8 glmc_saturate_u8_f32x8(f32x8 a)
+{
+    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), u8x8);
+}
+GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
+{
+    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
+    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
+}
+
+#elif GLMC_VECTOR_BITS == 128 && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define GLMC_LANES 4
+GLMC_VECTOR_TYPES(4)
+GLMC_VECTOR_TYPES(16)
+GLMC_ACCESS(u8, uint8_t, 16)
+GLMC_ACCESS(i8, int8_t, 16)
+GLMC_INLINE f32x4 glmc_sqrt_f32x4(f32x4 a) { return (f32x4)vsqrtq_f32((float32x4_t)a); }
+GLMC_COMMON(4)
+GLMC_PARTIAL(f32, float, 4)
+GLMC_PARTIAL(i32, int32_t, 4)
+GLMC_PARTIAL(u8, uint8_t, 4)
+GLMC_PARTIAL(i8, int8_t, 4)
+GLMC_PARTIAL(f16, _Float16, 4)
+GLMC_PARTIAL(bf16, uint16_t, 4)
+GLMC_INLINE f32x4 glmc_fma_f32x4(f32x4 a, f32x4 b, f32x4 c) { return (f32x4)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+GLMC_INLINE f32x4 glmc_maximum_f32x4(f32x4 a, f32x4 b) { return (f32x4)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+GLMC_INLINE f32x4 glmc_minimum_f32x4(f32x4 a, f32x4 b) { return (f32x4)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+GLMC_INLINE i32x4 glmc_maximum_i32x4(i32x4 a, i32x4 b) { return (i32x4)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
+GLMC_INLINE i32x4 glmc_minimum_i32x4(i32x4 a, i32x4 b) { return (i32x4)vminq_s32((int32x4_t)a, (int32x4_t)b); }
+GLMC_INLINE f32x4 glmc_floor_f32x4(f32x4 a) { return (f32x4)vrndmq_f32((float32x4_t)a); }
+GLMC_INLINE f32x4 glmc_ceil_f32x4(f32x4 a) { return (f32x4)vrndpq_f32((float32x4_t)a); }
+GLMC_INLINE f32x4 glmc_truncate_f32x4(f32x4 a) { return (f32x4)vrndq_f32((float32x4_t)a); }
+GLMC_INLINE f32x4 glmc_round_f32x4(f32x4 a) { return (f32x4)vrndnq_f32((float32x4_t)a); }
+GLMC_INLINE i32x4 glmc_cast_i32_u8x4(u8x4 a) { return __builtin_convertvector(a, i32x4); }
+GLMC_INLINE i32x4 glmc_cast_i32_i8x4(i8x4 a) { return __builtin_convertvector(a, i32x4); }
+GLMC_INLINE f32x4 glmc_cast_f32_u8x4(u8x4 a) { return __builtin_convertvector(a, f32x4); }
+GLMC_INLINE f32x4 glmc_cast_f32_i8x4(i8x4 a) { return __builtin_convertvector(a, f32x4); }
+GLMC_INLINE u8x4 glmc_saturate_u8_f32x4(f32x4 a)
+{
+    float32x4_t x = vminq_f32(vmaxnmq_f32((float32x4_t)a, vdupq_n_f32(0.0f)), vdupq_n_f32(255.0f));
+    return __builtin_convertvector((i32x4)vcvtnq_s32_f32(x), u8x4);
+}
+GLMC_INLINE i8x4 glmc_saturate_i8_f32x4(f32x4 a)
+{
+    float32x4_t x = vminq_f32(vmaxnmq_f32((float32x4_t)a, vdupq_n_f32(-128.0f)), vdupq_n_f32(127.0f));
+    return __builtin_convertvector((i32x4)vcvtnq_s32_f32(x), i8x4);
+}
+#ifdef __ARM_FEATURE_DOTPROD
+/* u8 x s8: the instruction multiplies equal signs, so `a` is moved by 128 and the difference added back. */
+GLMC_INLINE i32x4 glmc_dot4_i32x4(u8x16 a, i8x16 b, i32x4 c)
+{
+    int8x16_t moved = vreinterpretq_s8_u8(veorq_u8((uint8x16_t)a, vdupq_n_u8(0x80)));
+    int32x4_t sum = vdotq_s32((int32x4_t)c, moved, (int8x16_t)b);
+    int32x4_t weight = vdotq_s32(vdupq_n_s32(0), vdupq_n_s8(1), (int8x16_t)b);
+    return (i32x4)vaddq_s32(sum, vshlq_n_s32(weight, 7));
+}
+#endif
+#endif
+
+#endif

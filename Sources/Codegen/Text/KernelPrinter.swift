@@ -1,0 +1,287 @@
+import GlmcIR
+
+/// Writes one kernel of the loop language as C. Purely mechanical: every decision was made before.
+struct KernelPrinter {
+    let kernel: KernelFunction
+    let dialect: CDialect
+    /// Positions of named dimensions in the frame.
+    let dimensionIndex: [String: Int]
+
+    private var lines: [String] = []
+    private var depth = 1
+
+    init(_ kernel: KernelFunction, dialect: CDialect, dimensionIndex: [String: Int]) {
+        self.kernel = kernel
+        self.dialect = dialect
+        self.dimensionIndex = dimensionIndex
+    }
+
+    /// Whether the generated code needs the vector header.
+    static func usesVectors(_ kernel: KernelFunction) -> Bool { kernel.body.contains { $0.anyExpression { $0.type.lanes > 1 } } }
+
+    static func parameters(_ kernel: KernelFunction, _ dialect: CDialect) -> String {
+        let buffers = kernel.buffers.map { buffer in
+            "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *restrict \(buffer.name)"
+        }
+        return (["glmc_frame *f"] + buffers + ["int tid", "int nt"]).joined(separator: ", ")
+    }
+
+    /// The function's definition under the name `symbol`.
+    mutating func text(symbol: String) throws -> String {
+        lines = []
+        for statement in kernel.body { try print(statement) }
+        let body = lines
+        var head = "\(dialect.functionPrefix)void \(symbol)(\(Self.parameters(kernel, dialect)))\n{\n"
+        head += "    (void)f; (void)tid; (void)nt;\n"
+        for name in dimensionNames() {
+            guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) mentions the unknown dimension \(name)") }
+            head += "    const int64_t \(Self.dimensionVariable(name)) = f->dims[\(index)]; (void)\(Self.dimensionVariable(name));\n"
+        }
+        return head + body.joined(separator: "\n") + "\n}\n"
+    }
+
+    private func dimensionNames() -> [String] {
+        var names: Set<String> = []
+        for statement in kernel.body {
+            _ = statement.anyExpression { expr in
+                if case .dimension(let name) = expr { names.insert(name) }
+                return false
+            }
+        }
+        return names.sorted()
+    }
+
+    /// A C identifier for a dimension's name.
+    static func dimensionVariable(_ name: String) -> String {
+        "d_" + name.unicodeScalars.map { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)) ? String($0) : "_\(String($0.value, radix: 16))_" }.joined()
+    }
+
+    private mutating func line(_ text: String) { lines.append(String(repeating: "    ", count: depth) + text) }
+
+    private mutating func block(_ statements: [Statement]) throws {
+        depth += 1
+        for statement in statements { try print(statement) }
+        depth -= 1
+    }
+
+    private mutating func print(_ statement: Statement) throws {
+        switch statement {
+        case .bind(let variable, let value): line("const \(dialect.type(variable.type)) \(variable.name) = \(text(value));")
+        case .declare(let variable, let value): line("\(dialect.type(variable.type)) \(variable.name) = \(text(value));")
+        case .assign(let variable, let value): line("\(variable.name) = \(text(value));")
+        case .store(let access, let value): line(store(access, value))
+        case .loop(let loop): try print(loop)
+        case .conditional(let condition, let then, let otherwise):
+            line("if (\(text(condition))) {")
+            try block(then)
+            if !otherwise.isEmpty {
+                line("} else {")
+                try block(otherwise)
+            }
+            line("}")
+        case .whileLoop(let condition, let body):
+            line("while (\(text(condition))) {")
+            try block(body)
+            line("}")
+        case .setDimension(let name, let value):
+            guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) defines the unknown dimension \(name)") }
+            line("f->dims[\(index)] = \(text(value));")
+        case .barrier: line("glmc_barrier_wait(&f->barrier);")
+        case .single(let body):
+            line("if (tid == 0) {")
+            try block(body)
+            line("}")
+        case .prefetch(let access): line("__builtin_prefetch(\(pointer(access)));")
+        case .pin(let variables):
+            for variable in variables { line("GLMC_PIN(\(variable.name));") }
+        case .comment(let text): line("/* \(text) */")
+        }
+    }
+
+    private mutating func print(_ loop: Loop) throws {
+        let name = loop.variable.name
+        let step = loop.step == 1 ? "\(name)++" : "\(name) += \(loop.step)"
+        switch loop.kind {
+        case .parallel:
+            let count = loop.step == 1 ? loop.upper - loop.lower : (loop.upper - loop.lower + .int(loop.step - 1)) / .int(loop.step)
+            line("{")
+            depth += 1
+            line("int64_t \(name)_begin, \(name)_end;")
+            line("glmc_split(\(text(count)), 1, tid, nt, &\(name)_begin, &\(name)_end);")
+            let scale = loop.step == 1 ? "" : " * \(loop.step)"
+            let base = loop.lower == .int(0) ? "" : "\(text(loop.lower)) + "
+            line("for (int64_t \(name) = \(base)\(name)_begin\(scale); \(name) < \(base)\(name)_end\(scale); \(step)) {")
+            try block(loop.body)
+            line("}")
+            depth -= 1
+            line("}")
+            return
+        case .simd(let reductions):
+            let clauses = reductions.map { " reduction(\(Self.ompOperator($0.op)):\($0.variable.name))" }.joined()
+            if !dialect.simdPragma.isEmpty { line(dialect.simdPragma + clauses) }
+        case .unrolled: if !dialect.unrollPragma.isEmpty { line(dialect.unrollPragma) }
+        case .serial: break
+        }
+        line("for (int64_t \(name) = \(text(loop.lower)); \(name) < \(text(loop.upper)); \(step)) {")
+        try block(loop.body)
+        line("}")
+    }
+
+    private static func ompOperator(_ op: ReductionOperator) -> String {
+        switch op {
+        case .add: "+"
+        case .multiply: "*"
+        case .minimum: "min"
+        case .maximum: "max"
+        case .and: "&"
+        case .or: "|"
+        }
+    }
+
+    // MARK: Memory
+
+    private func pointer(_ access: Access) -> String {
+        let name = kernel.buffers[access.buffer.index].name
+        return access.index == .int(0) ? name : "\(name) + \(text(access.index))"
+    }
+
+    private func isNative(_ access: Access) -> Bool {
+        access.type.lanes == 1 && dialect.scalar(kernel.buffers[access.buffer.index].element) == dialect.scalar(access.type.element)
+    }
+
+    private func load(_ access: Access) -> String {
+        if isNative(access) { return "\(kernel.buffers[access.buffer.index].name)[\(text(access.index))]" }
+        if let mask = access.mask { return "glmc_loadn_\(dialect.suffix(access.type))(\(pointer(access)), \(text(mask)))" }
+        return "glmc_load_\(dialect.suffix(access.type))(\(pointer(access)))"
+    }
+
+    private func store(_ access: Access, _ value: Expr) -> String {
+        if isNative(access) { return "\(kernel.buffers[access.buffer.index].name)[\(text(access.index))] = \(text(value));" }
+        if let mask = access.mask { return "glmc_storen_\(dialect.suffix(access.type))(\(pointer(access)), \(text(value)), \(text(mask)));" }
+        return "glmc_store_\(dialect.suffix(access.type))(\(pointer(access)), \(text(value)));"
+    }
+
+    // MARK: Expressions
+
+    private func text(_ expr: Expr) -> String {
+        switch expr {
+        case .integer(let value, let element): return dialect.integer(value, element)
+        case .float(let value, let element): return dialect.float(value, element)
+        case .variable(let variable): return variable.name
+        case .dimension(let name): return Self.dimensionVariable(name)
+        case .threadIndex: return "tid"
+        case .threadCount: return "nt"
+        case .unary(let op, let a): return unary(op, a)
+        case .binary(let op, let a, let b): return binary(op, a, b)
+        case .select(let condition, let a, let b):
+            if a.type.lanes > 1 { return "glmc_select_\(dialect.suffix(a.type))(\(text(condition)), \(text(a)), \(text(b)))" }
+            return "(\(text(condition)) ? \(text(a)) : \(text(b)))"
+        case .cast(let a, let element): return cast(a, element)
+        case .roundSaturate(let a, let element): return saturate(a, element)
+        case .load(let access): return load(access)
+        case .broadcast(let a, let lanes): return "glmc_set_\(dialect.suffix(KernelType(a.type.element, lanes: lanes)))(\(text(a)))"
+        case .loadBroadcast(let access, let lanes):
+            return "glmc_set_\(dialect.suffix(KernelType(access.type.element, lanes: lanes)))(\(load(access)))"
+        case .horizontal(let op, let a): return "glmc_horizontal_\(op.rawValue)_\(dialect.suffix(a.type))(\(text(a)))"
+        case .fma(let a, let b, let c): return "glmc_fma_\(dialect.suffix(a.type))(\(text(a)), \(text(b)), \(text(c)))"
+        case .dot4(let a, let b, let c): return "glmc_dot4_\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
+        case .bitcast(let a, let type): return type.lanes > 1 || a.type.lanes > 1 ? "(\(dialect.type(type)))\(text(a))" : "glmc_bits_\(dialect.suffix(type))(\(text(a)))"
+        }
+    }
+
+    private func unary(_ op: UnaryOperator, _ a: Expr) -> String {
+        let type = a.type, value = text(a)
+        switch op {
+        case .negate: return dialect.promotes(type.element) && type.lanes == 1 ? "(\(dialect.type(type)))(-\(value))" : "(-\(value))"
+        case .not: return "!\(value)"
+        case .bitwiseNot: return type.element == .bool ? "!\(value)" : dialect.promotes(type.element) ? "(\(dialect.type(type)))(~\(value))" : "(~\(value))"
+        case .isNaN: return type.element.isFloat ? "(\(value) != \(value))" : "0"
+        case .isPositiveInfinity: return type.element.isFloat ? "(\(value) == \(dialect.float(.infinity, type.element)))" : "0"
+        case .isNegativeInfinity: return type.element.isFloat ? "(\(value) == \(dialect.float(-.infinity, type.element)))" : "0"
+        default: return "glmc_\(op.rawValue)_\(dialect.suffix(type))(\(value))"
+        }
+    }
+
+    private func binary(_ op: BinaryOperator, _ a: Expr, _ b: Expr) -> String {
+        let type = a.type
+        if type == .index && (op == .divide || op == .remainder) && Self.isIndexArithmetic(b) {
+            return "(\(text(a)) \(op == .divide ? "/" : "%") \(text(b)))"
+        }
+        if let infix = dialect.infix(op, type.element) {
+            let value = "(\(text(a)) \(infix) \(text(b)))"
+            return dialect.promotes(type.element) && type.lanes == 1 && !op.isComparison ? "(\(dialect.type(type)))\(value)" : value
+        }
+        return "glmc_\(op.rawValue)_\(dialect.suffix(type))(\(text(a)), \(text(b)))"
+    }
+
+    /// Divisors that cannot be zero where they are evaluated: constants, and sizes of axes that a loop runs over.
+    private static func isIndexArithmetic(_ expr: Expr) -> Bool {
+        switch expr {
+        case .integer(let value, _): value != 0
+        case .dimension, .threadCount: true
+        case .binary(let op, let a, let b): (op == .add || op == .multiply || op == .subtract || op == .divide) && isIndexArithmetic(a) && isIndexArithmetic(b)
+        default: false
+        }
+    }
+
+    private func cast(_ a: Expr, _ to: ElementType) -> String {
+        let from = a.type.element, value = text(a)
+        if from == to { return value }
+        if a.type.lanes > 1 { return "glmc_cast_\(to.rawValue)_\(dialect.suffix(a.type))(\(value))" }
+        if to == .bool { return "(\(value) != 0)" }
+        let wide: ElementType? = from.isFloat && from.computeType == .f32 && from != .f32 ? .f32 : nil
+        if let wide {
+            let decoded = from == .f16 ? "(float)\(value)" : "glmc_f32_\(from.rawValue)(\(value))"
+            return to == wide ? decoded : castScalar(decoded, from: wide, to: to)
+        }
+        return castScalar(value, from: from, to: to)
+    }
+
+    private func castScalar(_ value: String, from: ElementType, to: ElementType) -> String {
+        if to.isFloat {
+            switch to {
+            case .f32, .f64, .f16: return "(\(dialect.scalar(to)))\(value)"
+            default: return "glmc_\(to.rawValue)_f32((float)\(value))"
+            }
+        }
+        if from.isFloat {
+            switch to {
+            case .i64, .i32, .u64: return "glmc_\(to.rawValue)_\(from.rawValue)(\(value))"
+            default: return "(\(dialect.scalar(to)))glmc_i64_\(from.rawValue)(\(value))"
+            }
+        }
+        switch to {
+        case .i4: return "(int8_t)((int8_t)(\(value) << 4) >> 4)"
+        case .i2: return "(int8_t)((int8_t)(\(value) << 6) >> 6)"
+        case .u4: return "(uint8_t)(\(value) & 15)"
+        case .u2: return "(uint8_t)(\(value) & 3)"
+        default: return "(\(dialect.scalar(to)))\(value)"
+        }
+    }
+
+    private func saturate(_ a: Expr, _ to: ElementType) -> String {
+        if a.type.lanes > 1 { return "glmc_saturate_\(to.rawValue)_\(dialect.suffix(a.type))(\(text(a)))" }
+        let range = to.integerRange ?? 0...0
+        let element = a.type.element
+        if to == .i32 || to == .u32 || to == .i64 || to == .u64 { return "(\(dialect.scalar(to)))glmc_i64_\(dialect.suffix(a.type))(glmc_round_\(dialect.suffix(a.type))(\(text(a))))" }
+        return "(\(dialect.scalar(to)))glmc_saturate_\(dialect.suffix(a.type))(\(text(a)), \(dialect.float(Double(range.lowerBound), element)), \(dialect.float(Double(range.upperBound), element)))"
+    }
+}
+
+extension Statement {
+    /// Whether `predicate` holds for some expression in the statement.
+    func anyExpression(_ predicate: (Expr) -> Bool) -> Bool {
+        func any(_ expr: Expr) -> Bool { predicate(expr) || expr.children.contains(where: any) }
+        func access(_ a: Access) -> Bool { predicate(.load(a)) || any(a.index) || (a.mask.map(any) ?? false) }
+        switch self {
+        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return any(value)
+        case .store(let a, let value): return access(a) || any(value)
+        case .loop(let loop): return any(loop.lower) || any(loop.upper) || loop.body.contains { $0.anyExpression(predicate) }
+        case .conditional(let condition, let a, let b): return any(condition) || (a + b).contains { $0.anyExpression(predicate) }
+        case .whileLoop(let condition, let body): return any(condition) || body.contains { $0.anyExpression(predicate) }
+        case .single(let body): return body.contains { $0.anyExpression(predicate) }
+        case .prefetch(let a): return access(a)
+        case .barrier, .pin, .comment: return false
+        }
+    }
+}
