@@ -33,7 +33,7 @@ struct Grouping {
     func groups(in block: BlockID) -> [Group] {
         var absorbed: Set<NodeID> = []
         var groups: [Group] = []
-        for id in function.nodes(in: block).reversed() where !absorbed.contains(id) && !isInlinedEverywhere(id) {
+        for id in function.nodes(in: block).reversed() where !absorbed.contains(id) && (!isInlinedEverywhere(id) || needsMemory(id)) {
             var group = Group(kind: kind(of: id), root: id, nodes: [id])
             switch group.kind {
             case .pointwise, .tuned: absorb(producersOf: id, into: &group, epilogueOf: id)
@@ -50,6 +50,15 @@ struct Grouping {
     func isInlinedEverywhere(_ id: NodeID) -> Bool {
         let node = function[id]
         return node.operands.isEmpty && node.op is any PointwiseOp
+    }
+
+    /// Whether something reads an inlined node's result that can only read memory. Constants have memory of their own.
+    private func needsMemory(_ id: NodeID) -> Bool {
+        guard !(function[id].op is Constant) else { return false }
+        return function[function[id].results[0]].uses.contains { use in
+            guard case .operand(let user, _) = use else { return true }
+            return !(function[user].op is any PointwiseOp) || !function[user].regions.isEmpty
+        }
     }
 
     private func kind(of id: NodeID) -> Group.Kind {

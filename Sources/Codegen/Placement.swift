@@ -76,9 +76,14 @@ struct Placements {
         return result
     }
 
+    /// The caller's buffer for output `i`.
+    mutating func outputPlacement(_ i: Int, _ type: TensorType) -> TensorPlacement {
+        dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type))
+    }
+
     private func isComputed(_ value: ValueID) -> Bool {
         guard let node = function.definingNode(value) else { return false }
-        return !function[node].operands.isEmpty || !(function[node].op is any PointwiseOp)
+        return !(function[node].op is Constant)
     }
 
     private mutating func addRoot(_ kind: Root.Kind, _ type: TensorType) -> RootID {
@@ -122,9 +127,9 @@ struct Placements {
 
     /// A value that some kernel computes, that no view of other memory defines, and that is not shared with the outside.
     private func mayLieInside(_ value: ValueID) -> Bool {
-        guard placements[value] == nil, isComputed(value), let definition = function.definingNode(value) else { return false }
+        guard placements[value] == nil, isComputed(value), !internalValues.contains(value), let definition = function.definingNode(value) else { return false }
         if function[definition].op is any ViewOp { return function[definition].op is any PlacementOp && !definesView(definition) }
-        return function[definition].regions.isEmpty
+        return function[definition].regions.isEmpty && groups.contains { $0.root == definition }
     }
 
     /// Whether a view op will show its operand's memory, which is then not free to lie elsewhere.

@@ -30,6 +30,9 @@ struct GroupExpression {
         return view.load(index).converted(to: view.element.computeType)
     }
 
+    /// Whether the value needs no memory: its node is inlined wherever it is read.
+    func isComputable(_ value: ValueID) -> Bool { function.definingNode(value).map(isInlined) ?? false }
+
     private func isInlined(_ id: NodeID) -> Bool {
         if inlined.contains(id) { return true }
         let node = function[id]

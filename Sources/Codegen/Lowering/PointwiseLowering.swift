@@ -10,21 +10,22 @@ struct PointwiseLowering {
     let result: TensorView
     /// Elementary operations per result element.
     let cost: Int
+    let target: Target
 
     func emit(in builder: inout KernelBuilder) throws {
         let merged = AxisMerge(expression, value: value, result: result)
-        try Self.loops(over: merged.result, cost: cost, in: &builder) { builder, index in
+        try loops(over: merged.result, in: &builder) { builder, index in
             let element = try merged.expression.element(value, at: index, in: &builder)
             builder.emit(merged.result.store(element, index))
         }
     }
 
     /// Loops over all indices of `view` in memory order, divided between the threads where there is enough work.
-    static func loops(over view: TensorView, cost: Int, in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void) throws {
+    private func loops(over view: TensorView, in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void) throws {
         let order = view.physicalOrder
         let origin = [Expr](repeating: .int(0), count: view.shape.count)
         let work = view.shape.product * Extent(cost)
-        if let known = work.constant, known < parallelThreshold {
+        if let known = work.constant, known < Self.parallelThreshold {
             return try builder.single { builder in try nest(order, view.shape, origin, in: &builder, body) }
         }
         guard let last = order.last else { return try builder.single { try body(&$0, origin) } }
@@ -48,7 +49,7 @@ struct PointwiseLowering {
         }
     }
 
-    private static func nest(
+    private func nest(
         _ order: [Int], _ shape: [Extent], _ index: [Expr], in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void
     ) throws {
         guard let axis = order.first else { return try body(&builder, index) }
@@ -61,19 +62,53 @@ struct PointwiseLowering {
     }
 
     /// The loop over the contiguous axis: a vector loop where its body is straight-line code.
-    private static func innermost(
+    private func innermost(
         _ axis: Int, from low: Expr, to high: Expr, _ index: [Expr], in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void
     ) throws {
         let variable = builder.variable("i", .index)
         var inner = index
         inner[axis] = .variable(variable)
         let statements = try builder.block { try body(&$0, inner) }
-        let kind: LoopKind = statements.contains(where: \.isLoop) ? .serial : .simd(reductions: [])
-        builder.emit(.loop(Loop(variable, from: low, to: high, kind: kind, body: statements)))
+        if statements.contains(where: \.isLoop) {
+            builder.emit(.loop(Loop(variable, from: low, to: high, kind: .serial, body: statements)))
+        } else if let wide = widened(statements, variable, from: low) {
+            let lanes = target.lanes(ofBytes: 4)
+            let end = builder.bind(low + (high - low) / .int(lanes) * .int(lanes), "whole")
+            if end != low { builder.emit(.loop(Loop(wide.variable, from: low, to: end, step: lanes, body: wide.body))) }
+            if end != high { builder.emit(.loop(Loop(variable, from: end, to: high, kind: .simd(reductions: []), body: statements))) }
+        } else {
+            builder.emit(.loop(Loop(variable, from: low, to: high, kind: .simd(reductions: []), body: statements)))
+        }
+    }
+
+    /// The loop body for a full register of consecutive elements; nil where the C compiler's own vectoriser does as well (plain
+    /// arithmetic) or there is no vector form.
+    private func widened(_ statements: [Statement], _ variable: Variable, from low: Expr) -> (variable: Variable, body: [Statement])? {
+        guard target.vectorBits > 0, statements.contains(where: { $0.anyExpression { expr in
+            if case .unary(let op, _) = expr { op.isTranscendental } else { false }
+        } }) else { return nil }
+        let lane = Variable(variable.name + "_lane", .index), base = Variable(variable.name + "_vector", .index)
+        let shifted = statements.map { $0.substituting(variable, with: .variable(base) + .variable(lane)) }
+        var widen = Widen(lane: lane, lanes: target.lanes(ofBytes: 4), mask: nil, replacements: [:])
+        return widen.widen(shifted).map { (base, $0) }
     }
 }
 
 extension Statement {
+    /// Straight-line code with a variable replaced.
+    func substituting(_ variable: Variable, with value: Expr) -> Statement {
+        func map(_ expr: Expr) -> Expr { Affine.substitute(variable, with: value, in: expr) }
+        return switch self {
+        case .bind(let name, let a): .bind(name, map(a))
+        case .declare(let name, let a): .declare(name, map(a))
+        case .assign(let name, let a): .assign(name, map(a))
+        case .store(let access, let a): .store(Access(access.buffer, map(access.index), access.type, mask: access.mask.map(map)), map(a))
+        case .conditional(let c, let a, let b):
+            .conditional(map(c), then: a.map { $0.substituting(variable, with: value) }, else: b.map { $0.substituting(variable, with: value) })
+        default: self
+        }
+    }
+
     /// Whether the statement is or contains a loop.
     var isLoop: Bool {
         switch self {
@@ -100,8 +135,7 @@ struct AxisMerge {
         guard !order.isEmpty else { return }
         // Every view by result axis, operands of lower rank padded in front.
         let rank = result.shape.count
-        var all: [ValueID: TensorView] = expression.views
-        all[value] = result
+        let all = Array(expression.views.values) + [result]
         func aligned(_ view: TensorView) -> (shape: [Extent], strides: [Extent])? {
             guard view.shape.count <= rank else { return nil }
             let padding = rank - view.shape.count
@@ -110,7 +144,7 @@ struct AxisMerge {
         var groups: [[Int]] = []
         for axis in order {
             let canMerge = groups.last.map { group in
-                all.values.allSatisfy { view in
+                all.allSatisfy { view in
                     guard let (shape, strides) = aligned(view) else { return false }
                     let previous = group[group.count - 1]
                     if shape[previous] == 1 && shape[axis] == 1 { return true }

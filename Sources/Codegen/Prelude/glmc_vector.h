@@ -28,7 +28,7 @@
 #define GLMC_ACCESS(S, T, N)                                                                            \
     GLMC_INLINE S##x##N glmc_load_##S##x##N(const void *p) { S##x##N v; memcpy(&v, p, sizeof v); return v; } \
     GLMC_INLINE void glmc_store_##S##x##N(void *p, S##x##N v) { memcpy(p, &v, sizeof v); }              \
-    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return (S##x##N){0} + x; }
+    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { S##x##N v; for (int i = 0; i < N; i++) v[i] = x; return v; }
 
 /* Tails where the instruction set has no masks. */
 #define GLMC_PARTIAL(S, T, N)                                                                           \

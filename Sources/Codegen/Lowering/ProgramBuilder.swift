@@ -1,0 +1,230 @@
+import GlmcIR
+
+/// Lowers a function to a program: groups, places, and emits every kernel.
+struct ProgramBuilder {
+    private let function: Function
+    private let target: Target
+    private let threads: Int
+    private let grouping: Grouping
+    private var program: Program
+    private var placements: Placements
+    private var groups: [BlockID: [Group]] = [:]
+    private var kernelIndex: [KernelFunction: Int] = [:]
+    private var packedIndex: [PackingKey: Int] = [:]
+
+    /// - Throws: `Diagnostics` naming every node that has no lowering.
+    static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> Program {
+        var builder = ProgramBuilder(function, target: target, threads: threads, families: families)
+        builder.program.steps = try builder.lower(function.body) + builder.copyOutputs()
+        builder.program.roots = builder.placements.roots
+        return builder.program
+    }
+
+    private init(_ function: Function, target: Target, threads: Int, families: [KernelFamily]) {
+        self.function = function
+        self.target = target
+        self.threads = threads
+        grouping = Grouping(function: function, target: target, families: families)
+        program = Program(function: function, target: target)
+        var blocks = [function.body]
+        for id in function.allNodes { blocks += function[id].regions }
+        for block in blocks { groups[block] = grouping.groups(in: block) }
+        let grouped = groups
+        placements = Placements(function, groups: blocks.map { grouped[$0] ?? [] }, blocks: blocks)
+    }
+
+    private mutating func lower(_ block: BlockID) throws -> [Step] {
+        var steps: [Step] = []
+        var failures: [Diagnostic] = []
+        for group in groups[block] ?? [] {
+            do {
+                steps += try lower(group)
+            } catch let error as Diagnostic {
+                let node = function[group.root]
+                failures.append(error.inside(node.op.mnemonic + (node.provenance.isEmpty ? "" : " (node \(node.provenance.joined(separator: ", ")))")))
+            } catch let error as Diagnostics {
+                failures += error.all
+            }
+        }
+        if !failures.isEmpty { throw Diagnostics(failures) }
+        return steps
+    }
+
+    private mutating func lower(_ group: Group) throws -> [Step] {
+        switch group.kind {
+        case .pointwise: return try function[group.root].results.map { try pointwise(group, $0) }
+        case .tuned(let family, let anchor): return [try tuned(group, family, anchor)]
+        case .loops: return [try loops(group.root)]
+        case .movement: return try movement(group)
+        case .control: return try control(group.root)
+        }
+    }
+
+    // MARK: Kinds of groups
+
+    private mutating func pointwise(_ group: Group, _ value: ValueID) throws -> Step {
+        var assembly = KernelAssembly()
+        let (expression, result) = try prepare(nodes: group.nodes, reading: group.nodes, value, &assembly)
+        let lowering = PointwiseLowering(expression: expression, value: value, result: result, cost: cost(of: group.nodes), target: target)
+        try lowering.emit(in: &assembly.builder)
+        return launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes))
+    }
+
+    private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> Step {
+        let node = function[anchor]
+        var assembly = KernelAssembly()
+        let fused = group.nodes.subtracting([anchor])
+        let (expression, result) = try prepare(nodes: fused, reading: fused, function[group.root].results[0], &assembly, known: node.results)
+        var operands: [TensorPlacement?] = []
+        for operand in node.operands { operands.append(try? placements.placement(ofOperand: operand)) }
+        var site = KernelSite(
+            node: node, target: target,
+            operandTypes: node.operands.map { function.tensorType($0) }, resultTypes: node.results.map { function.tensorType($0) },
+            threads: threads, assembly: assembly, placements: operands,
+            constants: node.operands.map { function.definingOp($0, as: Constant.self)?.value },
+            epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result))
+        try family.emit(&site)
+        return launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))
+    }
+
+    private mutating func loops(_ id: NodeID) throws -> Step {
+        let node = function[id]
+        guard let op = node.op as? any LoopOp else { throw Diagnostic.unsupported("\(node.op.mnemonic) has no lowering yet") }
+        var assembly = KernelAssembly()
+        let operands = try node.operands.map { assembly.view(try placements.placement(ofOperand: $0), isWritten: false) }
+        let results = try node.results.map { assembly.view(try place($0), isWritten: true) }
+        try op.lower(operands, to: results, in: &assembly.builder)
+        return launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]))
+    }
+
+    /// Copies what could not be shared, and fills what no operand covers.
+    private mutating func movement(_ group: Group) throws -> [Step] {
+        let node = function[group.root]
+        let home = try place(node.results[0])
+        if let view = node.op as? any ViewOp {
+            if placements.isPlacedInside(.operand(group.root, 0)) { return [] }
+            if let source = placements[node.operands[0]],
+               let shown = view.view(of: source.view, resultType: function.tensorType(node.results[0])), source.showing(shown) == home { return [] }
+            return [try pointwise(group, node.results[0])]
+        }
+        guard let op = node.op as? any PlacementOp else { return [try pointwise(group, node.results[0])] }
+        let types = node.operands.map { function.tensorType($0) }
+        var places: [TensorPlacement] = []
+        for i in node.operands.indices {
+            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { return [try pointwise(group, node.results[0])] }
+            places.append(home.showing(view))
+        }
+        var steps: [Step] = []
+        for (i, operand) in node.operands.enumerated() where !placements.isPlacedInside(.operand(group.root, i)) {
+            steps.append(try copy(operand, to: places[i], nodes: [group.root]))
+        }
+        var assembly = KernelAssembly()
+        try op.fill(assembly.view(home, isWritten: true), operandTypes: types, in: &assembly.builder)
+        if assembly.builder.hasStatements { steps.append(launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)) }
+        return steps
+    }
+
+    private mutating func control(_ id: NodeID) throws -> [Step] {
+        try ControlLowering.lower(
+            id, in: function,
+            place: { try place($0) }, operand: { try placements.placement(ofOperand: $0) },
+            block: { try lower($0) }, copy: { try copy($0, to: $1, nodes: [id]) })
+    }
+
+    /// A kernel that copies a value elsewhere.
+    private mutating func copy(_ value: ValueID, to place: TensorPlacement, nodes: Set<NodeID>) throws -> Step {
+        var assembly = KernelAssembly()
+        var expression = GroupExpression(function: function, inlined: [], views: [:])
+        if !expression.isComputable(value) { expression.views[value] = assembly.view(try placements.placement(ofOperand: value), isWritten: false) }
+        let lowering = PointwiseLowering(expression: expression, value: value, result: assembly.view(place, isWritten: true), cost: 1, target: target)
+        try lowering.emit(in: &assembly.builder)
+        return launch(assembly, name: "copy", nodes: nodes, operations: 0)
+    }
+
+    /// Outputs that are inputs, constants, views, or outputs already delivered elsewhere.
+    private mutating func copyOutputs() throws -> [Step] {
+        var steps: [Step] = []
+        for (i, output) in function.outputs.enumerated() {
+            let type = function.tensorType(output)
+            if let place = placements[output], placements.roots[place.root.index].kind == .output(i) { continue }
+            steps.append(try copy(output, to: placements.outputPlacement(i, type), nodes: []))
+        }
+        return steps
+    }
+
+    // MARK: Parts
+
+    private mutating func place(_ value: ValueID) throws -> TensorPlacement {
+        guard let place = placements[value] else { throw Diagnostic(.internal, "the result '\(function[value].name)' has no memory") }
+        return place
+    }
+
+    /// The expression of a group's value with all memory it reads as parameters, and the view where the value goes.
+    private mutating func prepare(
+        nodes: Set<NodeID>, reading: Set<NodeID>, _ value: ValueID, _ assembly: inout KernelAssembly, known: [ValueID] = []
+    ) throws -> (GroupExpression, TensorView) {
+        var views: [ValueID: TensorView] = [:]
+        let ordered = nodes.sorted { $0.index < $1.index }
+        for operand in GroupExpression.externalOperands(of: ordered, in: function, inside: nodes) where !known.contains(operand) {
+            views[operand] = assembly.view(try placements.placement(ofOperand: operand), isWritten: false)
+        }
+        let result = assembly.view(try place(value), isWritten: true)
+        return (GroupExpression(function: function, inlined: nodes, views: views), result)
+    }
+
+    private func cost(of nodes: Set<NodeID>) -> Int {
+        nodes.reduce(1) { sum, id in
+            switch (function[id].op as? any PointwiseOp)?.elementCost ?? .cheap {
+            case .cheap: return sum + 1
+            case .expensive: return sum + 20
+            case .many:
+                let read = function[id].operands.map { function.tensorType($0).elementCount.constant ?? 4096 }.max() ?? 1
+                let made = function.tensorType(function[id].results[0]).elementCount.constant ?? 1
+                return sum + Swift.max(read / Swift.max(made, 1), 16)
+            }
+        }
+    }
+
+    private func operations(of nodes: Set<NodeID>) -> Extent {
+        nodes.reduce(0) { $0 + OperationCount.of($1, in: function) }
+    }
+
+    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent) -> Step {
+        var builder = assembly.builder
+        let provenance = nodes.sorted { $0.index < $1.index }.flatMap { function[$0].provenance }
+        var arguments: [Argument] = [], reads: Set<RootID> = [], writes: Set<RootID> = []
+        for (i, buffer) in builder.buffers.enumerated() {
+            switch (buffer.role, assembly.bindings[BufferID(i)]) {
+            case (.scratch(let count, let perThread), _):
+                program.scratch.append(ScratchArea(byteCount: count * Extent(buffer.element.byteCount), perThread: perThread))
+                arguments.append(.scratch(program.scratch.count - 1))
+            case (_, .packed(let constant)):
+                let index = packedIndex[constant.key] ?? program.packed.count
+                if index == program.packed.count {
+                    program.packed.append(constant)
+                    packedIndex[constant.key] = index
+                }
+                arguments.append(.packed(index))
+            case (_, .root(let root)):
+                arguments.append(.root(root))
+                if buffer.isWritten { writes.insert(root) }
+                reads.insert(root)
+            case (_, nil): break
+            }
+        }
+        let body = builder.finish()
+        let kernel = KernelFunction(name, buffers: builder.buffers, body: body, provenance: [])
+        let index = kernelIndex[kernel] ?? program.kernels.count
+        if index == program.kernels.count {
+            program.kernels.append(kernel)
+            kernelIndex[kernel] = index
+        }
+        var unique: [String] = []
+        for source in provenance where !unique.contains(source) { unique.append(source) }
+        return .launch(Launch(
+            kernel: index, arguments: arguments, reads: reads, writes: writes,
+            isSingle: body.allSatisfy { if case .single = $0 { true } else { false } },
+            provenance: unique, family: name, operations: operations,
+            bytes: nodes.reduce(0) { sum, id in sum + function[id].results.reduce(0) { $0 + function.tensorType($1).byteCount } }))
+    }
+}
