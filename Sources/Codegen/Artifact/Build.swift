@@ -1,0 +1,111 @@
+import Foundation
+import GlmcIR
+
+/// Compiles the emitted files and links them.
+struct Build {
+    let toolchain: Toolchain
+    let options: CompileOptions
+    let work: WorkFolder
+    private(set) var cached = 0
+    private(set) var compiled = 0
+    private var objects: [String] = []
+
+    init(toolchain: Toolchain, options: CompileOptions, work: WorkFolder) {
+        self.toolchain = toolchain
+        self.options = options
+        self.work = work
+    }
+
+    /// Compiles kernels, main file and weights, `options.jobs` at a time.
+    mutating func compile(_ files: [KernelFiles.File], main: String, progress: CompileProgress) throws {
+        let base = Toolchain.commonFlags + toolchain.targetFlags(options.target) + options.extraFlags
+        var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
+        let mainFlags = base + ["-O2"] + (options.kind == .staticLibrary || options.kind == .object ? ["-DGLMC_STATIC"] : [])
+        jobs.append(Job(source: "main.c", flags: mainFlags, text: main))
+        jobs.append(Job(source: "weights.S", flags: toolchain.targetFlags(options.target) + ["-c"], text: nil))
+        let support = SHA256.hex((RuntimeSupport.files + RuntimeSupport.kernelFiles).map { String(decoding: $0.text, as: UTF8.self) }.joined())
+        let cache = ObjectCache(folder: options.cacheFolder)
+        let results = Results(count: jobs.count)
+        let queue = OperationQueue()
+        queue.maxConcurrentOperationCount = max(options.jobs, 1)
+        let (toolchain, work) = (toolchain, work)
+        let done = Counter()
+        let total = jobs.count
+        for (i, job) in jobs.enumerated() {
+            queue.addOperation {
+                let object = "\(work.path)/\(job.source).o"
+                do {
+                    let hit: Bool
+                    if let text = job.text {
+                        let key = SHA256.hex([toolchain.path, toolchain.version, job.flags.joined(separator: " "), support, text].joined(separator: "\0"))
+                        hit = try cache.object(key, at: object) { try Self.compile(job, to: $0, toolchain, work) }
+                    } else {
+                        try Self.compile(job, to: object, toolchain, work)
+                        hit = false
+                    }
+                    results.set(i, .success(hit))
+                } catch {
+                    results.set(i, .failure(error))
+                }
+                progress("compiling kernels", Double(done.increment()) / Double(total))
+            }
+        }
+        queue.waitUntilAllOperationsAreFinished()
+        for result in results.all {
+            guard let result else { continue }
+            if try result.get() { cached += 1 } else { compiled += 1 }
+        }
+        objects = jobs.map { "\(work.path)/\($0.source).o" }
+    }
+
+    private static func compile(_ job: Job, to object: String, _ toolchain: Toolchain, _ work: WorkFolder) throws {
+        let result = try Subprocess.run(toolchain.path, job.flags + ["-I", work.path, "-c", "\(work.path)/\(job.source)", "-o", object])
+        guard result.status == 0 else {
+            throw Diagnostic(.internal, "\(toolchain.path) failed on the emitted file \(job.source):\n\(result.errors.prefix(4000))", hint: "--save-temps DIR keeps the emitted files")
+        }
+    }
+
+    /// Makes the artifact beside `path`, then moves it there.
+    func link(to path: String, progress: CompileProgress) throws {
+        progress("linking", 0)
+        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
+        defer { unlink(temporary) }
+        let flags = toolchain.targetFlags(options.target) + options.extraFlags
+        let result: Subprocess.Result
+        switch options.kind {
+        case .sharedLibrary:
+            result = try Subprocess.run(toolchain.path, flags + ["-shared", "-o", temporary] + objects
+                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
+        case .object:
+            result = try Subprocess.run(toolchain.path, flags + ["-r", "-nostdlib", "-o", temporary] + objects)
+        case .staticLibrary:
+            result = try Subprocess.run(Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", ["rcsD", temporary] + objects)
+        case .cSource:
+            throw Diagnostic(.internal, "C source is written, not linked")
+        }
+        guard result.status == 0 else {
+            throw Diagnostic(.invalid, "cannot link \(path):\n\(result.errors.prefix(4000))", hint: "is the folder writable and is there room?")
+        }
+        chmod(temporary, 0o755)
+        guard rename(temporary, path) == 0 else { throw Diagnostic(.invalid, "cannot write \(path): \(String(cString: strerror(errno)))") }
+        progress("linking", 1)
+    }
+
+    private struct Job: Sendable {
+        var source: String
+        var flags: [String]
+        /// What the cache's key is made of; nil for files that are not worth caching.
+        var text: String?
+    }
+
+    private final class Results: @unchecked Sendable {
+        private let lock = NSLock()
+        private(set) var all: [Result<Bool, any Error>?]
+        init(count: Int) { all = Array(repeating: nil, count: count) }
+        func set(_ i: Int, _ result: Result<Bool, any Error>) {
+            lock.lock()
+            all[i] = result
+            lock.unlock()
+        }
+    }
+}

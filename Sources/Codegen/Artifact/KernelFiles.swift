@@ -1,0 +1,50 @@
+import GlmcIR
+
+/// The kernels as C files: few enough that headers cost little, many enough that all cores compile.
+enum KernelFiles {
+    struct File: Sendable {
+        var name: String
+        var text: String
+    }
+
+    /// A file is closed when it exceeds this many characters.
+    static let fileSize = 24_000
+
+    static func split(_ program: Program, name: String) throws -> [File] {
+        let index = Dictionary(uniqueKeysWithValues: program.function.dimensions.enumerated().map { ($1.name, $0) })
+        var sources: [Int: [String]] = [:]
+        for launch in program.launches { sources[launch.kernel, default: []] += launch.provenance }
+        var files: [File] = []
+        var body = ""
+        func close() {
+            if body.isEmpty { return }
+            files.append(File(name: "kernels\(files.count).c", text: header(program.target) + body))
+            body = ""
+        }
+        for (i, kernel) in program.kernels.enumerated() {
+            var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: index)
+            let symbol = MainText.kernelSymbol(name, i)
+            let text = try printer.text(symbol: symbol)
+            body += "\n/* \(kernel.name)\(comment(sources[i] ?? [])) */\n"
+            body += "__attribute__((visibility(\"hidden\"))) void \(symbol)(\(KernelPrinter.parameters(kernel, .c)));\n" + text
+            if body.utf8.count > fileSize { close() }
+        }
+        close()
+        return files
+    }
+
+    private static func header(_ target: Target) -> String {
+        """
+        #define GLMC_VECTOR_BITS \(target.vectorBits)
+        #include "glmc_frame.h"
+        #include "glmc_vector.h"
+
+        """
+    }
+
+    private static func comment(_ names: [String]) -> String {
+        if names.isEmpty { return "" }
+        let shown = names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", … (\(names.count) nodes)" : "")
+        return ": " + String(shown.map { $0 == "*" || $0 == "/" ? "." : $0 })
+    }
+}

@@ -1,0 +1,233 @@
+import GlmcIR
+
+/// Writes the main file of an artifact: the run body that calls the kernels, sizes as functions of dimensions, and the tables
+/// of the interface (see docs/artifact.md).
+struct MainText {
+    let program: Program
+    let plan: MemoryPlan
+    let weights: Weights
+    /// The model's name as a C identifier.
+    let name: String
+    let manifest: String
+    let version: String
+
+    /// The largest size of a free dimension that an artifact accepts: products of a few stay far below 2^127.
+    static let largestDimension = 1 << 24
+
+    private var dimensions: [(name: String, info: DimensionInfo)] { program.function.dimensions }
+    private var dimensionIndex: [String: Int] {
+        Dictionary(uniqueKeysWithValues: dimensions.enumerated().map { ($1.name, $0) })
+    }
+
+    static func kernelSymbol(_ name: String, _ index: Int) -> String { "\(name)_k\(index)" }
+
+    func text() throws -> String {
+        var out = """
+        /* \(name): compiled by glmc \(version) for \(program.target.name). */
+        #include "glmc_session.h"
+        #include "glmc_scalar.h"
+
+        #define GLMC_HIDDEN __attribute__((visibility("hidden")))
+        #define GLMC_EXPORT __attribute__((visibility("default")))
+
+        /* Quotients of sizes: a divisor of 0 occurs only for shapes that are refused. */
+        #define GLMC_QUOTIENT(a, b) ((b) != 0 ? (a) / (b) : 0)
+        #define GLMC_MODULO(a, b) ((b) != 0 ? (a) % (b) : 0)
+        #define GLMC_LARGER(a, b) ((a) > (b) ? (a) : (b))
+        #define GLMC_SMALLER(a, b) ((a) < (b) ? (a) : (b))
+
+        extern GLMC_HIDDEN const unsigned char \(name)_weights[];
+        static _Atomic int cpu_checked;
+
+
+        """
+        for (i, kernel) in program.kernels.enumerated() {
+            out += "GLMC_HIDDEN void \(Self.kernelSymbol(name, i))(\(KernelPrinter.parameters(kernel, .c)));\n"
+        }
+        out += "\n" + sizes() + "\n" + (try body()) + "\n" + tables()
+        return out
+    }
+
+    // MARK: Sizes
+
+    /// An extent as a C expression over `array`, in `type` arithmetic.
+    private func text(_ extent: Extent, _ array: String, cast: String = "") -> String {
+        var terms = extent.terms.map { term -> String in
+            let factors = term.factors.map { factor -> String in
+                switch factor {
+                case .dimension(let dimension): return "\(cast)\(array)[\(dimensionIndex[dimension] ?? 0)]"
+                case .floorDivide(let a, let b): return "GLMC_QUOTIENT(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
+                case .modulo(let a, let b): return "GLMC_MODULO(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
+                case .maximum(let a, let b): return "GLMC_LARGER(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
+                case .minimum(let a, let b): return "GLMC_SMALLER(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
+                }
+            }
+            return (term.coefficient == 1 ? factors : ["\(cast)\(term.coefficient)"] + factors).joined(separator: " * ")
+        }
+        if extent.offset != 0 || terms.isEmpty { terms.append("\(cast)\(extent.offset)") }
+        return terms.count == 1 ? terms[0] : "(\(terms.joined(separator: " + ")))"
+    }
+
+    private var hasRuntimeDimensions: Bool {
+        dimensions.contains { if case .runtime = $0.info.source { true } else { false } }
+    }
+
+    private func sizes() -> String {
+        let function = program.function
+        var out = ""
+        if !dimensions.isEmpty {
+            out += "static void main_shapes(const int64_t *d, int64_t *in, int64_t *out)\n{\n    (void)d; (void)in; (void)out;\n"
+            for (array, values) in [("in", function.inputs), ("out", function.outputs)] {
+                let all = values.flatMap { function.tensorType($0).shape }
+                for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = \(text(extent, "d"));\n" }
+            }
+            out += "}\n\n"
+        }
+        if hasRuntimeDimensions {
+            out += "static void main_bounds(int64_t *d)\n{\n"
+            for (i, dimension) in dimensions.enumerated() {
+                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = \(text(program.bounded(bound), "d"));\n" }
+            }
+            out += "}\n\n"
+        }
+        out += "static int64_t main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    __int128 bytes = \(plan.fixedBytes);\n"
+        for slot in plan.slots { out += "    bytes += \(text(slot, "d", cast: "(__int128)"));\n" }
+        out += "    bytes += (__int128)threads * (\(text(plan.perThreadBytes, "d", cast: "(__int128)")));\n"
+        out += "    return bytes < 0 || bytes >> 62 ? -1 : (int64_t)bytes;\n}\n"
+        return out
+    }
+
+    // MARK: Body
+
+    private func body() throws -> String {
+        var out = "static void main_body(glmc_frame *f, int tid, int nt)\n{\n"
+        out += "    unsigned char *const w = f->workspace;\n    const unsigned char *const c = f->weights;\n    (void)w; (void)c;\n"
+        var start = "(int64_t)\(plan.fixedBytes)"
+        if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
+        for (i, slot) in plan.slots.enumerated() {
+            out += "    const int64_t s\(i) = \(start);\n"
+            start = "s\(i) + \(text(slot, "d"))"
+        }
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(start) + tid * \(text(plan.perThreadBytes, "d"));\n" }
+        var writer = BodyWriter(main: self)
+        try writer.write(program.steps, depth: 1)
+        return out + writer.out + "}\n"
+    }
+
+    func address(_ root: RootID) -> String {
+        switch program.roots[root.index].kind {
+        case .arena: workspace(plan[root])
+        case .input(let i): "f->inputs[\(i)].data"
+        case .output(let i): "f->outputs[\(i)].data"
+        case .constant: "c + \(weights.constantOffsets[root] ?? 0)"
+        }
+    }
+
+    func workspace(_ address: MemoryPlan.Address) -> String {
+        switch address {
+        case .fixed(let offset): "w + \(offset)"
+        case .slot(let i): "w + s\(i)"
+        }
+    }
+
+    // MARK: Tables
+
+    private func tables() -> String {
+        let function = program.function
+        var out = tensorInfos("main_inputs", function.inputs) + tensorInfos("main_outputs", function.outputs)
+        if !dimensions.isEmpty {
+            out += "static const glmc_dim_info main_dims[] = {\n"
+            for dimension in dimensions {
+                switch dimension.info.source {
+                case .input: out += "    {.name = \(Self.quote(dimension.name)), .min = 0, .max = \(Self.largestDimension), .flags = 0},\n"
+                case .runtime: out += "    {.name = \(Self.quote(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
+                }
+            }
+            out += "};\n"
+        }
+        let bindings = function.inputs.flatMap { function.tensorType($0).shape }.map { extent -> String in
+            if extent.isConstant { return "GLMC_SIZE_FIXED" }
+            if extent.terms.count == 1, extent.offset == 0, extent.terms[0].coefficient == 1, case .dimension(let dimension)? = extent.terms[0].factors.first,
+               extent.terms[0].factors.count == 1 { return String(dimensionIndex[dimension] ?? 0) }
+            return "GLMC_SIZE_COMPUTED"
+        }
+        let features = Self.quote(program.target.features.joined(separator: " "))
+        out += """
+        static const glmc_program main_program = {
+            .entry = {.size = sizeof(glmc_entry), .input_count = \(function.inputs.count), .output_count = \(function.outputs.count), .dim_count = \(dimensions.count),
+                      .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "main_inputs"), .outputs = main_outputs, .dims = \(dimensions.isEmpty ? "0" : "main_dims"),
+                      .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
+            .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
+            .shapes = \(dimensions.isEmpty ? "0" : "main_shapes"), .bounds = \(hasRuntimeDimensions ? "main_bounds" : "0"), .workspace = main_workspace, .body = main_body,
+            .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &cpu_checked,
+        };
+
+        static int check_cpu(char *error, uint64_t error_bytes) { return glmc_check_features(\(features), error, error_bytes); }
+
+        static const char manifest[] =
+        \(Self.lines(manifest));
+        static const glmc_model model = {
+            .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(Self.quote(name)), .manifest = manifest, .manifest_bytes = sizeof manifest - 1,
+            .cpu_features = \(features), .device = GLMC_HOST, .entry_count = 1, .entries = (const glmc_entry *const[]){&main_program.entry},
+            .weights = \(name)_weights, .weights_bytes = \(max(weights.byteCount, 64)),
+            .check_cpu = check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
+        };
+
+        GLMC_EXPORT const glmc_model *\(name)(void);
+        GLMC_EXPORT const glmc_model *\(name)(void) { return &model; }
+        #ifndef GLMC_STATIC
+        GLMC_EXPORT const glmc_model *glmc_model_get(void);
+        GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &model; }
+        #endif
+
+        """
+        return out
+    }
+
+    private func tensorInfos(_ table: String, _ values: [ValueID]) -> String {
+        if values.isEmpty { return "" }
+        var out = "static const glmc_tensor_info \(table)[] = {\n"
+        let runtime = Set(dimensions.compactMap { if case .runtime = $0.info.source { $0.name } else { nil } })
+        for value in values {
+            let type = program.function.tensorType(value)
+            let shape = type.shape.map { $0.constant.map(String.init) ?? "-1" }.joined(separator: ", ")
+            let dims = type.shape.map { Self.quote($0.description) }.joined(separator: ", ")
+            let depends = type.shape.contains { !$0.dimensions.isDisjoint(with: runtime) }
+            out += "    {.name = \(Self.quote(program.function[value].name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
+            out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
+            out += "\(depends ? ", .flags = GLMC_DATA_DEPENDENT" : ""), .state = -1},\n"
+        }
+        return out + "};\n"
+    }
+
+    /// The interface's constant for an element type.
+    static func dtype(_ element: ElementType) -> String { "GLMC_" + element.rawValue.uppercased() }
+
+    /// A C string literal.
+    static func quote(_ text: String) -> String {
+        var out = "\""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""): out += "\\\""
+            case UInt8(ascii: "\\"): out += "\\\\"
+            case UInt8(ascii: "?"): out += "\\?"
+            case 0x20...0x7e: out += String(UnicodeScalar(byte))
+            default:
+                let octal = String(byte, radix: 8)
+                out += "\\" + String(repeating: "0", count: 3 - octal.count) + octal
+            }
+        }
+        return out + "\""
+    }
+
+    /// A long text as adjacent literals.
+    private static func lines(_ text: String) -> String {
+        var pieces: [String] = []
+        var rest = Substring(text)
+        while !rest.isEmpty {
+            pieces.append("    " + quote(String(rest.prefix(120))))
+            rest = rest.dropFirst(120)
+        }
+        return pieces.isEmpty ? "    \"\"" : pieces.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import GlmcIR
+
+/// A C compiler found on this machine.
+public struct Toolchain: Sendable {
+    public let path: String
+    /// The first line of `--version`.
+    public let version: String
+    public var isClang: Bool { version.contains("clang") }
+
+    /// Compilers in the order in which they are tried for a target.
+    static func candidates(for target: Target) -> [String] {
+        target.triple != nil && target.family != HostFeatures.family ? ["aarch64-linux-gnu-gcc", "clang"] : ["gcc", "clang", "cc"]
+    }
+
+    /// Finds `requested` (a name or path), or the best compiler for `target`.
+    /// - Throws: `Diagnostic` where there is none.
+    public static func find(_ requested: String? = nil, for target: Target) throws -> Toolchain {
+        let names = requested.map { [$0] } ?? candidates(for: target)
+        for name in names {
+            guard let path = locate(name), let version = try? Subprocess.run(path, ["--version"]).output.split(separator: "\n").first else { continue }
+            return Toolchain(path: path, version: String(version))
+        }
+        throw Diagnostic(.usage, "no C compiler: \(names.joined(separator: ", ")) \(names.count == 1 ? "is" : "are") not on the PATH", hint: "install gcc or clang, or name one with --cc")
+    }
+
+    static func locate(_ name: String) -> String? {
+        if name.contains("/") { return FileManager.default.isExecutableFile(atPath: name) ? name : nil }
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":")
+        return folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
+    /// Flags for the instruction set; clang needs the triple when it compiles for another machine.
+    func targetFlags(_ target: Target) -> [String] {
+        guard let triple = target.triple, target.family != HostFeatures.family else { return [] }
+        return isClang ? ["--target=\(triple)", "-fuse-ld=lld", "-isystem", "/usr/\(triple)/include"] : []
+    }
+
+    static let commonFlags = [
+        "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd", "-ffunction-sections",
+        "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unknown-pragmas",
+    ]
+}
+
+/// Runs a program and collects what it prints.
+enum Subprocess {
+    struct Result {
+        var status: Int32
+        var output: String
+        var errors: String
+    }
+
+    static func run(_ path: String, _ arguments: [String]) throws -> Result {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        let output = Pipe(), errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        // Read errors on another thread so that neither pipe can fill up and stall the program.
+        let collected = Collected()
+        let group = DispatchGroup()
+        DispatchQueue.global().async(group: group) { collected.data = errors.fileHandleForReading.readDataToEndOfFile() }
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        group.wait()
+        process.waitUntilExit()
+        return Result(status: process.terminationStatus, output: String(decoding: text, as: UTF8.self), errors: String(decoding: collected.data, as: UTF8.self))
+    }
+
+    private final class Collected: @unchecked Sendable {
+        var data = Data()
+    }
+}

@@ -1,0 +1,67 @@
+import Foundation
+import GlmcIR
+
+/// All constant data of a program as one blob: packed weights first, then constants that kernels read as they are.
+struct Weights {
+    private(set) var packedOffsets: [Int] = []
+    private(set) var constantOffsets: [RootID: Int] = [:]
+    private(set) var byteCount = 0
+    private var segments: [(offset: Int, byteCount: Int, write: @Sendable (UnsafeMutableRawBufferPointer) -> Void)] = []
+
+    /// Lays out the blob.
+    init(_ program: Program) {
+        for constant in program.packed {
+            packedOffsets.append(add(constant.byteCount, constant.pack))
+        }
+        var used: Set<RootID> = []
+        for launch in program.launches { for case .root(let root) in launch.arguments { used.insert(root) } }
+        for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
+            guard case .constant(let tensor) = root.kind else { continue }
+            constantOffsets[RootID(index: i)] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+        }
+    }
+
+    private mutating func add(_ bytes: Int, _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
+        let offset = byteCount
+        segments.append((offset, bytes, write))
+        byteCount = (offset + bytes + 63) / 64 * 64
+        return offset
+    }
+
+    /// Writes the blob to a new file, packing on all cores. `progress` gets the share that is done.
+    /// - Throws: `Diagnostic` where the file cannot be written.
+    func write(to path: String, progress: @Sendable (Double) -> Void) throws {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
+        guard descriptor >= 0 else { throw Diagnostic(.invalid, "cannot write \(path): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        let total = max(byteCount, 64)
+        guard posix_fallocate(descriptor, 0, off_t(total)) == 0 else {
+            throw Diagnostic(.invalid, "no room for \(total) bytes of weights in \((path as NSString).deletingLastPathComponent)", hint: "set TMPDIR to a folder with more space")
+        }
+        guard let base = mmap(nil, total, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), base != MAP_FAILED else {
+            throw Diagnostic(.invalid, "cannot map \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { munmap(base, total) }
+        nonisolated(unsafe) let memory = UnsafeMutableRawBufferPointer(start: base, count: total)
+        let segments = segments
+        let done = Counter()
+        DispatchQueue.concurrentPerform(iterations: segments.count) { i in
+            let segment = segments[i]
+            segment.write(UnsafeMutableRawBufferPointer(rebasing: memory[segment.offset..<segment.offset + segment.byteCount]))
+            progress(Double(done.increment()) / Double(segments.count))
+        }
+    }
+}
+
+/// A count that several threads advance.
+final class Counter: @unchecked Sendable {
+    private let lock = NSLock()
+    private var value = 0
+
+    func increment() -> Int {
+        lock.lock()
+        defer { lock.unlock() }
+        value += 1
+        return value
+    }
+}

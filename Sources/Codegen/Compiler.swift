@@ -1,0 +1,170 @@
+import Foundation
+import GlmcIR
+
+/// What to emit.
+public enum ArtifactKind: String, Sendable, CaseIterable {
+    case sharedLibrary, staticLibrary, object, cSource
+}
+
+/// How to compile a function to an artifact.
+public struct CompileOptions: Sendable {
+    /// The model's name; made a C identifier.
+    public var name: String
+    public var kind: ArtifactKind = .sharedLibrary
+    public var target: Target = .native
+    /// The C compiler, a name or path; nil = the best one found.
+    public var compiler: String?
+    /// The C compiler's optimisation level.
+    public var optimization = "-O3"
+    /// Threads that the artifact is tuned for; it runs with any number.
+    public var threads = 2
+    /// Compilers that run at once.
+    public var jobs = ProcessInfo.processInfo.activeProcessorCount
+    /// Where compiled kernels are kept; nil = nowhere.
+    public var cacheFolder: String?
+    /// Where the emitted C is left for reading; nil = nowhere.
+    public var saveFolder: String?
+    /// The compiler's version and flags, for the manifest.
+    public var version = ""
+    public var flags: [String] = []
+    /// File name and SHA-256 of the model, for the manifest.
+    public var source: (file: String, sha256: String)?
+    /// Extra flags for every C compilation and the link, such as `-fsanitize=address`.
+    public var extraFlags: [String] = []
+    public var useTunedKernels = true
+
+    public init(name: String) { self.name = name }
+}
+
+/// What was made.
+public struct CompileReport: Sendable {
+    public var kernelCount = 0
+    public var launchCount = 0
+    public var weightBytes = 0
+    public var arenaBytes = 0
+    public var arenaLowerBound = 0
+    public var cachedFiles = 0
+    public var compiledFiles = 0
+}
+
+/// What is being done, for a progress bar: the stage and the share of it that is done.
+public typealias CompileProgress = @Sendable (_ stage: String, _ share: Double) -> Void
+
+/// From a function to a file.
+public enum ArtifactCompiler {
+    /// Compiles `function` and leaves the artifact at `path`, complete or not at all.
+    /// - Throws: `Diagnostic`/`Diagnostics` for nodes without a lowering, files that cannot be written, a failing C compiler.
+    @discardableResult
+    public static func compile(_ function: Function, to path: String, options: CompileOptions, progress: CompileProgress = { _, _ in }) throws -> CompileReport {
+        try checkInterface(function)
+        let name = identifier(options.name)
+        let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.useTunedKernels ? KernelFamily.all : [])
+        let plan = MemoryPlan(program)
+        let weights = Weights(program)
+        let manifest = Manifest(program: program, plan: plan, weights: weights, options: options, name: name).json
+        let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version).text()
+        let files = try KernelFiles.split(program, name: name)
+
+        let work = try WorkFolder()
+        defer { work.remove() }
+        for file in RuntimeSupport.files + RuntimeSupport.kernelFiles { try work.write(file.name, file.text) }
+        try work.write("main.c", Array(main.utf8))
+        for file in files { try work.write(file.name, Array(file.text.utf8)) }
+        if let folder = options.saveFolder { try work.copyAll(to: folder) }
+        let blob = "\(work.path)/weights.bin"
+        try weights.write(to: blob) { progress("packing weights", $0) }
+        try work.write("weights.S", Array(weightsAssembly(name, blob).utf8))
+
+        let toolchain = try Toolchain.find(options.compiler, for: options.target)
+        var build = Build(toolchain: toolchain, options: options, work: work)
+        try build.compile(files, main: main, progress: progress)
+        try build.link(to: path, progress: progress)
+        var report = CompileReport()
+        report.kernelCount = program.kernels.count
+        report.launchCount = program.launches.count
+        report.weightBytes = weights.byteCount
+        report.arenaBytes = plan.fixedBytes
+        report.arenaLowerBound = plan.lowerBound
+        report.cachedFiles = build.cached
+        report.compiledFiles = build.compiled
+        return report
+    }
+
+    /// Every input and output must be a tensor that a caller can pass.
+    private static func checkInterface(_ function: Function) throws {
+        var failures: [Diagnostic] = []
+        for (kind, values) in [("input", function.inputs), ("output", function.outputs)] {
+            for value in values {
+                let place = "\(kind) '\(function[value].name)'"
+                guard let type = function.type(value).tensor else {
+                    failures.append(Diagnostic(.unsupported, "an artifact passes tensors, not \(function.type(value))", at: [place]))
+                    continue
+                }
+                if type.element == .string || type.element.isComplex || type.element.bitWidth < 8 && type.element != .bool {
+                    failures.append(Diagnostic(.unsupported, "tensors of type \(type.element.rawValue) cannot be passed to an artifact yet", at: [place]))
+                }
+                if type.rank > 8 { failures.append(Diagnostic(.unsupported, "a tensor of rank \(type.rank) cannot be passed; the most is 8", at: [place])) }
+            }
+        }
+        if !failures.isEmpty { throw Diagnostics(failures) }
+    }
+
+    /// `text` as a C identifier.
+    static func identifier(_ text: String) -> String {
+        let name = String(text.unicodeScalars.map { scalar in
+            scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)) ? Character(scalar) : "_"
+        })
+        return name.first.map { $0.isNumber } ?? true ? "model_" + name : name
+    }
+
+    /// The weights as a read-only section: never as C text.
+    private static func weightsAssembly(_ name: String, _ blob: String) -> String {
+        """
+            .section .rodata.\(name)_weights,"a"
+            .balign 64
+            .globl \(name)_weights
+            .hidden \(name)_weights
+            .type \(name)_weights, %object
+        \(name)_weights:
+            .incbin "\(blob)"
+            .size \(name)_weights, .-\(name)_weights
+            .section .note.GNU-stack,"",%progbits
+
+        """
+    }
+}
+
+/// A private folder for one compilation, removed at the end.
+struct WorkFolder {
+    let path: String
+
+    init() throws {
+        var template = Array((NSTemporaryDirectory() + "/glmc.XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw Diagnostic(.invalid, "cannot make a folder in \(NSTemporaryDirectory()): \(String(cString: strerror(errno)))", hint: "set TMPDIR to a folder that can be written")
+        }
+        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    func write(_ name: String, _ bytes: [UInt8]) throws {
+        do {
+            try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+        } catch {
+            throw Diagnostic(.invalid, "cannot write \(path)/\(name): \(error.localizedDescription)")
+        }
+    }
+
+    func copyAll(to folder: String) throws {
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for name in try FileManager.default.contentsOfDirectory(atPath: path) {
+                try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+                try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")
+            }
+        } catch {
+            throw Diagnostic(.invalid, "cannot save the emitted files in \(folder): \(error.localizedDescription)")
+        }
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
+}
