@@ -55,7 +55,7 @@ public enum ArtifactCompiler {
     /// Compiles `function` and leaves the artifact at `path`, complete or not at all.
     /// - Throws: `Diagnostic`/`Diagnostics` for nodes without a lowering, files that cannot be written, a failing C compiler.
     @discardableResult
-    public static func compile(_ function: Function, to path: String, options: CompileOptions, progress: CompileProgress = { _, _ in }) throws -> CompileReport {
+    public static func compile(_ function: Function, to path: String, options: CompileOptions, progress: @escaping CompileProgress = { _, _ in }) throws -> CompileReport {
         try checkInterface(function)
         let name = identifier(options.name)
         let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.useTunedKernels ? KernelFamily.all : [])

@@ -10,8 +10,12 @@ public struct RuntimeSupport: Sendable {
     /// The public interface, for users of an artifact too.
     public static let publicHeader = RuntimeSupport(name: "glmc.h", text: PackageResources.glmc_h)
 
-    /// `exp`, `erf`, `tanh`… on vectors; needed by kernels only.
-    public static let vectorMath = RuntimeSupport(name: "glmc_vector_math.h", text: PackageResources.glmc_vector_math_h)
+    /// What kernel files need besides `glmc_frame.h`.
+    public static let kernelFiles: [RuntimeSupport] = [
+        RuntimeSupport(name: "glmc_scalar.h", text: PackageResources.glmc_scalar_h),
+        RuntimeSupport(name: "glmc_vector_math.h", text: PackageResources.glmc_vector_math_h),
+        RuntimeSupport(name: "glmc_vector.h", text: PackageResources.glmc_vector_h),
+    ]
 
     /// All files that every artifact needs; each includes only files that stand before it.
     public static let files: [RuntimeSupport] = [

@@ -17,7 +17,7 @@ struct Build {
     }
 
     /// Compiles kernels, main file and weights, `options.jobs` at a time.
-    mutating func compile(_ files: [KernelFiles.File], main: String, progress: CompileProgress) throws {
+    mutating func compile(_ files: [KernelFiles.File], main: String, progress: @escaping CompileProgress) throws {
         let base = Toolchain.commonFlags + toolchain.targetFlags(options.target) + options.extraFlags
         var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
         let mainFlags = base + ["-O2"] + (options.kind == .staticLibrary || options.kind == .object ? ["-DGLMC_STATIC"] : [])
@@ -66,7 +66,7 @@ struct Build {
     }
 
     /// Makes the artifact beside `path`, then moves it there.
-    func link(to path: String, progress: CompileProgress) throws {
+    func link(to path: String, progress: @escaping CompileProgress) throws {
         progress("linking", 0)
         let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
         defer { unlink(temporary) }
