@@ -23,7 +23,8 @@ public enum NearestMode: String, Hashable, Sendable, CaseIterable, EnumAttribute
     case floor, ceil
 }
 
-/// Resizes a tensor along any of its axes by interpolation. Axes that keep their extent are copied.
+/// Resizes a tensor along any of its axes by interpolation. Axes that keep their extent are copied. Integers are rounded half to
+/// even and saturate.
 public struct Resize: PointwiseOp {
     public static let mnemonic = "resize"
     public static let summary = "Interpolates a tensor to another size"
@@ -186,7 +187,7 @@ public struct Resize: PointwiseOp {
             current[axis] = taps.count
         }
         if let range = x.element.integerRange {
-            return [Tensor(x.element, shape, integers: { Swift.min(Swift.max(ElementWriter.truncate(values[$0]), range.lowerBound), range.upperBound) })]
+            return [Tensor(x.element, shape, integers: { Swift.min(Swift.max(ElementWriter.truncate(values[$0].rounded(.toNearestOrEven)), range.lowerBound), range.upperBound) })]
         }
         return [Tensor(x.element, shape, values: { values[$0] })]
     }

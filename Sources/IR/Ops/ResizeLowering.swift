@@ -32,7 +32,7 @@ extension Resize {
         var value = try sum(0, [], &builder)
         if let outside { value = .select(outside, .float(extrapolation, type), value) }
         guard let range = element.integerRange, value.type.element.isFloat else { return value }
-        let clamped = Expr.max(.float(Double(range.lowerBound), type), .min(.float(Double(range.upperBound), type), value))
+        let clamped = Expr.max(.float(Double(range.lowerBound), type), .min(.float(Double(range.upperBound), type), .unary(.round, value)))
         return .cast(clamped, element.computeType)
     }
 
