@@ -1,4 +1,7 @@
-public struct NodeID: Hashable, Sendable { public let index: Int }
+public struct NodeID: Hashable, Sendable {
+    public let index: Int
+    public init(index: Int) { self.index = index }
+}
 public struct ValueID: Hashable, Sendable { public let index: Int }
 public struct BlockID: Hashable, Sendable { public let index: Int }
 
@@ -115,8 +118,10 @@ public struct Function: Sendable {
         nodes(in: block).flatMap { id in [id] + self[id].regions.flatMap { nodesDeep(in: $0) } }
     }
 
-    /// The names and values under which inputs and outputs appear in the artifact.
-    public func names(_ values: [ValueID]) -> [String] { values.map { self[$0].name } }
+    /// The names under which inputs and outputs appear in the artifact. Outputs have names of their own, because one value may be
+    /// several outputs, or an input as well.
+    public var inputNames: [String] { inputs.map { self[$0].name } }
+    public internal(set) var outputNames: [String] = []
 
     /// What inference may know about a node.
     public func inferenceContext(operands: [ValueID], regions: [BlockID], resultCount: Int) -> InferenceContext {

@@ -146,4 +146,6 @@ private final class Frame {
 extension Function {
     /// The number of values ever created, dead ones included: an upper bound of `ValueID.index`.
     public var valueCount: Int { valueArena.count }
+    /// The number of nodes ever created, erased ones included: an upper bound of `NodeID.index`.
+    public var nodeCount: Int { nodeArena.count }
 }

@@ -1,3 +1,13 @@
+/// What a pass did at a node, or why it did nothing there.
+public struct Remark: Hashable, Sendable {
+    public var message: String
+    public var op: String
+    /// The source nodes that the node computed at that time.
+    public var provenance: [String]
+    /// Whether an opportunity was missed.
+    public var missed: Bool
+}
+
 /// The only way to change a function. Keeps use lists, infers result types, refuses ill-typed nodes, and counts rewrites so that
 /// a pass can be stopped after the m-th one.
 public struct Rewriter {
@@ -6,6 +16,8 @@ public struct Rewriter {
     public private(set) var rewrites = 0
     /// No rewrite is made beyond this number.
     public let limit: Int
+    /// What passes had to say about nodes.
+    public private(set) var remarks: [Remark] = []
 
     public init(_ function: Function, limit: Int = .max) {
         self.function = function
@@ -26,6 +38,12 @@ public struct Rewriter {
         return true
     }
 
+    /// Notes for `glmc explain` what was done at a node, or why not.
+    public mutating func remark(_ message: String, at node: NodeID, missed: Bool = false) {
+        let node = function[node]
+        remarks.append(Remark(message: message, op: node.op.mnemonic, provenance: node.provenance, missed: missed))
+    }
+
     // MARK: Building
 
     /// Adds an argument to a block: an input of the function, or of a region.
@@ -43,12 +61,15 @@ public struct Rewriter {
         return BlockID(index: function.blockArena.count - 1)
     }
 
-    /// Sets what a block yields.
-    public mutating func setResults(_ results: [ValueID], of block: BlockID? = nil) {
+    /// Sets what a block yields. Outputs of the function take their names from `names`, else from the values.
+    public mutating func setResults(_ results: [ValueID], of block: BlockID? = nil, names: [String]? = nil) {
         let block = block ?? function.body
         for (i, value) in function[block].results.enumerated() { removeUse(.result(block, i), of: value) }
         function.blockArena[block.index].results = results
         for (i, value) in results.enumerated() { function.valueArena[value.index].uses.append(.result(block, i)) }
+        if block == function.body {
+            function.outputNames = names ?? results.enumerated().map { function[$1].name.isEmpty ? "output\($0)" : function[$1].name }
+        }
     }
 
     /// Adds a node, infers its result types, and returns its results.
@@ -96,9 +117,7 @@ public struct Rewriter {
             throw Diagnostic(.internal, "a rewrite replaces a value of type \(function.type(old)) with one of type \(function.type(new))")
         }
         for use in function[old].uses { set(use, to: new) }
-        if function[new].name.isEmpty || function[old].uses.contains(where: { if case .result = $0 { true } else { false } }) {
-            function.valueArena[new.index].name = function[old].name
-        }
+        if function[new].name.isEmpty { function.valueArena[new.index].name = function[old].name }
     }
 
     /// Replaces a node by values of the same types and erases it. Provenance moves to the nodes that define the values.
@@ -139,6 +158,18 @@ public struct Rewriter {
     public mutating func addDimension(_ name: String, _ info: DimensionInfo) {
         if !function.dimensions.contains(where: { $0.name == name }) { function.dimensions.append((name, info)) }
     }
+    /// Substitutes in the declared dimensions, dropping those that have a value now.
+    mutating func bindDeclarations(_ values: [String: Extent]) {
+        function.dimensions = function.dimensions.compactMap { name, info in
+            guard values[name] == nil else { return nil }
+            guard case .runtime(let bound) = info.source else { return (name, info) }
+            return (name, DimensionInfo(.runtime(bound: bound.substitute { values[$0] })))
+        }
+    }
+
+    /// Exchanges the op of a node whose result types are set separately.
+    mutating func setAttributes(_ op: any Op, of node: NodeID) { function.nodeArena[node.index]?.op = op }
+
     public mutating func setMetadata(_ key: String, _ value: String) { function.metadata[key] = value }
 
     /// Moves a node before another of the same block.

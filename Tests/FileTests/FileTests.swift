@@ -68,9 +68,14 @@ struct FileCase {
             return "ok\n"
         case "run":
             let results = try Interpreter.run(function, try inputs())
-            return zip(function.outputs, results).map { "\(function[$0].name): \(FileCase.spell($1))\n" }.joined()
+            return zip(function.outputNames, results).map { "\($0): \(FileCase.spell($1))\n" }.joined()
+        case "pass":
+            var changed = function
+            let passes = try PassLibrary.standard.passes(named: mode.dropFirst().joined().components(separatedBy: ","))
+            try PassManager(PassManager.Options(verifiesEach: true)).run(passes, on: &changed, PassContext(level: .o3))
+            return Printer.print(changed, weights: .inline)
         default:
-            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify and run")
+            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify, run and pass")
         }
     }
 

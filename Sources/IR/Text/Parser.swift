@@ -123,19 +123,25 @@ public struct Parser {
         return value
     }
 
-    /// `%a, %b`, possibly empty.
-    private mutating func values() throws -> [ValueID] {
-        var list: [ValueID] = []
-        guard tokens.current.kind == .value else { return list }
-        repeat { list.append(try lookUp(try tokens.take(.value, "a value"))) } while tokens.accept(",")
-        return list
+    /// `%a, %b as "name"`, possibly empty; outputs without a name take their value's.
+    private mutating func values() throws -> (values: [ValueID], names: [String]) {
+        var list: [ValueID] = [], names: [String] = []
+        guard tokens.current.kind == .value else { return (list, names) }
+        repeat {
+            let value = try lookUp(try tokens.take(.value, "a value"))
+            let own = rewriter.function[value].name
+            names.append(tokens.accept(word: "as") ? try tokens.take(.string, "an output's name").text : own.isEmpty ? "output\(list.count)" : own)
+            list.append(value)
+        } while tokens.accept(",")
+        return (list, names)
     }
 
     /// Nodes up to and including `return …` or `yield …` and the closing brace.
     private mutating func nodes(in block: BlockID, until terminator: String, depth: Int) throws {
         guard depth < TokenStream.depthLimit else { throw tokens.error("regions are nested too deeply") }
         while !tokens.accept(word: terminator) { try node(in: block, depth: depth) }
-        rewriter.setResults(try values(), of: block)
+        let (values, names) = try values()
+        rewriter.setResults(values, of: block, names: names)
         try tokens.expect("}")
     }
 

@@ -11,7 +11,7 @@
 /// }
 /// ```
 ///
-/// Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
+/// An output whose name differs from its value's is written `return %y as "name"`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
 /// default value are left out; an enumeration that comes first is written after the mnemonic.
 public struct Printer {
     /// What happens to the elements of constants.
@@ -119,7 +119,12 @@ public struct Printer {
             text += "  metadata \(Spelling.quoted(key)) = \(Spelling.quoted(value))\n"
         }
         printNodes(in: function.body, depth: 1)
-        text += "  return \(spell(function.outputs))".trimmingEnd() + "\n}\n"
+        let outputs = function.outputs.enumerated().map { i, value -> String in
+            let spelling = names[value] ?? "%?", name = function.outputNames.indices.contains(i) ? function.outputNames[i] : ""
+            let known = function[value].name
+            return name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))"
+        }
+        text += "  return \(outputs.joined(separator: ", "))".trimmingEnd() + "\n}\n"
     }
 
     private mutating func printNodes(in block: BlockID, depth: Int) {

@@ -63,8 +63,29 @@ struct DepthwiseConvolution {
                         }
                     }
                 }
-                try cut.emitAll(of: width, into: &builder, body)
+                try emitRuns(cut, width, into: &builder, body)
             }
+        }
+    }
+
+    /// Every run of output positions along x.
+    private func emitRuns(_ cut: AxisCut, _ width: Extent, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, Expr, Int) throws -> Void) throws {
+        if cut.runs.isEmpty {
+            let position = builder.declare(.int(0), "x")
+            for size in cut.freeSizes {
+                try builder.repeatWhile(.binary(.lessOrEqual, .variable(position) + .int(size), Expr(width))) { builder in
+                    let x = builder.declare(.variable(position), "x")
+                    try body(&builder, .variable(x), size)
+                    builder.emit(.assign(position, .variable(position) + .int(size)))
+                }
+            }
+            return
+        }
+        var start = 0
+        for run in cut.runs {
+            let end = start + run.size * run.count
+            try builder.loop("x", from: .int(start), to: .int(end), step: run.size) { builder, x in try body(&builder, x, run.size) }
+            start = end
         }
     }
 

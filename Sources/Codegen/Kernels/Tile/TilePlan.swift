@@ -1,5 +1,72 @@
 import GlmcIR
 
+/// How one axis of a static or free extent is cut into tiles.
+///
+/// A static extent is balanced: 49 with a limit of 14 becomes 13+12+12+12, not 14+14+14+7. A free extent is cut into full tiles
+/// and a remainder that smaller tiles finish.
+public struct AxisCut: Hashable, Sendable {
+    public struct Run: Hashable, Sendable {
+        /// Elements per tile, and how many tiles of that size follow each other.
+        public var size: Int
+        public var count: Int
+    }
+
+    /// The tiles of a static extent in order; empty for a free one.
+    public var runs: [Run]
+    /// For a free extent: the full tile first, then the sizes that cut the remainder.
+    public var freeSizes: [Int]
+
+    /// Balanced tiles of at most `limit` elements.
+    public init(extent: Int, limit: Int) {
+        let tiles = Swift.max(1, (extent + limit - 1) / limit)
+        let large = (extent + tiles - 1) / tiles
+        let largeCount = extent - tiles * (large - 1)
+        runs = [Run(size: large, count: largeCount), Run(size: large - 1, count: tiles - largeCount)].filter { $0.count > 0 && $0.size > 0 }
+        freeSizes = []
+    }
+
+    /// Tiles of `limit` elements, then of 4, then of 1.
+    public init(freeWithLimit limit: Int) {
+        self.init(freeSizes: [limit] + [4, 1].filter { $0 < limit })
+    }
+
+    init(freeSizes: [Int]) {
+        runs = []
+        self.freeSizes = freeSizes
+    }
+
+    /// The number of tiles of a static extent.
+    public var tileCount: Int { runs.reduce(0) { $0 + $1.count } }
+    /// The different tile sizes that code is emitted for.
+    public var sizes: [Int] { runs.isEmpty ? freeSizes : runs.map(\.size) }
+    /// The largest tile.
+    public var largest: Int { sizes.first ?? 1 }
+
+    /// Where static tile `index` starts.
+    public func start(ofTile index: Int) -> Int {
+        var rest = index, start = 0
+        for run in runs {
+            let tiles = Swift.min(rest, run.count)
+            start += tiles * run.size
+            rest -= tiles
+        }
+        return start
+    }
+
+    /// The same as an expression of a run-time tile index.
+    func start(ofTile index: Expr) -> Expr {
+        guard runs.count == 2 else { return index * .int(runs.first?.size ?? freeSizes[0]) }
+        let (first, second) = (runs[0], runs[1])
+        if let constant = index.constantInteger { return .int(start(ofTile: constant)) }
+        return index * .int(second.size) + Expr.min(index, .int(first.count)) * .int(first.size - second.size)
+    }
+
+    /// How many tiles of each size there are, by their share; a free extent counts as one full tile.
+    var shares: [(size: Int, count: Double)] {
+        runs.isEmpty ? [(freeSizes[0], 1)] : runs.map { ($0.size, Double($0.count)) }
+    }
+}
+
 /// The register tile and the order of the loops around it, chosen by a small cost model.
 ///
 /// A tile holds `rows × columns` accumulators: `y × x` output positions times `vectors` vectors of output channels. One step of

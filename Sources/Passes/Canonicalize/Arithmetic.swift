@@ -1,0 +1,144 @@
+import GlmcIR
+
+/// Rules about elementwise arithmetic.
+let arithmeticRules: [Rule] = [
+    constantsLast, neutralElement, inverseOfConstant, chainedConstants, negatedOperand, powerOfConstant, doubleUnary, idempotent,
+]
+
+/// `c + x` → `x + c`, for constants and commutative functions.
+private let constantsLast = Rule("constants-last", on: Binary.self) { function, id, op in
+    let operands = function[id].operands
+    guard op.function.isCommutative, function.constant(operands[0]) != nil, function.constant(operands[1]) == nil else { return nil }
+    return { try $0.replace(id, with: op, [operands[1], operands[0]]) }
+}
+
+/// `x + 0`, `x - 0`, `x * 1`, `x / 1`, `x ^ 1`, `min(x, ∞)`, `max(x, -∞)`, `x and true`, `x or false` → `x`, where broadcasting does not widen `x`.
+private let neutralElement = Rule("neutral-element", on: Binary.self) { function, id, op in
+    let node = function[id]
+    guard let c = function.splat(node.operands[1]), function.type(node.results[0]) == function.type(node.operands[0]) else { return nil }
+    let isBool = function.tensorType(node.operands[0]).element == .bool
+    let isNeutral = switch op.function {
+    // -0.0 + 0.0 is 0.0, so x + 0.0 is not exactly x; nobody counts on the difference.
+    case .add, .subtract: c == 0
+    case .multiply, .divide, .power: c == 1
+    case .minimum: c == .infinity
+    case .maximum: c == -.infinity
+    case .and: isBool && c != 0
+    case .or, .xor: c == 0
+    default: false
+    }
+    guard isNeutral else { return nil }
+    return { try $0.replace(id, with: [node.operands[0]]) }
+}
+
+/// `x - c` → `x + (-c)`, and `x / c` → `x * (1/c)` for float constants whose reciprocals are ordinary numbers.
+private let inverseOfConstant = Rule("inverse-of-constant", on: Binary.self) { function, id, op in
+    let operands = function[id].operands
+    guard let c = function.constant(operands[1]), c.element.isFloat, c.element.computeType != c.element || c.element == .f32 || c.element == .f64 else { return nil }
+    let inverse: UnaryOperator
+    switch op.function {
+    case .subtract: inverse = .negate
+    case .divide:
+        guard c.count <= 1 << 20, c.doubles.allSatisfy({ $0.isFinite && (1 / Float($0)).isNormal }) else { return nil }
+        inverse = .reciprocal
+    default: return nil
+    }
+    return { rewriter in
+        let constant = try rewriter.constant(Unary(inverse), [c], before: id)
+        try rewriter.replace(id, with: Binary(inverse == .negate ? .add : .multiply), [operands[0], constant])
+    }
+}
+
+/// `(x + a) + b` → `x + (a + b)` and the same for products, minima and maxima, for constants. Floats are reassociated, which
+/// changes results by a rounding.
+private let chainedConstants = Rule("chained-constants", on: Binary.self) { function, id, op in
+    guard [.add, .multiply, .minimum, .maximum].contains(op.function) else { return nil }
+    let operands = function[id].operands
+    guard let outer = function.constant(operands[1]), let (x, second) = function.binary(operands[0], op.function),
+          let inner = function.constant(second), function.hasOneUse(operands[0]) else { return nil }
+    // The combined constant must not be larger than both were.
+    guard let shape = try? TensorType.broadcast(inner.type.shape, outer.type.shape).constants,
+          shape.reduce(1, *) <= max(inner.count, outer.count) else { return nil }
+    return { rewriter in
+        let constant = try rewriter.constant(op, [inner, outer], before: id)
+        try rewriter.replace(id, with: op, [x, constant])
+    }
+}
+
+/// `x + (-y)` → `x - y`, `x - (-y)` → `x + y`, and `0 - x` → `-x`.
+private let negatedOperand = Rule("negated-operand", on: Binary.self) { function, id, op in
+    let node = function[id]
+    guard op.function == .add || op.function == .subtract else { return nil }
+    if op.function == .subtract, function.splat(node.operands[0]) == 0, function.type(node.operands[1]) == function.type(node.results[0]) {
+        return { try $0.replace(id, with: Unary(.negate), [node.operands[1]]) }
+    }
+    guard let y = function.unary(node.operands[1], .negate) else { return nil }
+    let opposite = Binary(op.function == .add ? .subtract : .add)
+    return { try $0.replace(id, with: opposite, [node.operands[0], y]) }
+}
+
+/// `x ^ 2` → `x * x`, `x ^ ½` → `sqrt(x)`, `x ^ -½` → `1/sqrt(x)`, `x ^ -1` → `1/x`, for floats.
+private let powerOfConstant = Rule("power-of-constant", on: Binary.self) { function, id, op in
+    let node = function[id]
+    guard op.function == .power, function.tensorType(node.operands[0]).element.isFloat, let c = function.splat(node.operands[1]),
+          function.type(node.operands[0]) == function.type(node.results[0]) else { return nil }
+    let x = node.operands[0]
+    switch c {
+    case 2: return { try $0.replace(id, with: Binary(.multiply), [x, x]) }
+    case 0.5: return { try $0.replace(id, with: Unary(.sqrt), [x]) }
+    case -0.5: return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
+    case -1: return { try $0.replace(id, with: Unary(.reciprocal), [x]) }
+    default: return nil
+    }
+}
+
+/// `-(-x)` and `not(not(x))` → `x`; `1/sqrt(x)` written as two steps → one.
+private let doubleUnary = Rule("double-unary", on: Unary.self) { function, id, op in
+    guard let (_, inner, operands) = function.match(function[id].operands[0], Unary.self) else { return nil }
+    let x = operands[0]
+    switch (op.function, inner.function) {
+    case (.negate, .negate), (.not, .not), (.bitwiseNot, .bitwiseNot): return { try $0.replace(id, with: [x]) }
+    case (.reciprocal, .sqrt), (.sqrt, .reciprocal): return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
+    default: return nil
+    }
+}
+
+/// Functions that change nothing when applied twice: `relu(relu(x))`, `|‑x|`, `floor(floor(x))`, `max(x, x)`.
+private let idempotent = Rule("idempotent", at: Unary.self, Activation.self, Binary.self) { function, id in
+    let node = function[id]
+    if let op = node.op as? Unary {
+        guard let (_, inner, operands) = function.match(node.operands[0], Unary.self) else { return nil }
+        switch (op.function, inner.function) {
+        case (.absolute, .absolute), (.floor, .floor), (.ceil, .ceil), (.round, .round), (.truncate, .truncate), (.sign, .sign):
+            return { try $0.replace(id, with: [node.operands[0]]) }
+        case (.absolute, .negate): return { try $0.replace(id, with: op, [operands[0]]) }
+        default: return nil
+        }
+    }
+    if let op = node.op as? Activation {
+        guard op.kind == .relu, let (_, inner, _) = function.match(node.operands[0], Activation.self), inner.isNonNegative else { return nil }
+        return { try $0.replace(id, with: [node.operands[0]]) }
+    }
+    guard let op = node.op as? Binary, node.operands[0] == node.operands[1], [.minimum, .maximum, .and, .or].contains(op.function) else { return nil }
+    return { try $0.replace(id, with: [node.operands[0]]) }
+}
+
+extension Activation {
+    /// Whether no result is below zero.
+    public var isNonNegative: Bool {
+        switch kind {
+        case .relu, .sigmoid, .hardSigmoid, .softplus: true
+        default: false
+        }
+    }
+}
+
+extension Rewriter {
+    /// Adds the constant that `op` computes from constants.
+    public mutating func constant(_ op: any Op, _ operands: [Tensor], before id: NodeID) throws -> ValueID {
+        let types = try op.infer(InferenceContext(operands: operands.map { .tensor($0.type) }))
+        let results = try op.evaluate(operands, in: EvaluationContext(resultTypes: types))
+        guard let result = results.first else { throw Diagnostic(.internal, "\(op.mnemonic) has no result") }
+        return try create1(Constant(result), [], at: .before(id))
+    }
+}
