@@ -163,6 +163,8 @@ struct OnnxCopier {
         return try list(proto.dim, proto.n_dim).map { dim in
             switch dim.value_case {
             case ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE:
+                // Some exporters write -1 for an unknown size.
+                if dim.dim_value == -1 { return .unknown }
                 guard dim.dim_value >= 0 else { throw failure("a dimension is negative (\(dim.dim_value))") }
                 return .constant(Int(dim.dim_value))
             case ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM:

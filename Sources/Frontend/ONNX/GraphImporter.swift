@@ -1,0 +1,227 @@
+import GlmcIR
+
+/// The state of an import: the function under construction, what each name stands for, and what stands in the way.
+struct GraphImporter {
+    let model: OnnxModel
+    let options: ImportOptions
+    var rewriter: Rewriter
+    /// Where new nodes go.
+    var block: BlockID
+    /// The ONNX node being imported, which new nodes will name as their source.
+    var provenance: [String] = []
+    /// Names in scope, innermost graph last.
+    var scopes: [[String: Imported]] = [[:]]
+    /// Operator set versions that apply: the model's, or those of the function being inlined.
+    var opsets: [String: Int]
+    /// Attributes of the call of the function being inlined, for references to them.
+    var callAttributes: [String: OnnxAttribute.Value] = [:]
+    /// The functions being inlined, to notice recursion.
+    var callStack: [String] = []
+    var blockers: [Diagnostic] = []
+    var warnings: [Diagnostic] = []
+    /// Bound inputs by value, and the names of those whose value was used.
+    var bound: [ValueID: (name: String, value: Tensor)] = [:]
+    var consumed: Set<String> = []
+    /// Values known at compile time, remembered; nil is remembered too.
+    var knownConstants: [ValueID: Tensor?] = [:]
+    var freshDimensions = 0
+    private let functions: [String: OnnxFunction]
+
+    init(_ model: OnnxModel, options: ImportOptions) {
+        self.model = model
+        self.options = options
+        let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+        rewriter = Rewriter(Function(name.first?.isLetter == true ? name : "main"))
+        block = rewriter.function.body
+        opsets = model.opsets.mapValues { Int($0) }
+        functions = Dictionary(model.functions.map { (Self.key($0.domain, $0.name, $0.overload), $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func key(_ domain: String, _ name: String, _ overload: String) -> String { "\(domain)|\(name)|\(overload)" }
+
+    // MARK: The model
+
+    mutating func importModel() throws {
+        let version = opsets[""] ?? 0
+        if version > OnnxImporter.opsets.upperBound {
+            warnings.append(Diagnostic(.unsupported, "operator set \(version) is newer than \(OnnxImporter.opsets.upperBound); operators are read by their rules for the latter"))
+        }
+        try defineInputs()
+        try importBody(model.graph)
+        if blockers.isEmpty {
+            var results: [ValueID] = []
+            var names: Set<String> = []
+            for output in model.graph.outputs {
+                guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
+                guard names.insert(output.name).inserted else { throw Diagnostic(.invalid, "is listed twice", at: ["output '\(output.name)'"]) }
+                guard case .tensor(var id) = value else {
+                    throw Diagnostic(.unsupported, "is not a tensor; artifacts return tensors only", at: ["output '\(output.name)'"])
+                }
+                // Two outputs, or an input and an output, may be one value: each needs a name of its own.
+                if results.contains(id) || rewriter.function.inputs.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
+                    id = try copy(id)
+                }
+                rewriter.setName(output.name, of: id)
+                results.append(id)
+            }
+            rewriter.setResults(results)
+        }
+        guard blockers.isEmpty else { throw Diagnostics(blockers) }
+        rewriter.setMetadata("producer", model.producer + (model.producerVersion.isEmpty ? "" : " " + model.producerVersion))
+        rewriter.setMetadata("opset", opsets.keys.sorted().map { "\($0.isEmpty ? "ai.onnx" : $0) \(opsets[$0] ?? 0)" }.joined(separator: ", "))
+    }
+
+    /// The nodes of a graph, its constants first. The caller opens a scope and defines the inputs.
+    mutating func importBody(_ graph: OnnxGraph) throws {
+        for tensor in graph.initializers { try define(tensor.name, constant(tensor), at: "initializer '\(tensor.name)'") }
+        for sparse in graph.sparseInitializers {
+            try define(sparse.values.name, .tensor(constant(try dense(sparse))), at: "initializer '\(sparse.values.name)'")
+        }
+        for node in try ordered(graph.nodes) { importNode(node) }
+    }
+
+    // MARK: Names
+
+    func lookup(_ name: String) -> Imported? {
+        for scope in scopes.reversed() {
+            if let value = scope[name] { return value }
+        }
+        return nil
+    }
+
+    mutating func define(_ name: String, _ value: Imported, at place: String) throws {
+        guard scopes[scopes.count - 1].updateValue(value, forKey: name) == nil else {
+            throw Diagnostic(.invalid, "the name '\(name)' is defined twice", at: [place])
+        }
+        if case .tensor(let id) = value, rewriter.function[id].name.isEmpty { rewriter.setName(name, of: id) }
+    }
+
+    // MARK: Nodes
+
+    /// Imports one node; what stands in the way is recorded and its outputs are marked.
+    private mutating func importNode(_ node: OnnxNode) {
+        let label = node.name.isEmpty ? node.outputs.first { !$0.isEmpty } ?? "" : node.name
+        let version = opsets[node.domain] ?? (node.domain.isEmpty ? 0 : 1)
+        let opName = (node.domain.isEmpty ? "" : node.domain + ".") + node.op
+        let place = "node '\(label)' (\(opName), opset \(version))"
+        let outer = provenance
+        provenance = outer.isEmpty ? [label] : [outer[0] + "/" + label]
+        defer { provenance = outer }
+        do {
+            let results = try results(of: node, version: version)
+            if results.count == 1, case .failed = results[0] {
+                try defineOutputs(node, nil, place)
+            } else {
+                try defineOutputs(node, results, place)
+            }
+        } catch let error as Diagnostic {
+            blockers.append(error.location.first == place ? error : error.inside(place))
+            try? defineOutputs(node, nil, place)
+        } catch let error as Diagnostics {
+            blockers += error.all
+            try? defineOutputs(node, nil, place)
+        } catch {
+            blockers.append(Diagnostic(.internal, "\(error)", at: [place]))
+            try? defineOutputs(node, nil, place)
+        }
+    }
+
+    /// The values of a node's outputs; a single `.failed` when an input has failed.
+    private mutating func results(of node: OnnxNode, version: Int) throws -> [Imported] {
+        var resolved = node
+        resolved.attributes = node.attributes.compactMap { attribute in
+            guard case .reference(let name) = attribute.value else { return attribute }
+            return callAttributes[name].map { OnnxAttribute(name: attribute.name, value: $0) }
+        }
+        let function = functions[Self.key(node.domain, node.op, node.overload)]
+        // Looked up before the inputs, so that an unknown operator is reported even behind another one.
+        let rule = function == nil ? try OnnxRules.rule(node.domain, node.op, version: version) : nil
+        let inputs: [Imported?] = try node.inputs.map { name in
+            if name.isEmpty { return nil }
+            guard let value = lookup(name) else { throw Diagnostic(.invalid, "its input '\(name)' is not defined") }
+            return value
+        }
+        if inputs.contains(where: { $0?.isFailed ?? false }) { return [.failed] }
+        if let function { return try inline(function, resolved, inputs) }
+        let outputCount = (node.outputs.lastIndex { !$0.isEmpty } ?? -1) + 1
+        return try rule?.build(&self, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
+    }
+
+    private mutating func defineOutputs(_ node: OnnxNode, _ values: [Imported]?, _ place: String) throws {
+        for (i, name) in node.outputs.enumerated() where !name.isEmpty {
+            guard let values else {
+                try define(name, .failed, at: place)
+                continue
+            }
+            guard values.indices.contains(i) else { throw Diagnostic.unsupported("output \(i) ('\(name)') is not supported").inside(place) }
+            try define(name, values[i], at: place)
+        }
+    }
+
+    // MARK: Functions and subgraphs
+
+    private mutating func inline(_ function: OnnxFunction, _ call: OnnxNode, _ inputs: [Imported?]) throws -> [Imported] {
+        let key = Self.key(function.domain, function.name, function.overload)
+        guard !callStack.contains(key), callStack.count < 64 else { throw Diagnostic(.invalid, "the function '\(function.name)' calls itself") }
+        let saved = (scopes, opsets, callAttributes)
+        defer {
+            (scopes, opsets, callAttributes) = saved
+            callStack.removeLast()
+        }
+        callStack.append(key)
+        scopes = [[:]]
+        if !function.opsets.isEmpty { opsets = function.opsets.mapValues { Int($0) } }
+        callAttributes = [:]
+        for attribute in function.defaults + call.attributes { callAttributes[attribute.name] = attribute.value }
+        let known = blockers.count
+        for (i, name) in function.inputs.enumerated() where inputs.indices.contains(i) {
+            if let value = inputs[i] { try define(name, value, at: "function '\(function.name)'") }
+        }
+        // An input that the call leaves out stays undefined, and so does an optional input of a node that names it.
+        let absent = Set(function.inputs).subtracting(scopes[0].keys)
+        for node in try ordered(function.nodes) {
+            var node = node
+            node.inputs = node.inputs.map { absent.contains($0) ? "" : $0 }
+            importNode(node)
+        }
+        if blockers.count > known { return [.failed] }
+        return try function.outputs.map { name in
+            guard let value = lookup(name) else { throw Diagnostic(.invalid, "the function '\(function.name)' does not compute its output '\(name)'") }
+            return value
+        }
+    }
+
+    /// Imports a subgraph into the current block. `inputs` are the values of its formal inputs.
+    mutating func importSubgraph(_ graph: OnnxGraph, inputs: [Imported]) throws -> [Imported] {
+        guard graph.inputs.count == inputs.count else {
+            throw Diagnostic(.invalid, "a subgraph has \(graph.inputs.count) inputs where \(inputs.count) are given")
+        }
+        scopes.append([:])
+        defer { scopes.removeLast() }
+        for (info, value) in zip(graph.inputs, inputs) { try define(info.name, value, at: "subgraph '\(graph.name)'") }
+        let known = blockers.count
+        try importBody(graph)
+        if blockers.count > known { return graph.outputs.map { _ in .failed } }
+        return try graph.outputs.map { output in
+            guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "the subgraph's output '\(output.name)' is not defined") }
+            return value
+        }
+    }
+
+    /// Imports a subgraph into a block of its own, as a region. The arguments have the given types.
+    /// - Returns: the block and what it yields, nil when a node of it cannot be imported (recorded).
+    mutating func importRegion(_ graph: OnnxGraph, arguments: [ValueType]) throws -> (block: BlockID, results: [ValueID])? {
+        let outer = block
+        defer { block = outer }
+        block = rewriter.addBlock()
+        let inputs = zip(graph.inputs, arguments).map { info, type in Imported.tensor(rewriter.addArgument(type, name: info.name, to: block)) }
+        let results = try importSubgraph(graph, inputs: inputs)
+        if results.contains(where: \.isFailed) { return nil }
+        let values = try results.enumerated().map { i, result in
+            guard case .tensor(let id) = result else { throw Diagnostic.unsupported("output \(i) of the subgraph '\(graph.name)' is not a tensor") }
+            return id
+        }
+        rewriter.setResults(values, of: block)
+        return (block, values)
+    }
+}

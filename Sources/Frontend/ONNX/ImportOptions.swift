@@ -1,0 +1,49 @@
+import GlmcIR
+
+/// What the user fixes about a model before it is imported.
+public struct ImportOptions: Sendable {
+    /// Shapes of inputs, by input name (`--shape`).
+    public var shapes: [String: [Int]] = [:]
+    /// Sizes of named dimensions (`--dim`).
+    public var dimensions: [String: Int] = [:]
+    /// Values of inputs that may be taken as constants. Only those are used that an operator needs at compile time, such as the
+    /// shape operand of a Reshape; `ImportedModel.consumedInputs` names them.
+    public var boundInputs: [String: Tensor] = [:]
+
+    public init() {}
+}
+
+/// A model in the compiler's own language.
+public struct ImportedModel: Sendable {
+    public var function: Function
+    /// The bound inputs whose values were built in. They remain inputs of the function, which no longer depends on them there.
+    public var consumedInputs: [String]
+    /// Things that the user should know but that do not stop the compilation.
+    public var warnings: [Diagnostic]
+}
+
+/// What the name of an ONNX value stands for while a graph is imported.
+indirect enum Imported {
+    case tensor(ValueID)
+    /// A sequence of known length; the compiler's IR sees only its elements.
+    case sequence([Imported])
+    case optional(Imported?)
+    /// String tensors exist at compile time only.
+    case strings(StringTensor)
+    /// The node that defines it cannot be imported, which has been recorded.
+    case failed
+
+    var isFailed: Bool {
+        switch self {
+        case .failed: true
+        case .sequence(let items): items.contains { $0.isFailed }
+        case .optional(let inner): inner?.isFailed ?? false
+        default: false
+        }
+    }
+}
+
+struct StringTensor {
+    var shape: [Int]
+    var values: [[UInt8]]
+}

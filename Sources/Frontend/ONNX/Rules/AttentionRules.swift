@@ -1,0 +1,248 @@
+import GlmcIR
+
+extension OnnxRules {
+    /// Attention and what transformers put around it.
+    static let attentions: [OnnxRule] = [
+        OnnxRule(values: "Attention", since: 23) { g, c in try g.attention(c) },
+        OnnxRule("RotaryEmbedding", since: 23) { g, c in try g.rotaryEmbedding(c) },
+        OnnxRule("FlexAttention", domain: "ai.onnx.preview") { g, c in try g.flexAttention(c) },
+        OnnxRule(tensors: "LinearAttention", since: 27) { g, c in try g.linearAttention(c) },
+    ]
+}
+
+extension GraphImporter {
+    /// [B, S, H·d] as [B, H, S, d].
+    mutating func splitHeads(_ x: ValueID, _ heads: Int) throws -> ValueID {
+        let s = shape(x)
+        guard heads > 0 else { throw Diagnostic(.invalid, "the number of heads is missing") }
+        return try transpose(try reshape(x, [s[0], s[1], Extent(heads), s[2].floorDivided(by: Extent(heads))]), [0, 2, 1, 3])
+    }
+
+    /// [B, H, S, d] as [B, S, H·d].
+    mutating func mergeHeads(_ x: ValueID) throws -> ValueID {
+        let s = shape(x)
+        return try reshape(try transpose(x, [0, 2, 1, 3]), [s[0], s[2], s[1] * s[3]])
+    }
+
+    mutating func attention(_ c: OnnxCall) throws -> [Imported] {
+        var (q, k, v) = (try c[0], try c[1], try c[2])
+        let isPacked = rank(q) == 3
+        if isPacked {
+            q = try splitHeads(q, try c.int("q_num_heads", 0))
+            k = try splitHeads(k, try c.int("kv_num_heads", 0))
+            v = try splitHeads(v, try c.int("kv_num_heads", 0))
+        }
+        guard rank(q) == 4, rank(k) == 4, rank(v) == 4 else { throw Diagnostic(.invalid, "takes queries, keys and values of rank 3 or 4") }
+        var pastLength: Extent = 0
+        if let pastKey = try c.optional(4), let pastValue = try c.optional(5) {
+            pastLength = shape(pastKey)[2]
+            k = try concat([pastKey, k], axis: 2)
+            v = try concat([pastValue, v], axis: 2)
+        }
+        let (presentKey, presentValue) = (k, v)
+        if element(k) != element(q) { k = try cast(k, element(q)) }
+        let valueElement = element(v)
+        if valueElement != element(q) { v = try cast(v, element(q)) }
+        guard let depth = shape(q)[3].constant else { throw Diagnostic.unsupported("the head size must be known at compile time") }
+        let scale = try c.float("scale") ?? 1 / Double(max(depth, 1)).squareRoot()
+        let (mask, isCausal) = try attentionMask(c, q, k, pastLength)
+
+        let precision = try c.element("softmax_precision") ?? element(q)
+        if !c.wants(3), precision == element(q) || element(q).computeType == .f32 && precision == .f32 {
+            let op = Attention(scale: scale, causal: isCausal, causalOffset: pastLength, softcap: try c.float("softcap", 0))
+            let y = try emit(op, [q, k, v] + (mask.map { [$0] } ?? []))
+            return [isPacked ? try mergeHeads(y) : y, presentKey, presentValue].map { .tensor($0) }
+        }
+        // Some step in between is asked for: the same computation in single steps.
+        let group = shape(q)[1].floorDivided(by: shape(k)[1])
+        if group != 1 {
+            k = try repeatHeads(k, group)
+            v = try repeatHeads(v, group)
+        }
+        let root = scale.squareRoot()
+        var scores = try matmul(try mul(q, root), try swapAxes(try mul(k, root), 2, 3))
+        let mode = try c.int("qk_matmul_output_mode", 0)
+        var shown = scores
+        let cap = try c.float("softcap", 0)
+        if cap != 0 { scores = try mul(try unary(.tanh, try div(scores, cap)), cap) }
+        if mode == 1 { shown = scores }
+        var bias = mask
+        if isCausal {
+            let causal = try causalMask(shape(q)[2], shape(k)[2], offset: try size(pastLength, .i64))
+            bias = try bias.map { try combined($0, causal) } ?? causal
+        }
+        if let bias { scores = try add(scores, element(bias) == .bool ? try additive(bias, element(scores)) : bias) }
+        if mode == 2 { shown = scores }
+        var weights = try emit(Softmax(axis: 3), [try cast(scores, precision)])
+        // A query that may attend nothing gives zeros.
+        let best = try reduce(.maximum, try cast(scores, precision), [3])
+        weights = try select(try unary(.isNegativeInfinity, best), try scalar(0, precision), weights)
+        weights = try cast(weights, element(q))
+        if mode == 3 { shown = weights }
+        let y = try cast(try matmul(weights, v), element(q))
+        return [isPacked ? try mergeHeads(y) : y, presentKey, presentValue, shown].map { .tensor($0) }
+    }
+
+    /// [B, H, S, d] with every head `group` times in a row.
+    private mutating func repeatHeads(_ x: ValueID, _ group: Extent) throws -> ValueID {
+        let s = shape(x)
+        return try reshape(try expand(try unsqueeze(x, [2]), [s[0], s[1], group, s[2], s[3]]), [s[0], s[1] * group, s[2], s[3]])
+    }
+
+    /// Everything that restricts which keys a query sees, other than plain causality, as one mask; and whether causality remains.
+    private mutating func attentionMask(_ c: OnnxCall, _ q: ValueID, _ k: ValueID, _ pastLength: Extent) throws -> (mask: ValueID?, isCausal: Bool) {
+        let (queries, keys) = (shape(q)[2], shape(k)[2])
+        var mask = try c.optional(3)
+        if let given = mask {
+            let width = shape(given)[rank(given) - 1]
+            // A mask may be shorter than the keys; those beyond it are not attended.
+            if width != keys, width != 1, let missing = (keys - width).constant, missing > 0 {
+                let after = [Int](repeating: 0, count: rank(given) - 1) + [missing]
+                mask = try pad(given, before: after.map { _ in 0 }, after: after, value: element(given) == .bool ? 0 : -.infinity)
+            }
+            if let given = mask, element(given) != .bool, element(given) != element(q) { mask = try cast(given, element(q)) }
+        }
+        var isCausal = try c.flag("is_causal")
+        let (left, right) = (try c.int("left_window_size", -1), try c.int("right_window_size", -1))
+        // The position of the first query among the keys: [1, 1, 1, 1] or one per sample.
+        var offset = try reshape(try size(pastLength, .i64), [1, 1, 1, 1])
+        if let lengths = try c.optional(6) {
+            let perSample = try reshape(try cast(lengths, .i64), [shape(lengths)[0], 1, 1, 1])
+            offset = try sub(perSample, try size(queries, .i64))
+            let isValid = try binary(.less, try iota(keys, axis: 3, rank: 4), perSample)
+            mask = try mask.map { try combined($0, isValid) } ?? isValid
+            if isCausal {
+                let causal = try causalMask(queries, keys, offset: offset)
+                mask = try mask.map { try combined($0, causal) } ?? causal
+                isCausal = false
+            }
+        }
+        if left >= 0 || right >= 0 {
+            let position = try add(try iota(queries, axis: 2, rank: 4), offset), key = try iota(keys, axis: 3, rank: 4)
+            if left >= 0 {
+                let near = try binary(.greaterOrEqual, key, try sub(position, Double(left)))
+                mask = try mask.map { try combined($0, near) } ?? near
+            }
+            if right >= 0 {
+                let near = try binary(.lessOrEqual, key, try add(position, Double(right)))
+                mask = try mask.map { try combined($0, near) } ?? near
+            }
+        }
+        return (mask, isCausal)
+    }
+
+    /// True where key j ≤ i + offset.
+    private mutating func causalMask(_ queries: Extent, _ keys: Extent, offset: ValueID) throws -> ValueID {
+        let last = try add(try iota(queries, axis: 2, rank: 4), offset)
+        return try binary(.lessOrEqual, try iota(keys, axis: 3, rank: 4), last)
+    }
+
+    /// A mask (bool or additive) that also respects a second, bool one.
+    private mutating func combined(_ mask: ValueID, _ allowed: ValueID) throws -> ValueID {
+        if element(mask) == .bool { return try binary(.and, mask, allowed) }
+        return try select(allowed, mask, try scalar(-.infinity, like: mask))
+    }
+
+    private mutating func additive(_ mask: ValueID, _ element: ElementType) throws -> ValueID {
+        try select(mask, try scalar(0, element), try scalar(-.infinity, element))
+    }
+
+    mutating func rotaryEmbedding(_ c: OnnxCall) throws -> ValueID {
+        var x = try c[0]
+        let isPacked = rank(x) == 3
+        if isPacked { x = try splitHeads(x, try c.int("num_heads", 0)) }
+        guard rank(x) == 4, let head = shape(x)[3].constant else { throw Diagnostic(.invalid, "takes a tensor of rank 3 or 4 with a known head size") }
+        let given = try c.int("rotary_embedding_dim", 0), width = given == 0 ? head : given
+        guard width > 0, width <= head, width % 2 == 0 else { throw Diagnostic(.invalid, "rotary_embedding_dim \(width) does not fit heads of \(head)") }
+        var (cosine, sine) = (try c[1], try c[2])
+        if let positions = try c.optional(3) {
+            cosine = try gather(cosine, positions, axis: 0)
+            sine = try gather(sine, positions, axis: 0)
+        }
+        // [B, S, width/2] against [B, H, S, width/2].
+        cosine = try unsqueeze(cosine, [1])
+        sine = try unsqueeze(sine, [1])
+        let half = Extent(width / 2), isInterleaved = try c.flag("interleaved")
+        let step = isInterleaved ? 2 : 1
+        let a = try slice(x, axis: 3, start: 0, size: half, step: step)
+        let b = try slice(x, axis: 3, start: isInterleaved ? 1 : half, size: half, step: step)
+        let real = try sub(try mul(cosine, a), try mul(sine, b)), imaginary = try add(try mul(sine, a), try mul(cosine, b))
+        var y: ValueID
+        if isInterleaved {
+            let pairs = try concat([try unsqueeze(real, [4]), try unsqueeze(imaginary, [4])], axis: 4)
+            y = try reshape(pairs, Array(shape(real)[..<3]) + [Extent(width)])
+        } else {
+            y = try concat([real, imaginary], axis: 3)
+        }
+        if width < head { y = try concat([y, try slice(x, axis: 3, start: Extent(width), size: Extent(head - width))], axis: 3) }
+        return isPacked ? try mergeHeads(y) : y
+    }
+
+    /// Attention whose scores and probabilities pass through the model's own subgraphs.
+    mutating func flexAttention(_ c: OnnxCall) throws -> ValueID {
+        var (q, k, v) = (try c[0], try c[1], try c[2])
+        guard rank(q) == 4, rank(k) == 4, rank(v) == 4, let depth = shape(q)[3].constant else { throw Diagnostic(.invalid, "takes tensors of rank 4 with a known head size") }
+        let group = shape(q)[1].floorDivided(by: shape(k)[1])
+        if group != 1 { (k, v) = (try repeatHeads(k, group), try repeatHeads(v, group)) }
+        let precision = try c.element("softmax_precision") ?? (element(q) == .f64 ? .f64 : .f32), own = element(q)
+        q = try cast(q, precision)
+        let scale = try c.float("scale") ?? 1 / Double(max(depth, 1)).squareRoot()
+        var scores = try mul(try matmul(q, try swapAxes(try cast(k, precision), 2, 3)), scale)
+        if c.hasAttribute("score_mod") { scores = try modified(scores, try c.graph("score_mod")) }
+        var weights = try emit(Softmax(axis: 3), [scores])
+        if c.hasAttribute("prob_mod") { weights = try modified(weights, try c.graph("prob_mod")) }
+        return try cast(try matmul(weights, try cast(v, precision)), own)
+    }
+
+    private mutating func modified(_ x: ValueID, _ graph: OnnxGraph) throws -> ValueID {
+        guard case .tensor(let result)? = try importSubgraph(graph, inputs: [.tensor(x)]).first else {
+            throw Diagnostic.unsupported("the subgraph '\(graph.name)' cannot be imported")
+        }
+        return result
+    }
+
+    /// The recurrence of linear attention, unrolled over a known number of tokens.
+    mutating func linearAttention(_ c: OnnxCall) throws -> [ValueID] {
+        let heads = try c.int("q_num_heads", 0), shared = try c.int("kv_num_heads", 0)
+        guard shared > 0, heads % shared == 0 else { throw Diagnostic(.invalid, "\(heads) query heads do not share \(shared) key heads") }
+        let own = element(try c[0])
+        let wide: ElementType = own == .f64 ? .f64 : .f32
+        var q = try splitHeads(try cast(c[0], wide), heads)
+        let k = try splitHeads(try cast(c[1], wide), shared), v = try splitHeads(try cast(c[2], wide), shared)
+        guard let tokens = shape(q)[2].constant, tokens <= 1024, let depth = shape(k)[3].constant else {
+            throw Diagnostic.unsupported("the number of tokens must be known at compile time and at most 1024")
+        }
+        let given = try c.float("scale", 0), scale = given == 0 ? 1 / Double(max(depth, 1)).squareRoot() : given
+        let rule = try c.string("update_rule", "gated_delta")
+        let isGated = rule.hasPrefix("gated"), isDelta = rule.hasSuffix("delta")
+        let batch = shape(k)[0], width = shape(v)[3]
+        var state = try c.optional(3).map { try cast($0, wide) } ?? filled(0, wide, [batch, Extent(shared), Extent(depth), width])
+        let stateElement = try c.optional(3).map { element($0) } ?? own
+        // Queries of one group share a state: [B, Hk, group, T, d].
+        q = try reshape(q, [batch, Extent(shared), Extent(heads / shared), Extent(tokens), Extent(depth)])
+        var decay: ValueID?
+        if isGated {
+            let raw = try cast(c[4], wide), perKey = shape(raw)[2] != Extent(shared) || depth == 1
+            // [B, T, H·d] or [B, T, H] as [B, H, T, d or 1].
+            decay = try unary(.exp, perKey ? try splitHeads(raw, shared) : try unsqueeze(try swapAxes(raw, 1, 2), [3]))
+        }
+        var rate: ValueID?
+        if isDelta { rate = try unsqueeze(try swapAxes(try cast(c[5], wide), 1, 2), [3]) }
+        func token(_ x: ValueID, _ t: Int, _ g: inout GraphImporter) throws -> ValueID { try g.slice(x, axis: 2, start: Extent(t), size: 1) }
+        var outputs: [ValueID] = []
+        for t in 0..<tokens {
+            let key = try swapAxes(try token(k, t, &self), 2, 3)  // [B, H, d, 1]
+            var value = try token(v, t, &self)  // [B, H, 1, e]
+            if let decay { state = try mul(state, try swapAxes(try token(decay, t, &self), 2, 3)) }
+            if let rate {
+                let known = try matmul(try token(k, t, &self), state)
+                value = try mul(try sub(value, known), try token(rate, t, &self))
+            }
+            state = try add(state, try mul(key, value))
+            let query = try reshape(try slice(q, axis: 3, start: Extent(t), size: 1), [batch, Extent(shared), Extent(heads / shared), Extent(depth)])
+            let y = try mul(try matmul(query, state), scale)  // [B, Hk, group, e]
+            outputs.append(try reshape(y, [batch, 1, Extent(heads) * width]))
+        }
+        return [try cast(try concat(outputs, axis: 1), own), try cast(state, stateElement)]
+    }
+}

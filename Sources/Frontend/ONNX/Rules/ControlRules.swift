@@ -1,0 +1,9 @@
+import GlmcIR
+
+extension OnnxRules {
+    static let control: [OnnxRule] = [
+        OnnxRule(values: "If") { g, c in try g.branch(c) },
+        OnnxRule(values: "Loop") { g, c in try g.loop(c) },
+        OnnxRule(values: "Scan", since: 9) { g, c in try g.scan(c) },
+    ]
+}
