@@ -18,12 +18,12 @@ public struct OpRegistry: Sendable {
         Select.self, Cast.self, Bitcast.self, Iota.self,
         Transpose.self, Reshape.self, Slice.self, Expand.self, Relayout.self,
         Concat.self, Pad.self, Gather.self, GatherElements.self, GatherND.self,
-        Reduce.self,
+        Reduce.self, ArgReduce.self, Cumulative.self, ReverseSequence.self, ScatterElements.self, ScatterND.self,
+        TopK.self, NonZero.self, Compress.self,
         Constant.self, Extents.self, Unary.self, Binary.self,
         Activation.self, Convolution.self, MatMul.self, Pool.self,
         Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self,
         TransposedConvolution.self, Attention.self, Lstm.self, Gru.self, Rnn.self,
         Resize.self, GridSample.self, RoiAlign.self, MaxUnpool.self, DynamicQuantize.self,
-        TransposedConvolution.self, Attention.self,
     ])
 }

@@ -170,18 +170,23 @@ extension Expr {
 }
 
 extension KernelBuilder {
-    /// Loops over all indices of `shape`, all iterations being independent: one parallel loop over the flattened outer axes,
-    /// and plain loops over those after `parallelAxes`.
+    /// One parallel loop over all indices of `shape`, all iterations being independent.
     public mutating func parallelLoops(over shape: [Extent], _ body: (inout KernelBuilder, [Expr]) throws -> Void) rethrows {
-        let axes = shape.indices.filter { shape[$0] != 1 }
-        if axes.count <= 1 {
-            let extent = axes.first.map { shape[$0] } ?? 1
-            return try loop(to: Expr(extent), kind: .parallel) { builder, i in
-                try body(&builder, shape.indices.map { $0 == axes.first ? i : .int(0) })
+        try parallelRows(of: shape, over: shape.indices.filter { shape[$0] != 1 }, body)
+    }
+
+    /// Copies every element, in parallel, walking the target's memory in order. Nothing where both are the same memory.
+    public mutating func copy(_ source: TensorView, to target: TensorView) {
+        if source.buffer == target.buffer && source.offset == target.offset && source.strides == target.strides { return }
+        let order = target.physicalOrder
+        let outer = order.count > 1 ? Array(order.dropLast()) : [], inner = order.count > 1 ? order.last : nil
+        parallelRows(of: target.shape, over: order.count > 1 ? outer : order) { builder, index in
+            guard let inner else { return builder.emit(target.store(source.load(index), index)) }
+            builder.loop("c", to: Expr(target.shape[inner]), kind: .simd(reductions: [])) { builder, i in
+                var index = index
+                index[inner] = i
+                builder.emit(target.store(source.load(index), index))
             }
-        }
-        try loop("n", to: Expr(shape.product), kind: .parallel) { builder, flat in
-            try body(&builder, builder.unflatten(flat, shape))
         }
     }
 

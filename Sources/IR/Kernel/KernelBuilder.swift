@@ -95,7 +95,11 @@ public struct KernelBuilder {
         }
     }
 
-    public mutating func when(_ condition: Expr, _ then: (inout KernelBuilder) throws -> Void, else otherwise: (inout KernelBuilder) throws -> Void = { _ in }) rethrows {
+    public mutating func when(_ condition: Expr, _ then: (inout KernelBuilder) throws -> Void) rethrows {
+        emit(.conditional(condition, then: try block(then), else: []))
+    }
+
+    public mutating func when(_ condition: Expr, _ then: (inout KernelBuilder) throws -> Void, else otherwise: (inout KernelBuilder) throws -> Void) rethrows {
         let a = try block(then), b = try block(otherwise)
         emit(.conditional(condition, then: a, else: b))
     }

@@ -43,7 +43,7 @@ public struct MaxUnpool: LoopOp {
             try builder.loops(over: x.shape) { builder, index in
                 let flat = builder.bind(indices.load(index), "flat")
                 let inside = flat >= .int(0) && flat < Expr(y.shape.product)
-                try builder.when(inside) { builder in
+                builder.when(inside) { builder in
                     var rest = flat, position: [Expr] = []
                     for axis in axes.reversed() {
                         let extent = Expr(y.shape[axis])

@@ -232,7 +232,7 @@ public struct Pool: PointwiseOp {
             for (i, extent) in columnMajorIndices ? spatial.reversed() : spatial { flat = flat * Expr(extent) + i }
             let plane = (position[0] * Expr(shape[1]) + position[1]) * Expr(shape.dropFirst(2).reduce(1) { $0 * $1 })
             let beats = .variable(found) < .int(0) || .binary(.greater, value, .variable(best)) || (type.isFloat ? .unary(.isNaN, value) : .binary(.notEqual, value, value))
-            try builder.when(inside.map { $0 && beats } ?? beats) { builder in
+            builder.when(inside.map { $0 && beats } ?? beats) { builder in
                 builder.emit(.assign(best, value))
                 builder.emit(.assign(found, plane + flat))
             }
