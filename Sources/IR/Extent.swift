@@ -97,8 +97,22 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
     /// Division rounding towards negative infinity. Exact where the divisor divides every coefficient, or is a common factor.
     public func floorDivided(by divisor: Extent) -> Extent {
         if let quotient = exactQuotient(by: divisor) { return quotient }
-        if let a = constant, let b = divisor.constant, b != 0 { return Extent(floorDivision(a, b)) }
-        return Extent(atom: .floorDivide(self, divisor))
+        guard let b = divisor.constant, b > 0 else {
+            if let a = constant, let b = divisor.constant, b != 0 { return Extent(floorDivision(a, b)) }
+            return Extent(atom: .floorDivide(self, divisor))
+        }
+        // ⌊(b·q + r) / b⌋ = q + ⌊r / b⌋: what the divisor divides leaves the division.
+        let whole = Extent(terms: terms.filter { $0.coefficient % b == 0 }.map { Term(coefficient: $0.coefficient / b, factors: $0.factors) },
+            offset: floorDivision(offset, b))
+        let rest = Extent(terms: terms.filter { $0.coefficient % b != 0 }, offset: offset - floorDivision(offset, b) * b)
+        if rest.isConstant { return whole + Extent(floorDivision(rest.offset, b)) }
+        // ⌊(⌊x / a⌋ + c) / b⌋ = ⌊(x + a·c) / (a·b)⌋ for positive a and b.
+        if rest.terms.count == 1, rest.terms[0].coefficient == 1, rest.terms[0].factors.count == 1,
+           case .floorDivide(let x, let inner) = rest.terms[0].factors[0], let a = inner.constant, a > 0 {
+            let (product, overflow) = a.multipliedReportingOverflow(by: b)
+            if !overflow { return whole + (x + Extent(saturatingProduct(a, rest.offset))).floorDivided(by: Extent(product)) }
+        }
+        return whole + Extent(atom: .floorDivide(rest, divisor))
     }
 
     /// Division rounding towards positive infinity.
@@ -140,18 +154,39 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// The larger of two extents, decided where their difference is constant.
     public static func maximum(_ a: Extent, _ b: Extent) -> Extent {
-        if let difference = (a - b).constant { return difference >= 0 ? a : b }
+        let difference = a - b
+        if let value = difference.constant { return value >= 0 ? a : b }
+        if difference.isNeverNegative { return a }
+        if (b - a).isNeverNegative { return b }
         return Extent(atom: .maximum(a, b))
     }
 
     /// The smaller of two extents, decided where their difference is constant.
     public static func minimum(_ a: Extent, _ b: Extent) -> Extent {
-        if let difference = (a - b).constant { return difference <= 0 ? a : b }
+        let difference = a - b
+        if let value = difference.constant { return value <= 0 ? a : b }
+        if difference.isNeverNegative { return b }
+        if (b - a).isNeverNegative { return a }
         return Extent(atom: .minimum(a, b))
+    }
+
+    /// Whether the value is known to be 0 or more whatever the dimensions, which are never negative themselves.
+    public var isNeverNegative: Bool {
+        offset >= 0 && terms.allSatisfy { $0.coefficient >= 0 && $0.factors.allSatisfy(\.isNeverNegative) }
     }
 }
 
 extension Extent.Atom {
+    var isNeverNegative: Bool {
+        switch self {
+        case .dimension: true
+        case .floorDivide(let a, let b): a.isNeverNegative && (b.constant ?? 0) > 0
+        case .modulo(_, let b): (b.constant ?? 0) > 0
+        case .maximum(let a, let b): a.isNeverNegative || b.isNeverNegative
+        case .minimum(let a, let b): a.isNeverNegative && b.isNeverNegative
+        }
+    }
+
     func collect(into names: inout Set<String>) {
         switch self {
         case .dimension(let name): names.insert(name)

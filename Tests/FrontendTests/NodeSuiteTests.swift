@@ -54,7 +54,7 @@ import Testing
             options.boundInputs = inputs
             let imported = try OnnxImporter.importModel(model, file: folder, options: options)
             try Verifier.verify(imported.function)
-            let arguments = imported.function.names(imported.function.inputs).compactMap { inputs[$0] }
+            let arguments = imported.function.inputs.compactMap { inputs[imported.function[$0].name] }
             let outputs = try Interpreter.run(imported.function, arguments)
             let tolerance = try String(contentsOfFile: folder + "/tolerance.txt", encoding: .utf8).split(separator: " ").compactMap { Double($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
             for (i, output) in outputs.enumerated() {

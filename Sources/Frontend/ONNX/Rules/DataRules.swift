@@ -116,9 +116,10 @@ extension GraphImporter {
     mutating func range(_ c: OnnxCall) throws -> ValueID {
         let (start, limit, delta) = (try c[0], try c[1], try c[2])
         let own = element(start)
-        if own.isInteger, let step = knownConstant(delta)?.integers.first {
+        // Sizes often arrive as floats; as long as they are whole, the count is exact.
+        let contents = [start, limit, delta].map { rewriter.function.symbolicContents($0)?.first }
+        if let first = contents[0], let last = contents[1], let step = contents[2]?.constant {
             guard step != 0 else { throw Diagnostic(.invalid, "the step is 0") }
-            let first = try extents(start, "the start")[0], last = try extents(limit, "the limit")[0]
             let distance = step > 0 ? last - first : first - last
             let count = Extent.maximum(distance.ceilDivided(by: Extent(abs(step))), 0)
             if let origin = first.constant { return try emit(Iota(own, start: Double(origin), step: Double(step), count: count), []) }

@@ -162,8 +162,8 @@ extension GraphImporter {
     private func clamped(_ bound: Extent, _ extent: Extent, _ low: Extent, _ high: Extent) -> Extent {
         // Exporters write "to the end" as a huge number.
         if let value = bound.constant {
-            if value >= 1 << 31 - 1 { return high }
-            if value < -(1 << 31 - 1) { return low }
+            if value >= 1 << 29 && !extent.isConstant || value >= 1 << 62 { return high }
+            if value <= -(1 << 29) && !extent.isConstant || value <= -(1 << 62) { return low }
         }
         let isNegative = bound.constant.map { $0 < 0 } ?? false
         let position = isNegative ? bound + extent : bound
