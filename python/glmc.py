@@ -6,7 +6,7 @@
     logits, = model(np.zeros((1, 3, 224, 224), np.float32))      # by position, or model(input=...)
 
 A Model may be shared between threads; each Session (and each call of the model, which uses a session of its own) is for one at a time.
-Types that numpy lacks (bf16, float8, 4-bit) come and go as raw unsigned bytes of the same total size: see `Info.dtype`."""
+Types that numpy lacks come and go as one that it has: bf16 as uint16 bits, float8 as uint8 codes, 4- and 2-bit integers as (u)int8 numbers."""
 import ctypes as c
 import json
 import os
@@ -20,8 +20,7 @@ TYPES = {1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: 
          14: "c64", 15: "c128", 16: "bf16", 17: "f8e4m3fn", 18: "f8e4m3fnuz", 19: "f8e5m2", 20: "f8e5m2fnuz", 21: "u4", 22: "i4", 23: "f4e2m1",
          24: "f8e8m0", 25: "u2", 26: "i2"}
 NUMPY = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64,
-         12: np.uint32, 13: np.uint64, 14: np.complex64, 15: np.complex128}
-BITS = {16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}
+         12: np.uint32, 13: np.uint64, 14: np.complex64, 15: np.complex128, 16: np.uint16, 22: np.int8, 26: np.int8}  # else uint8
 STATUS = {1: "bad argument", 2: "bad type", 3: "bad shape", 4: "buffer too small", 5: "unsupported processor", 6: "out of memory", 7: "busy",
           8: "bad data", 9: "bad weights file", 10: "no device"}
 
@@ -82,11 +81,6 @@ class Info:
         return f"{self.name}: {self.type}[{', '.join(self.dims)}]"
 
 
-def _byte_shape(code, shape):
-    """numpy has no type for this one: its packed bytes stand for it."""
-    return ((int(np.prod(shape, dtype=np.int64)) * BITS[code] + 7) // 8,)
-
-
 class Session:
     """Owns threads and scratch memory. `threads` = 0: as many as there are processors."""
 
@@ -98,7 +92,7 @@ class Session:
             raise GlmcError(status, error.value.decode())
 
     def run(self, inputs, entry=0):
-        """`inputs`: {name: array}, or arrays in order; an array of a type numpy lacks: (bytes array, shape). Returns a list of arrays."""
+        """`inputs`: {name: array}, or arrays in order. Returns a list of arrays."""
         if not self._handle:
             raise GlmcError(1, "the session is closed")
         takes, gives = self.model.entries[entry].inputs, self.model.entries[entry].outputs
@@ -114,20 +108,17 @@ class Session:
         for tensor, info in zip(tensors, takes):
             if info.name not in inputs:
                 raise GlmcError(1, f"input '{info.name}' is missing; the model takes {names}")
-            value = inputs[info.name]
-            value, shape = value if isinstance(value, tuple) else (value, None)
-            array = np.asarray(value)
+            array = np.asarray(inputs[info.name])
             if array.dtype != info.dtype:
                 raise GlmcError(2, f"input '{info.name}' holds {array.dtype}, the model takes {info.type}")
             if info.state is not None and not (array.flags.c_contiguous and array.flags.writeable):
                 raise GlmcError(1, f"input '{info.name}' is state that is updated in place: it must be a writable, contiguous array")
             array = np.ascontiguousarray(array).reshape(array.shape)  # keeps rank 0, which ascontiguousarray does not
-            shape = array.shape if shape is None else tuple(shape)
-            if len(shape) > MAX_RANK:
-                raise GlmcError(3, f"input '{info.name}' has {len(shape)} dimensions; an artifact takes at most {MAX_RANK}")
+            if array.ndim > MAX_RANK:
+                raise GlmcError(3, f"input '{info.name}' has {array.ndim} dimensions; an artifact takes at most {MAX_RANK}")
             kept.append(array)
-            tensor.data, tensor.bytes, tensor.dtype, tensor.rank = array.ctypes.data, array.nbytes, info.code, len(shape)
-            tensor.shape[: len(shape)] = shape
+            tensor.data, tensor.bytes, tensor.dtype, tensor.rank = array.ctypes.data, array.nbytes, info.code, array.ndim
+            tensor.shape[: array.ndim] = array.shape
         results, error = (_Tensor * max(len(gives), 1))(), c.create_string_buffer(1024)
         status = self.model._raw.session_run(self._handle, entry, tensors, len(takes), results, len(gives), error, 1024)
         if status:
@@ -136,10 +127,7 @@ class Session:
 
     @staticmethod
     def _copy(info, tensor):
-        shape = tuple(tensor.shape[: tensor.rank])
-        if tensor.dtype not in NUMPY:
-            shape = _byte_shape(tensor.dtype, shape)
-        array = np.empty(shape, info.dtype)
+        array = np.empty(tuple(tensor.shape[: tensor.rank]), info.dtype)
         if array.nbytes:
             c.memmove(array.ctypes.data, tensor.data, array.nbytes)
         return array

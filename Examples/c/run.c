@@ -23,10 +23,10 @@ static const glmc_model *open_model(const char *path) {
 #endif
 
 static uint64_t bytes_of(const glmc_tensor *t) {
-    static const int bits[] = {0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2};
-    uint64_t count = (uint64_t)bits[t->dtype];
-    for (int i = 0; i < t->rank; i++) count *= (uint64_t)t->shape[i];
-    return (count + 7) / 8;
+    static const uint64_t sizes[] = {0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 8, 16, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    uint64_t bytes = sizes[t->dtype];
+    for (int i = 0; i < t->rank; i++) bytes *= (uint64_t)t->shape[i];
+    return bytes;
 }
 
 static int failed(const char *what, const char *text) {

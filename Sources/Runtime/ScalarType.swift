@@ -5,23 +5,21 @@ public enum ScalarType: Int32, Sendable, CaseIterable {
     case f32 = 1, u8, i8, u16, i16, i32, i64, string, bool, f16, f64, u32, u64, c64, c128, bf16
     case f8e4m3fn, f8e4m3fnuz, f8e5m2, f8e5m2fnuz, u4, i4, f4e2m1, f8e8m0, u2, i2
 
-    /// Bits of one element; types under 8 bits are packed, first element lowest. `nil` for strings.
-    public var bits: Int? {
+    /// Bytes that one element takes; those of less than 8 bits take a whole byte. `nil` for strings.
+    public var byteCount: Int? {
         switch self {
         case .string: nil
-        case .u2, .i2: 2
-        case .u4, .i4, .f4e2m1: 4
-        case .u8, .i8, .bool, .f8e4m3fn, .f8e4m3fnuz, .f8e5m2, .f8e5m2fnuz, .f8e8m0: 8
-        case .u16, .i16, .f16, .bf16: 16
-        case .f32, .u32, .i32: 32
-        case .f64, .u64, .i64, .c64: 64
-        case .c128: 128
+        case .u8, .i8, .bool, .f8e4m3fn, .f8e4m3fnuz, .f8e5m2, .f8e5m2fnuz, .f8e8m0, .u4, .i4, .f4e2m1, .u2, .i2: 1
+        case .u16, .i16, .f16, .bf16: 2
+        case .f32, .u32, .i32: 4
+        case .f64, .u64, .i64, .c64: 8
+        case .c128: 16
         }
     }
 
     /// Bytes of a packed tensor of this type; `nil` when a size is negative, the type has no size, or the product overflows.
     public func byteCount(shape: [Int]) -> Int? {
-        guard var count = bits else { return nil }
+        guard var count = byteCount else { return nil }
         var isEmpty = false
         for size in shape {
             guard size >= 0 else { return nil }
@@ -30,7 +28,7 @@ public enum ScalarType: Int32, Sendable, CaseIterable {
             guard !overflow else { return nil }
             count = product
         }
-        return isEmpty ? 0 : count / 8 + (count % 8 == 0 ? 0 : 1)
+        return isEmpty ? 0 : count
     }
 }
 

@@ -16,7 +16,7 @@ public struct TensorBuffer: Sendable {
     /// A tensor of zeros.
     /// - Throws: `badShape` when a size is negative or the whole does not fit memory's address range; `badType` for strings.
     public init(zeros type: ScalarType, shape: [Int]) throws(RuntimeError) {
-        guard type.bits != nil else { throw RuntimeError(.badType, "tensors of strings cannot be passed to an artifact") }
+        guard type.byteCount != nil else { throw RuntimeError(.badType, "tensors of strings cannot be passed to an artifact") }
         guard let count = type.byteCount(shape: shape), count < 1 << 46 else { throw RuntimeError(.badShape, "a tensor of shape \(shape) cannot be allocated") }
         self.type = type
         self.shape = shape

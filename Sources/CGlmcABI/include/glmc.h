@@ -42,7 +42,7 @@ typedef enum glmc_status {
     GLMC_NO_DEVICE = 10    /* the device, its driver or a launch failed */
 } glmc_status;
 
-/* Element types, numbered as in ONNX. Types under 8 bits are packed, first element in the low bits. */
+/* Element types, numbered as in ONNX. An element of less than 8 bits takes a byte of its own: the number, with its sign; of f4e2m1 the code. */
 typedef enum glmc_dtype {
     GLMC_F32 = 1, GLMC_U8 = 2, GLMC_I8 = 3, GLMC_U16 = 4, GLMC_I16 = 5, GLMC_I32 = 6, GLMC_I64 = 7,
     GLMC_STRING = 8, GLMC_BOOL = 9, GLMC_F16 = 10, GLMC_F64 = 11, GLMC_U32 = 12, GLMC_U64 = 13,

@@ -43,10 +43,10 @@ GLMC_ANY_CPU __attribute__((unused)) static int glmc_cpu_row_works(const glmc_cp
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-/* Name as in -march=armv8-a+NAME; AT_HWCAP (16) or AT_HWCAP2 (26), bit. */
+/* Name as in -march=armv8-a+NAME (neon: simd); AT_HWCAP (16) or AT_HWCAP2 (26), bit. */
 typedef struct glmc_cpu_row { const char *name; uint8_t vector, bit; } glmc_cpu_row;
 static const glmc_cpu_row glmc_cpu_rows[] = {
-    {"simd", 16, 1}, {"fp16", 16, 10}, {"dotprod", 16, 20}, {"sve", 16, 22}, {"sve2", 26, 1}, {"i8mm", 26, 13}, {"bf16", 26, 14},
+    {"neon", 16, 1}, {"fp16", 16, 10}, {"dotprod", 16, 20}, {"sve", 16, 22}, {"sve2", 26, 1}, {"i8mm", 26, 13}, {"bf16", 26, 14},
 };
 #define GLMC_CPU_ROWS ((int)(sizeof glmc_cpu_rows / sizeof *glmc_cpu_rows))
 

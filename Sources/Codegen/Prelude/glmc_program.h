@@ -59,9 +59,9 @@ GLMC_ANY_CPU static int glmc_check_features(const char *features, char *error, u
     return missing ? GLMC_NO_CPU : GLMC_OK;
 }
 
-/* Bits of one element; 0 for a type without a fixed size. */
+/* Bits that one element takes in memory; 0 for a type without a fixed size. */
 static int glmc_dtype_bits(int32_t dtype) {
-    static const uint8_t bits[] = {0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2};
+    static const uint8_t bits[] = {0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8};
     return dtype > 0 && dtype < (int32_t)sizeof bits ? bits[dtype] : 0;
 }
 
