@@ -30,5 +30,6 @@ let package = Package(
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
+        .testTarget(name: "DriverTests", dependencies: ["GlmcDriver"]),
     ]
 )

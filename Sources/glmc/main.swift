@@ -1,1 +1,4 @@
+import Foundation
 import GlmcDriver
+
+exit(Glmc.run(Array(CommandLine.arguments.dropFirst())))

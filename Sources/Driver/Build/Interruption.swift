@@ -1,0 +1,48 @@
+import Foundation
+
+/// What SIGINT, SIGTERM and SIGHUP have to clean up: child processes, and files and folders that are not finished yet.
+enum Interruption {
+    private struct State {
+        var groups: Set<pid_t> = []
+        var unfinished: Set<String> = []
+    }
+
+    private final class Box: @unchecked Sendable {
+        let lock = NSLock()
+        var state = State()
+        var sources: [any DispatchSourceSignal] = []
+        func with(_ change: (inout State) -> Void) {
+            lock.lock()
+            change(&state)
+            lock.unlock()
+        }
+    }
+
+    private static let box = Box()
+
+    /// Starts to listen; the handlers run on a thread of their own, so they may take locks and delete files.
+    static func install() {
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { finish(number) }
+            source.resume()
+            box.sources.append(source)
+        }
+    }
+
+    private static func finish(_ number: Int32) {
+        // The lock is never given back: nothing new starts or is renamed into place from here on.
+        box.lock.lock()
+        for group in box.state.groups { kill(-group, SIGKILL) }
+        for path in box.state.unfinished { try? FileManager.default.removeItem(atPath: path) }
+        signal(number, SIG_DFL)
+        kill(getpid(), number)
+        _exit(128 + number)
+    }
+
+    static func add(group: pid_t) { box.with { $0.groups.insert(group) } }
+    static func remove(group: pid_t) { box.with { $0.groups.remove(group) } }
+    static func add(unfinished path: String) { box.with { $0.unfinished.insert(path) } }
+    static func remove(unfinished path: String) { box.with { $0.unfinished.remove(path) } }
+}

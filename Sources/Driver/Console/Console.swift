@@ -1,0 +1,51 @@
+import Foundation
+import GlmcIR
+
+/// Where a subcommand writes: results to standard output, everything else to standard error.
+public struct Console: Sendable {
+    public let progress: ProgressMode
+    public let isVerbose: Bool
+
+    public enum ProgressMode: Sendable { case bar, plain, none }
+
+    init(_ arguments: Arguments) {
+        isVerbose = arguments.has("verbose")
+        progress = switch arguments.string("progress") {
+        case "plain": .plain
+        case "none": .none
+        default: isatty(2) != 0 && ProcessInfo.processInfo.environment["TERM"] != "dumb" ? .bar : .none
+        }
+    }
+
+    /// A result, on standard output.
+    public func print(_ text: String) { Console.write(text + "\n", to: 1) }
+    /// Something worth knowing, on standard error.
+    public func note(_ text: String) { Console.write(text + "\n", to: 2) }
+    /// As `note`, only with `--verbose`.
+    public func detail(_ text: @autoclosure () -> String) { if isVerbose { note(text()) } }
+    public func warning(_ text: String) { Console.write(Console.paint("warning:", .yellow) + " " + text + "\n", to: 2) }
+
+    /// Prints an error as people read it: what, where, and what to do.
+    static func error(_ diagnostic: Diagnostic) {
+        let place = diagnostic.location.isEmpty ? "" : diagnostic.location.joined(separator: ": ") + ": "
+        write(paint("error:", .red) + " " + place + diagnostic.message + "\n", to: 2)
+        if let hint = diagnostic.hint { write(paint("hint:", .cyan) + " " + hint + "\n", to: 2) }
+    }
+
+    enum Colour: Int { case red = 31, yellow = 33, cyan = 36 }
+
+    private static func paint(_ text: String, _ colour: Colour) -> String {
+        isatty(2) != 0 && ProcessInfo.processInfo.environment["NO_COLOR"] == nil ? "\u{1b}[1;\(colour.rawValue)m\(text)\u{1b}[0m" : text
+    }
+
+    /// Writes all of it; a reader that has gone away is not an error worth a message.
+    static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let written = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { return }
+            bytes = bytes.dropFirst(written)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import Foundation
+import GlmcFrontend
+import GlmcIR
+import GlmcRuntime
+
+/// The command-line program: finds the subcommand, parses its flags, runs it, and turns errors into text and exit codes.
+public enum Glmc {
+    public static let version = "0.1.0"
+
+    /// What `glmc help` lists, in this order. A subcommand is added here when it works.
+    static let subcommands: [Subcommand] = [.run, .bench, .inspect, .doctor, .version, .help]
+
+    /// Runs `glmc` with these words (without the program's name) and returns its exit status.
+    public static func run(_ words: [String]) -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            return try dispatch(words).rawValue
+        } catch {
+            return report(error).rawValue
+        }
+    }
+
+    private static func dispatch(_ words: [String]) throws -> ExitCode {
+        guard let name = words.first else {
+            Console.write(Help.overview(subcommands) + "\n", to: 2)
+            return .usage
+        }
+        if name == "--help" || name == "-h" { return try dispatch(["help"]) }
+        if name == "--version" { return try dispatch(["version"]) }
+        guard let subcommand = subcommands.first(where: { $0.name == name }) else {
+            let names = subcommands.filter { !$0.isHidden }.map(\.name)
+            throw Diagnostic(.usage, "there is no subcommand '\(name)'", hint: nearestName(to: name, among: names).map { "did you mean glmc \($0)?" } ?? "glmc help lists them")
+        }
+        let arguments = try Arguments(Array(words.dropFirst()), for: subcommand), console = Console(arguments)
+        if arguments.has("help") {
+            console.print(Help.text(subcommand))
+            return .done
+        }
+        try arguments.checkPositionals()
+        return try subcommand.action(arguments, console)
+    }
+
+    /// Prints an error of any kind and says which exit code it has.
+    static func report(_ error: any Error) -> ExitCode {
+        let diagnostics: [Diagnostic] = switch error {
+        case let error as Diagnostics: error.all
+        case let error as Diagnostic: [error]
+        case let error as RuntimeError: [Diagnostic(.invalid, error.message)]
+        default: [Diagnostic(.internal, "\(error)")]
+        }
+        for diagnostic in diagnostics { Console.error(diagnostic) }
+        return diagnostics.map { exitCode($0.kind) }.max { $0.rawValue < $1.rawValue } ?? .internalError
+    }
+
+    private static func exitCode(_ kind: Diagnostic.Kind) -> ExitCode {
+        switch kind {
+        case .invalid: .invalid
+        case .usage: .usage
+        case .unsupported: .unsupported
+        case .internal: .internalError
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Foundation
+import GlmcFrontend
+import GlmcRuntime
+import Testing
+
+@testable import GlmcDriver
+
+/// The driver's own tools: hashes, child processes, comparison, JSON text.
+@Suite struct SupportTests {
+    @Test func hashesAsStandardised() {
+        func hash(_ text: String) -> String {
+            var hash = ContentHash()
+            // In pieces, to cross block borders.
+            for part in text.utf8 { hash.update([part]) }
+            return hash.text
+        }
+        #expect(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+        #expect(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        #expect(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1")
+        var whole = ContentHash()
+        whole.update([UInt8](repeating: 0x61, count: 1_000_000))
+        #expect(whole.text == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+    }
+
+    @Test func childrenEndInEveryWay() throws {
+        #expect(try ChildProcess.run(["sh", "-c", "echo out; echo err >&2; exit 3"]).end == .exited(3))
+        let result = try ChildProcess.run(["sh", "-c", "echo out; echo err >&2"])
+        #expect(result.succeeded && result.output == "out\n" && result.errors == "err\n")
+        #expect(try ChildProcess.run(["sh", "-c", "kill -SEGV $$"]).end == .crashed(signal: SIGSEGV))
+        let start = now()
+        #expect(try ChildProcess.run(["sh", "-c", "sleep 30 & sleep 30"], limit: 0.2).end == .timedOut)
+        #expect(now() - start < 10)
+        #expect(throws: (any Error).self) { try ChildProcess.run(["no-such-program-here"]) }
+    }
+
+    @Test func comparesWithTolerance() throws {
+        func compare(_ a: [Float], _ b: [Float], atol: Double = 0, rtol: Double = 0) throws -> Comparison {
+            Comparison(try TensorBuffer(a, shape: [a.count]), expected: try TensorBuffer(b, shape: [b.count]), atol: atol, rtol: rtol)
+        }
+        #expect(try compare([1, .nan, .infinity], [1, .nan, .infinity]).matches)
+        #expect(try !compare([1, 2], [1, 2.5]).matches)
+        #expect(try compare([1, 2], [1, 2.5], atol: 0.5).matches)
+        #expect(try compare([1, 2], [1, 2.5], rtol: 0.2).matches)
+        #expect(try !compare([1, .nan], [1, 2], atol: 9).matches)
+        #expect(try !compare([.infinity], [-.infinity], atol: 9, rtol: 9).matches)
+        #expect(try compare([1], [1, 2]).reason != nil)
+        #expect(try compare([3, 4], [3, 4]).cosine == 1)
+        #expect(try abs(compare([3, 4], [0, 5]).relativeL2 - (10.0).squareRoot() / 5) < 1e-12)
+    }
+
+    @Test func writesJSON() throws {
+        let value = JSONValue.object(["a": .array([.int(1), .double(0.5), .null]), "b\n\"": .string("ü\u{1}"), "c": .object([])])
+        #expect(value.text() == #"{"a":[1, 0.5, null], "b\n\"":"ü\u0001", "c":{}}"#)
+        #expect(try JSONValue(parsing: value.text(pretty: true)) == value)
+    }
+
+    @Test func keepsTheCacheWhole() throws {
+        let folder = try TemporaryFolder(), cache = try #require(KernelCache(folder.path)), object = folder.file("k.o"), copy = folder.file("copy.o")
+        try "object".write(toFile: object, atomically: true, encoding: .utf8)
+        let key = KernelCache.key(["a", "b"])
+        #expect(key != KernelCache.key(["ab", ""]) && !cache.fetch(key, to: copy))
+        cache.store(key, from: object)
+        #expect(cache.fetch(key, to: copy))
+        #expect(try String(contentsOfFile: copy, encoding: .utf8) == "object")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: cache.folder) == ["\(key).o"])
+        #expect(KernelCache("/dev/null/nowhere") == nil)
+    }
+}
