@@ -25,6 +25,7 @@ let package = Package(
             name: "GlmcDriver",
             dependencies: ["GlmcIR", "GlmcFrontend", "GlmcPasses", "GlmcCodegen", "GlmcRuntime"],
             path: "Sources/Driver"),
+        .testTarget(name: "CodegenTests", dependencies: ["GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/CodegenTests"),
         .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/FileTests", exclude: ["cases"]),
         .testTarget(name: "IRTests", dependencies: ["GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),

@@ -119,8 +119,12 @@ struct ProgramBuilder {
             steps.append(try copy(operand, to: places[i], nodes: [group.root]))
         }
         var assembly = KernelAssembly()
-        try op.fill(assembly.view(home, isWritten: true), operandTypes: types, in: &assembly.builder)
-        if assembly.builder.hasStatements { steps.append(launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)) }
+        let view = assembly.view(home, isWritten: true)
+        let statements = try assembly.builder.block { try op.fill(view, operandTypes: types, in: &$0) }
+        if !statements.isEmpty {
+            assembly.builder.emit(.single(statements))
+            steps.append(launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0))
+        }
         return steps
     }
 

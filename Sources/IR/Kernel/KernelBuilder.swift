@@ -13,9 +13,6 @@ public struct KernelBuilder {
         return body
     }
 
-    /// Whether anything was emitted at the outermost level.
-    public var hasStatements: Bool { !(blocks.first ?? []).isEmpty }
-
     /// A variable with a name that is unique in this kernel.
     public mutating func variable(_ prefix: String, _ type: KernelType) -> Variable {
         counter += 1

@@ -1,0 +1,88 @@
+import GlmcCodegen
+import GlmcIR
+import Testing
+
+/// Emitted code against `evaluate`, on every target of this machine, with one and two threads.
+@Suite struct ArtifactTests {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var name: String
+        var text: String
+        var dimensions: [String: Int] = [:]
+        var tolerance = 2e-6
+        var testDescription: String { name }
+    }
+
+    static let cases: [Case] = [
+        Case(name: "fused elementwise with broadcasting", text: """
+            func @f(%x: f32[2, 3, 37], %y: f32[3, 1], %z: f32[]) {
+              %a = binary.add(%x, %y)
+              %b = binary.multiply(%a, %z)
+              %c = unary.tanh(%b)
+              %d = unary.exp(%c)
+              return %d, %b
+            }
+            """),
+        Case(name: "views, concat and pad share memory", text: """
+            func @f(%x: f32[2, 6, 5]) {
+              %a = unary.negate(%x)
+              %t = transpose(%a, permutation: [0, 2, 1])
+              %p = pad(%t, before: [0, 1, 2], after: [0, 0, 1], value: 0.5)
+              %s = slice(%p, starts: [0, 2, 1], sizes: [2, 3, 4], steps: [1, -1, 2])
+              %b = unary.absolute(%s)
+              %c = concat(%b, %s, %b, axis: 1)
+              return %c
+            }
+            """),
+        Case(name: "reductions", text: """
+            func @f(%x: f32[4, 33, 19]) {
+              %a = reduce(%x, function: "add", axes: [2], keepDims: true)
+              %b = binary.subtract(%x, %a)
+              %c = reduce(%b, function: "maximum", axes: [0, 1], keepDims: false)
+              return %c, %a
+            }
+            """, tolerance: 1e-5),
+        Case(name: "convolution with epilogue", text: """
+            func @f(%x: f32[1, 5, 11, 13], %w: f32[24, 5, 3, 3], %b: f32[24, 1, 1], %r: f32[1, 24, 6, 7]) {
+              %p = pad(%x, before: [0, 0, 1, 1], after: [0, 0, 1, 1], value: 0.0)
+              %c = conv(%p, %w, strides: [2, 2], dilations: [1, 1], groups: 1)
+              %d = binary.add(%c, %b)
+              %e = binary.add(%d, %r)
+              %f = activation(%e, kind: "relu")
+              return %f
+            }
+            """, tolerance: 1e-5),
+        Case(name: "free dimensions", text: """
+            func @f(%x: f32[n, 3, m], %w: f32[m, 8]) {
+              %a = matmul(%x, %w)
+              %b = softmax(%a, axis: -1)
+              %c = reshape(%b, shape: [3*n, 8])
+              %d = binary.add(%c, %c)
+              return %d, %b
+            }
+            """, dimensions: ["n": 5, "m": 21], tolerance: 1e-5),
+    ]
+
+    @Test(arguments: cases) func matchesEvaluate(_ example: Case) throws {
+        let function = try Parser.parseFunction(example.text)
+        var random = RandomInputs()
+        let inputs = try random.tensors(for: function, dimensions: example.dimensions)
+        let expected = try Interpreter.run(function, inputs, dimensions: example.dimensions)
+        for target in NativeRun.targets {
+            for compiler in ["gcc", "clang"] {
+                let results = try NativeRun(function, target: target, compiler: compiler)(inputs, threads: 2)
+                for (actual, reference) in zip(results, expected) {
+                    #expect(actual.shape == reference.shape)
+                    #expect(relativeError(actual, reference) <= example.tolerance, "\(example.name) on \(target.name) with \(compiler)")
+                }
+            }
+        }
+    }
+}
+
+/// ‖a − b‖ / ‖b‖.
+func relativeError(_ a: Tensor, _ b: Tensor) -> Double {
+    let (x, y) = (a.doubles, b.doubles)
+    let difference = zip(x, y).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    let norm = y.reduce(0) { $0 + $1 * $1 }
+    return difference == 0 ? 0 : (difference / max(norm, 1e-30)).squareRoot()
+}
