@@ -24,6 +24,8 @@ struct Launch {
     var writes: Set<RootID>
     /// Whether only thread 0 does anything.
     var isSingle: Bool
+    /// Whether it writes only what no other launch writes: the halo around an interior that producers write.
+    var isFill = false
     var provenance: [String]
     var family: String
     var operations: Extent

@@ -14,7 +14,7 @@ import Testing
 
     static let cases: [Case] = [
         Case(name: "fused elementwise with broadcasting", text: """
-            func @f(%x: f32[2, 3, 37], %y: f32[3, 1], %z: f32[]) {
+            func @elementwise(%x: f32[2, 3, 37], %y: f32[3, 1], %z: f32[]) {
               %a = binary.add(%x, %y)
               %b = binary.multiply(%a, %z)
               %c = unary.tanh(%b)
@@ -23,7 +23,7 @@ import Testing
             }
             """),
         Case(name: "views, concat and pad share memory", text: """
-            func @f(%x: f32[2, 6, 5]) {
+            func @views(%x: f32[2, 6, 5]) {
               %a = unary.negate(%x)
               %t = transpose(%a, permutation: [0, 2, 1])
               %p = pad(%t, before: [0, 1, 2], after: [0, 0, 1], value: 0.5)
@@ -34,15 +34,15 @@ import Testing
             }
             """),
         Case(name: "reductions", text: """
-            func @f(%x: f32[4, 33, 19]) {
-              %a = reduce(%x, function: "add", axes: [2], keepDims: true)
+            func @reductions(%x: f32[4, 33, 19]) {
+              %a = reduce(%x, fn: "add", axes: [2], keep_dims: true)
               %b = binary.subtract(%x, %a)
-              %c = reduce(%b, function: "maximum", axes: [0, 1], keepDims: false)
+              %c = reduce(%b, fn: "maximum", axes: [0, 1], keep_dims: false)
               return %c, %a
             }
             """, tolerance: 1e-5),
         Case(name: "convolution with epilogue", text: """
-            func @f(%x: f32[1, 5, 11, 13], %w: f32[24, 5, 3, 3], %b: f32[24, 1, 1], %r: f32[1, 24, 6, 7]) {
+            func @convolution(%x: f32[1, 5, 11, 13], %w: f32[24, 5, 3, 3], %b: f32[24, 1, 1], %r: f32[1, 24, 6, 7]) {
               %p = pad(%x, before: [0, 0, 1, 1], after: [0, 0, 1, 1], value: 0.0)
               %c = conv(%p, %w, strides: [2, 2], dilations: [1, 1], groups: 1)
               %d = binary.add(%c, %b)
@@ -52,7 +52,7 @@ import Testing
             }
             """, tolerance: 1e-5),
         Case(name: "free dimensions", text: """
-            func @f(%x: f32[n, 3, m], %w: f32[m, 8]) {
+            func @symbolic(%x: f32[n, 3, m], %w: f32[m, 8]) {
               %a = matmul(%x, %w)
               %b = softmax(%a, axis: -1)
               %c = reshape(%b, shape: [3*n, 8])

@@ -18,6 +18,7 @@ struct NativeRun {
         options.optimization = "-O1"
         options.useTunedKernels = tuned
         options.extraFlags = ["-Werror"]
+        options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(function.name)-\(target.name)" }
         let path = folder.appendingPathComponent("model.so").path
         report = try ArtifactCompiler.compile(function, to: path, options: options)
         artifact = try Artifact(path: path)

@@ -92,7 +92,11 @@ struct BodyWriter {
         }
         if scratchMemory(earlier) || scratchMemory(later) { return true }
         if definesDimension(earlier) { return true }
-        return touches(earlier.writes, later.reads.union(later.writes)) || touches(later.writes, earlier.reads)
+        if touches(earlier.writes, later.reads) || touches(later.writes, earlier.reads) { return true }
+        // A fill and a producer write disjoint parts of one root; areas that merely share addresses still conflict.
+        return earlier.writes.contains { x in
+            later.writes.contains { y in overlap(x, y) && !(x == y && (earlier.isFill || later.isFill)) }
+        }
     }
 
     private func scratchMemory(_ launch: Launch) -> Bool {

@@ -122,8 +122,14 @@ struct ProgramBuilder {
         let view = assembly.view(home, isWritten: true)
         let statements = try assembly.builder.block { try op.fill(view, operandTypes: types, in: &$0) }
         if !statements.isEmpty {
-            assembly.builder.emit(.single(statements))
-            steps.append(launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0))
+            let isDivided = statements.allSatisfy { if case .loop(let loop) = $0 { loop.kind == .parallel } else { false } }
+            assembly.builder.emit(isDivided ? statements : [.single(statements)])
+            var step = launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)
+            if case .launch(var fill) = step {
+                fill.isFill = true
+                step = .launch(fill)
+            }
+            steps.append(step)
         }
         return steps
     }
@@ -196,6 +202,7 @@ struct ProgramBuilder {
     private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent) -> Step {
         var builder = assembly.builder
         let provenance = nodes.sorted { $0.index < $1.index }.flatMap { function[$0].provenance }
+        let body = builder.finish()
         var arguments: [Argument] = [], reads: Set<RootID> = [], writes: Set<RootID> = []
         for (i, buffer) in builder.buffers.enumerated() {
             switch (buffer.role, assembly.bindings[BufferID(i)]) {
@@ -212,11 +219,10 @@ struct ProgramBuilder {
             case (_, .root(let root)):
                 arguments.append(.root(root))
                 if buffer.isWritten { writes.insert(root) }
-                reads.insert(root)
+                if !buffer.isWritten || body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
             case (_, nil): break
             }
         }
-        let body = builder.finish()
         let kernel = KernelFunction(name, buffers: builder.buffers, body: body, provenance: [])
         let index = kernelIndex[kernel] ?? program.kernels.count
         if index == program.kernels.count {

@@ -50,6 +50,13 @@ GLMC_UNSIGNED(u16, uint16_t)
 GLMC_UNSIGNED(u32, uint32_t)
 GLMC_UNSIGNED(u64, uint64_t)
 
+/* One rounding where the processor has the instruction; a library call would cost more than it is worth. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define GLMC_FUSED(X, a, b, c) __builtin_fma##X(a, b, c)
+#else
+#define GLMC_FUSED(X, a, b, c) ((a) * (b) + (c))
+#endif
+
 /* Floats: a NaN operand of minimum or maximum gives NaN. */
 #define GLMC_FLOAT(S, T, X)                                                                             \
     GLMC_INLINE T glmc_minimum_##S(T a, T b) { return ((a < b) | (a != a)) ? a : b; }                     \
@@ -83,7 +90,7 @@ GLMC_UNSIGNED(u64, uint64_t)
     GLMC_INLINE T glmc_ceil_##S(T a) { return ceil##X(a); }                                             \
     GLMC_INLINE T glmc_truncate_##S(T a) { return trunc##X(a); }                                        \
     GLMC_INLINE T glmc_round_##S(T a) { return rint##X(a); }                                            \
-    GLMC_INLINE T glmc_fma_##S(T a, T b, T c) { return fma##X(a, b, c); }                               \
+    GLMC_INLINE T glmc_fma_##S(T a, T b, T c) { return GLMC_FUSED(X, a, b, c); }                        \
     /* Truncation, saturating; NaN gives 0. */                                                          \
     GLMC_INLINE int64_t glmc_i64_##S(T a) { return a >= (T)9223372036854775808.0 ? INT64_MAX : a < (T)-9223372036854775808.0 ? INT64_MIN : a != a ? 0 : (int64_t)a; } \
     GLMC_INLINE uint64_t glmc_u64_##S(T a) { return a >= (T)18446744073709551616.0 ? UINT64_MAX : a >= (T)9223372036854775808.0 ? (uint64_t)a : (uint64_t)glmc_i64_##S(a); } \

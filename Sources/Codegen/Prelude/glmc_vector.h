@@ -25,10 +25,13 @@
     typedef uint8_t u8x##N __attribute__((vector_size(N), may_alias));                                  \
     typedef int8_t i8x##N __attribute__((vector_size(N), may_alias));
 
-#define GLMC_ACCESS(S, T, N)                                                                            \
+#define GLMC_MEMORY(S, T, N)                                                                            \
     GLMC_INLINE S##x##N glmc_load_##S##x##N(const void *p) { S##x##N v; memcpy(&v, p, sizeof v); return v; } \
-    GLMC_INLINE void glmc_store_##S##x##N(void *p, S##x##N v) { memcpy(p, &v, sizeof v); }              \
-    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { S##x##N v; for (int i = 0; i < N; i++) v[i] = x; return v; }
+    GLMC_INLINE void glmc_store_##S##x##N(void *p, S##x##N v) { memcpy(p, &v, sizeof v); }
+
+#define GLMC_ACCESS(S, T, N)                                                                            \
+    GLMC_MEMORY(S, T, N)                                                                                \
+    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return (S##x##N){0} + x; }
 
 /* Tails where the instruction set has no masks. */
 #define GLMC_PARTIAL(S, T, N)                                                                           \
@@ -40,8 +43,8 @@
     GLMC_ACCESS(i32, int32_t, N)                                                                        \
     GLMC_ACCESS(u8, uint8_t, N)                                                                         \
     GLMC_ACCESS(i8, int8_t, N)                                                                          \
-    GLMC_ACCESS(f16, _Float16, N)                                                                       \
-    GLMC_ACCESS(bf16, uint16_t, N)                                                                      \
+    GLMC_MEMORY(f16, _Float16, N)                                                                       \
+    GLMC_MEMORY(bf16, uint16_t, N)                                                                      \
     GLMC_VECTOR_MATH(f32x##N, f32x##N, i32x##N)                                                         \
     GLMC_INLINE f32x##N glmc_select_f32x##N(i32x##N m, f32x##N a, f32x##N b) { return (f32x##N)((m & (i32x##N)a) | (~m & (i32x##N)b)); } \
     GLMC_INLINE i32x##N glmc_select_i32x##N(i32x##N m, i32x##N a, i32x##N b) { return (m & a) | (~m & b); } \

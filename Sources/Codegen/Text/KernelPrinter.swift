@@ -269,6 +269,20 @@ struct KernelPrinter {
 }
 
 extension Statement {
+    /// Whether the statement reads a buffer.
+    func loads(_ buffer: BufferID) -> Bool {
+        switch self {
+        case .store(let access, let value):
+            return [access.index, value].contains { $0.loads(buffer) }
+        case .loop(let loop): return loop.lower.loads(buffer) || loop.upper.loads(buffer) || loop.body.contains { $0.loads(buffer) }
+        case .conditional(let condition, let a, let b): return condition.loads(buffer) || (a + b).contains { $0.loads(buffer) }
+        case .whileLoop(let condition, let body): return condition.loads(buffer) || body.contains { $0.loads(buffer) }
+        case .single(let body): return body.contains { $0.loads(buffer) }
+        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return value.loads(buffer)
+        case .barrier, .prefetch, .pin, .comment: return false
+        }
+    }
+
     /// Whether `predicate` holds for some expression in the statement.
     func anyExpression(_ predicate: (Expr) -> Bool) -> Bool {
         func any(_ expr: Expr) -> Bool { predicate(expr) || expr.children.contains(where: any) }
@@ -282,6 +296,16 @@ extension Statement {
         case .single(let body): return body.contains { $0.anyExpression(predicate) }
         case .prefetch(let a): return access(a)
         case .barrier, .pin, .comment: return false
+        }
+    }
+}
+
+extension Expr {
+    /// Whether the expression reads a buffer.
+    func loads(_ buffer: BufferID) -> Bool {
+        switch self {
+        case .load(let access) where access.buffer == buffer, .loadBroadcast(let access, _) where access.buffer == buffer: true
+        default: children.contains { $0.loads(buffer) }
         }
     }
 }
