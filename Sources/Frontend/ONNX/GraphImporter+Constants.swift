@@ -3,10 +3,6 @@ import GlmcIR
 extension GraphImporter {
     // MARK: Constants of the file
 
-    mutating func constant(_ tensor: Tensor) throws -> ValueID {
-        try rewriter.create1(Constant(tensor), [], at: .end(block), provenance: provenance)
-    }
-
     mutating func constant(_ tensor: OnnxTensor) throws -> Imported {
         if case .strings(let values) = tensor.data { return .strings(StringTensor(shape: tensor.dims, values: values)) }
         return .tensor(try constant(try tensor.irTensor()))

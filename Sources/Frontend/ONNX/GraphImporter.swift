@@ -1,7 +1,7 @@
 import GlmcIR
 
 /// The state of an import: the function under construction, what each name stands for, and what stands in the way.
-struct GraphImporter {
+struct GraphImporter: GraphBuilding {
     let model: OnnxModel
     let options: ImportOptions
     var rewriter: Rewriter

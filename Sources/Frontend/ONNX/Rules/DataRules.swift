@@ -21,7 +21,10 @@ extension OnnxRules {
         },
         OnnxRule("BitCast") { g, c in
             guard let to = try c.element("to") else { throw Diagnostic(.invalid, "the attribute 'to' is missing") }
-            return try g.emit(Bitcast(to: to), [c[0]])
+            let x = try c[0]
+            // A bool is stored as a byte of 0 or 1, which is what its bits mean.
+            if g.element(x) == .bool || to == .bool { return try g.cast(x, to) }
+            return try g.emit(Bitcast(to: to), [x])
         },
         OnnxRule("Range", since: 11) { g, c in try g.range(c) },
         OnnxRule("EyeLike", since: 9) { g, c in
@@ -54,7 +57,7 @@ extension OnnxRules {
         },
         OnnxRule("TensorScatter", since: 24) { g, c in try g.tensorScatter(c) },
         OnnxRule("ReverseSequence", since: 10) { g, c in
-            try g.emit(ReverseSequence(timeAxis: try c.int("time_axis", 0), batchAxis: try c.int("batch_axis", 1)), [c[0], try g.cast(c[1], .i64)])
+            try g.emit(ReverseSequence(batchAxis: try c.int("batch_axis", 1), timeAxis: try c.int("time_axis", 0)), [c[0], try g.cast(c[1], .i64)])
         },
         OnnxRule("Compress", since: 9) { g, c in try g.compress(c) },
         OnnxRule("NonZero", since: 9) { g, c in
@@ -93,10 +96,9 @@ extension GraphImporter {
 
     mutating func castRule(_ x: ValueID, _ to: ElementType, _ c: OnnxCall) throws -> ValueID {
         guard to != .string else { throw Diagnostic.unsupported("numbers are not turned into strings") }
-        if to == .f8e8m0 {
-            // Powers of two: rounding is between exponents, as the attribute says.
-            let mode = try c.string("round_mode", "up")
-            guard mode == "nearest" || element(x) == to else { throw Diagnostic.unsupported("round_mode '\(mode)' to float8e8m0 is not supported") }
+        if to == .f8e8m0, element(x) != to {
+            guard let rounding = ScaleRounding(rawValue: try c.string("round_mode", "up")) else { throw Diagnostic(.invalid, "round_mode is not known") }
+            return try emit(Cast(to: to, saturate: try c.flag("saturate", true), rounding: rounding), [x])
         }
         return try cast(x, to, saturate: try c.flag("saturate", true))
     }

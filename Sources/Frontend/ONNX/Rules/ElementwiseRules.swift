@@ -37,7 +37,11 @@ extension OnnxRules {
         OnnxRule("Pow", since: 7) { g, c in try g.power(c[0], c[1]) },
         OnnxRule("Mod", since: 10) { g, c in try g.modulo(c[0], c[1], truncated: try c.flag("fmod")) },
         OnnxRule("BitShift", since: 11) { g, c in
-            try g.binary(try c.string("direction", "") == "LEFT" ? .shiftLeft : .shiftRight, c[0], c[1])
+            var amount = try c[1]
+            let own = g.element(amount)
+            // A negative amount shifts everything out, as its bit pattern read as a huge unsigned number would.
+            if own.isSignedInteger { amount = try g.select(try g.binary(.less, amount, 0), try g.scalar(Double(own.bitWidth), own), amount) }
+            return try g.binary(try c.string("direction", "") == "LEFT" ? .shiftLeft : .shiftRight, c[0], amount)
         },
         OnnxRule("Mean", since: 8) { g, c in
             let inputs = try c.tensors()

@@ -15,7 +15,6 @@ extension OnnxRules {
         OnnxRule("CumSum", since: 11) { g, c in try g.cumulative(.add, c) },
         OnnxRule("CumProd") { g, c in try g.cumulative(.multiply, c) },
         OnnxRule(tensors: "TopK", since: 10) { g, c in try g.topK(c) },
-        OnnxRule(tensors: "Unique", since: 11) { g, c in try g.unique(c) },
         OnnxRule("GlobalAveragePool") { g, c in try g.reduce(.mean, c[0], Array(2..<max(2, g.rank(try c[0])))) },
         OnnxRule("GlobalMaxPool") { g, c in try g.reduce(.maximum, c[0], Array(2..<max(2, g.rank(try c[0])))) },
         OnnxRule("GlobalLpPool", since: 2) { g, c in try g.norm(try c[0], Array(2..<max(2, g.rank(try c[0]))), p: try c.int("p", 2)) },
@@ -73,13 +72,13 @@ extension GraphImporter {
         }
     }
 
-    mutating func argReduce(_ function: ArgReduceFunction, _ c: OnnxCall) throws -> ValueID {
+    mutating func argReduce(_ function: Extreme, _ c: OnnxCall) throws -> ValueID {
         let x = try c[0], axis = try normalized(try c.int("axis", 0), rank: rank(x))
         let op = ArgReduce(function, axis: axis, keepDims: try c.flag("keepdims", true), selectLast: try c.flag("select_last_index"))
         return try emit(op, [x])
     }
 
-    mutating func cumulative(_ function: CumulativeFunction, _ c: OnnxCall) throws -> ValueID {
+    mutating func cumulative(_ function: ReductionOperator, _ c: OnnxCall) throws -> ValueID {
         let x = try c[0], axis = try normalized(try requiredInt(c[1], "the axis"), rank: rank(x))
         return try emit(Cumulative(function, axis: axis, exclusive: try c.flag("exclusive"), reverse: try c.flag("reverse")), [x])
     }
@@ -89,13 +88,6 @@ extension GraphImporter {
         guard let k = try extents(c[1], "k").first else { throw Diagnostic(.invalid, "k is empty") }
         let op = TopK(k: k, axis: axis, largest: try c.flag("largest", true), sorted: try c.flag("sorted", true))
         return try emitMany(op, [x], 2)
-    }
-
-    mutating func unique(_ c: OnnxCall) throws -> [ValueID] {
-        let x = try c[0]
-        let axis = try c.int("axis").map { try normalized($0, rank: rank(x)) }
-        let count = runtimeDimension("unique", bound: axis.map { shape(x)[$0] } ?? type(x).elementCount)
-        return try emitMany(Unique(axis: axis, sorted: try c.flag("sorted", true), count: count), [x], 4)
     }
 
     /// Before version 13, everything from the axis on is one row; from then on the axis alone is.

@@ -1,7 +1,20 @@
 import GlmcIR
 
-/// Short names for building IR. Every function adds nodes at the current place and returns the result.
-extension GraphImporter {
+/// Builds a function node by node. Frontends conform and get short names for the common ops; every such function adds nodes at
+/// the current place and returns the result.
+protocol GraphBuilding {
+    var rewriter: Rewriter { get set }
+    /// Where new nodes go.
+    var block: BlockID { get }
+    /// The source that new nodes name.
+    var provenance: [String] { get }
+    /// What a new node with one result may be simplified to.
+    mutating func folded(_ id: ValueID) -> ValueID
+}
+
+extension GraphBuilding {
+    mutating func folded(_ id: ValueID) -> ValueID { id }
+
     // MARK: Types
 
     func type(_ id: ValueID) -> TensorType { rewriter.function.tensorType(id) }
@@ -41,6 +54,10 @@ extension GraphImporter {
     }
 
     // MARK: Constants
+
+    mutating func constant(_ tensor: Tensor) throws -> ValueID {
+        try rewriter.create1(Constant(tensor), [], at: .end(block), provenance: provenance)
+    }
 
     mutating func scalar(_ value: Double, _ element: ElementType) throws -> ValueID { try constant(.scalar(value, element)) }
     /// A scalar of the element type of `other`.
@@ -198,7 +215,9 @@ extension GraphImporter {
         if rank(b) == 1 { product = try squeeze(product, [-1]) }
         return product
     }
+}
 
+extension GraphImporter {
     /// A new named dimension that is known when the model runs, at most `bound`.
     mutating func runtimeDimension(_ wish: String, bound: Extent) -> Extent {
         freshDimensions += 1
