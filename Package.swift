@@ -27,6 +27,7 @@ let package = Package(
             path: "Sources/Driver"),
         .testTarget(name: "CodegenTests", dependencies: ["GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/CodegenTests"),
         .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/FileTests", exclude: ["cases"]),
+        .testTarget(name: "NativeTests", dependencies: ["GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/NativeTests"),
         .testTarget(name: "IRTests", dependencies: ["GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),

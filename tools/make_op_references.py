@@ -4,6 +4,7 @@
 Needs onnx and numpy. Run it again after adding a case; the files are committed, so that the tests need no Python.
 """
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -44,8 +45,9 @@ def spell(array):
 
 
 def case(name, op, inputs, expected, results=1):
-    """Writes one file. `op` is the node's text, with %0, %1, … for the operands."""
-    arguments = ", ".join(f"%{i}: {TYPES[a.dtype.name]}[{', '.join(map(str, a.shape))}]" for i, a in enumerate(inputs))
+    """Writes one file. `op` is the node's text, with %0, %1, … for the operands (named %x0, %x1, … in the file)."""
+    op = re.sub(r"%(\d)", r"%x\1", op)
+    arguments = ", ".join(f"%x{i}: {TYPES[a.dtype.name]}[{', '.join(map(str, a.shape))}]" for i, a in enumerate(inputs))
     names = ", ".join(f"%r{i}" for i in range(results))
     text = "".join(f"// input: {spell(a)}\n" for a in inputs) + "".join(f"// expect: {spell(a)}\n" for a in expected)
     text += f"func @{name}({arguments}) {{\n  {names} = {op}\n  return {', '.join(f'%r{i}' for i in range(len(expected)))}\n}}\n"

@@ -22,7 +22,7 @@ public struct OpRegistry: Sendable {
         TopK.self, NonZero.self, Compress.self,
         Constant.self, Extents.self, Unary.self, Binary.self,
         Activation.self, Convolution.self, MatMul.self, Pool.self,
-        Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self,
+        Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self, RoundSaturate.self,
         TransposedConvolution.self, Attention.self, Lstm.self, Gru.self, Rnn.self,
         Resize.self, GridSample.self, RoiAlign.self, MaxUnpool.self, DynamicQuantize.self,
     ])

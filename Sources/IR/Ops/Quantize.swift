@@ -28,8 +28,7 @@ struct QuantizationGrid: Hashable, Sendable {
 
     /// The index of the parameter of the element at `index`.
     func index(_ index: [Expr], parameter: [Extent]) throws -> [Expr] {
-        if parameter.isEmpty { return [] }
-        if parameter.count == 1 && parameter[0] == 1 { return [.int(0)] }
+        if parameter.allSatisfy({ $0 == 1 }) { return parameter.map { _ in .int(0) } }
         let axis = try normalizedAxis(axis, rank: index.count)
         if parameter.count == 1 && blockSize == 0 { return [index[axis]] }
         var blocked = index
@@ -113,22 +112,35 @@ public struct Quantize: PointwiseOp {
     }
 
     public var layoutBehavior: LayoutBehavior { .uniform }
+    public var isAxisAgnostic: Bool { false }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let at = try grid.index(index, parameter: operands.types[1].shape)
         let type: ElementType = operands.types[0].element == .f64 || operands.types[1].element == .f64 ? .f64 : .f32
         let x = try operands.load(0, at: index, in: &builder).converted(to: type)
         let scale = try operands.load(1, at: at, in: &builder).converted(to: type)
-        let quotient = Expr.binary(.divide, x, scale)
+        let quotient = scale.constantNumber == 1 ? x : Expr.binary(.divide, x, scale)
         guard let range = element.integerRange else {
             guard saturate else { throw Diagnostic.unsupported("quantising to \(element.rawValue) without saturation in a kernel") }
             return quotient.converted(to: .f32)
         }
-        let zero = try operands.load(2, at: at, in: &builder).converted(to: type)
-        let shifted = Expr.unary(.round, quotient) + zero
-        if element == .i32 { return .roundSaturate(shifted, .i32) }
-        let clamped = Expr.min(.max(shifted, .float(Double(range.lowerBound), type)), .float(Double(range.upperBound), type))
+        let zero = try operands.load(2, at: at, in: &builder)
+        let shifted = zero.constantNumber == 0 ? quotient : Expr.unary(.round, quotient) + zero.converted(to: type)
+        if element.computeType == element { return .roundSaturate(shifted, element) }
+        // Sub-byte types saturate inside the byte that they compute in.
+        let clamped = Expr.min(.max(.unary(.round, shifted), .float(Double(range.lowerBound), type)), .float(Double(range.upperBound), type))
         return .cast(clamped, element.computeType)
+    }
+}
+
+extension Expr {
+    /// The value of a constant of any type.
+    var constantNumber: Double? {
+        switch self {
+        case .integer(let value, _): Double(value)
+        case .float(let value, _): value
+        default: nil
+        }
     }
 }
 
@@ -175,13 +187,15 @@ public struct Dequantize: PointwiseOp {
     }
 
     public var layoutBehavior: LayoutBehavior { .uniform }
+    public var isAxisAgnostic: Bool { false }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let at = try grid.index(index, parameter: operands.types[1].shape)
         let type = element.computeType
         let integer: ElementType = operands.types[0].element.isInteger ? .i32 : .f32
         let x = try operands.load(0, at: index, in: &builder).converted(to: integer)
-        let zero = try operands.load(2, at: at, in: &builder).converted(to: integer)
-        return (x - zero).converted(to: type) * (try operands.load(1, at: at, in: &builder).converted(to: type))
+        let zero = try operands.load(2, at: at, in: &builder)
+        let centred = zero.constantNumber == 0 ? x : x - zero.converted(to: integer)
+        return centred.converted(to: type) * (try operands.load(1, at: at, in: &builder).converted(to: type))
     }
 }

@@ -122,8 +122,8 @@ extension RecurrentOp {
             }
         } else {
             builder.loop("n", to: batches * .int(directions), kind: .parallel) { builder, n in
-                let direction: Expr = directions == 1 ? .int(0) : builder.bind(n / batches, "d")
-                let batch = directions == 1 ? n : builder.bind(n % batches, "b")
+                let direction: Expr = directions == 1 ? .int(0) : builder.bind(n / batches, "direction")
+                let batch = directions == 1 ? n : builder.bind(n % batches, "batch")
                 sequence(&builder, direction: direction, batch: batch, functions: functions[0])
             }
         }
