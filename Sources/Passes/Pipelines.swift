@@ -24,6 +24,15 @@ public enum Pipelines {
     ]
 
     static let o2: [Pass] = o1 + [
+        .foldScales,
+        .recognizeActivations,
+        .recognizeNorms,
+        .recognizeSoftmax,
+        .recognizeAttention,
+        .foldConstants,
+        .canonicalize,
+        .eliminateCommonSubexpressions,
+        .eliminateDeadCode,
     ]
 
     static let o3: [Pass] = o2 + [
@@ -35,5 +44,11 @@ public enum Pipelines {
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
+        .foldScales,
+        .recognizeActivations,
+        .recognizeNorms,
+        .recognizeSoftmax,
+        .recognizeAttention,
+        .mergeProjections,
     ]
 }

@@ -155,7 +155,7 @@ public struct Printer {
             let value = attribute.get(op)
             if i == 0, attribute.isEnumeration, case .string(let name) = value {
                 suffix = "." + name
-            } else if value != attribute.get(defaults) {
+            } else if value != attribute.get(defaults) || attribute.kind == Tensor.attributeKind {
                 list.append("\(attribute.name): \(tensors.spell(value))")
             }
         }

@@ -51,7 +51,7 @@ private let inverseOfConstant = Rule("inverse-of-constant", on: Binary.self) { f
 
 /// `(x + a) + b` → `x + (a + b)` and the same for products, minima and maxima, for constants. Floats are reassociated, which
 /// changes results by a rounding.
-private let chainedConstants = Rule("chained-constants", on: Binary.self) { function, id, op in
+let chainedConstants = Rule("chained-constants", on: Binary.self) { function, id, op in
     guard [.add, .multiply, .minimum, .maximum].contains(op.function) else { return nil }
     let operands = function[id].operands
     guard let outer = function.constant(operands[1]), let (x, second) = function.binary(operands[0], op.function),

@@ -68,17 +68,31 @@ extension BinaryOperator {
 }
 
 extension Rewriter {
+    /// What erasing dead nodes has touched.
+    public struct Erased {
+        /// Nodes that defined operands of erased ones, and so have lost a use.
+        public var producers: [NodeID] = []
+        /// Source names of the erased nodes, operands before their users.
+        public var provenance: [String] = []
+    }
+
     /// Erases a node whose results are unused and that has no effect, then the nodes that defined its operands, and so on.
-    /// Returns the nodes that define the operands of erased ones: they have lost a use.
     @discardableResult
-    public mutating func eraseIfDead(_ id: NodeID) -> [NodeID] {
-        guard function.contains(id) else { return [] }
+    public mutating func eraseIfDead(_ id: NodeID) -> Erased {
+        var erased = Erased()
+        eraseIfDead(id, &erased)
+        return erased
+    }
+
+    private mutating func eraseIfDead(_ id: NodeID, _ erased: inout Erased) {
+        guard function.isDead(id) else { return }
         let node = function[id]
-        guard node.op.isPure, node.results.allSatisfy({ function[$0].uses.isEmpty }) else { return [] }
-        let producers = function.definitions(ofOperandsOf: id)
         let inner = node.regions.flatMap { function.nodesDeep(in: $0) }.flatMap { function.definitions(ofOperandsOf: $0) }
+        let producers = function.definitions(ofOperandsOf: id) + inner
         erase(id)
-        return (producers + inner).flatMap { [$0] + eraseIfDead($0) }
+        erased.producers += producers
+        for producer in producers { eraseIfDead(producer, &erased) }
+        erased.provenance += node.provenance
     }
 
     /// Adds a constant with one element.

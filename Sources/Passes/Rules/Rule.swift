@@ -71,7 +71,13 @@ public struct RuleDriver {
                     let new = NodeID(index: index)
                     affected += [new] + RuleDriver.surroundings(of: new, in: rewriter.function)
                 }
-                for node in candidates { affected += rewriter.eraseIfDead(node) }
+                var lost: [String] = []
+                for node in candidates {
+                    let erased = rewriter.eraseIfDead(node)
+                    affected += erased.producers
+                    lost += erased.provenance
+                }
+                rewriter.inherit(lost, byNodesFrom: firstNew)
                 for node in affected.reversed() where rewriter.function.contains(node) && queued.insert(node).inserted { queue.append(node) }
                 break
             }
@@ -82,5 +88,19 @@ public struct RuleDriver {
     private static func surroundings(of id: NodeID, in function: Function) -> [NodeID] {
         guard function.contains(id) else { return [] }
         return function.definitions(ofOperandsOf: id) + [id] + function[id].results.flatMap { function.users(of: $0) }
+    }
+}
+
+extension Rewriter {
+    /// Gives source names of erased nodes to the last new node that computes something.
+    fileprivate mutating func inherit(_ provenance: [String], byNodesFrom first: Int) {
+        guard !provenance.isEmpty else { return }
+        for index in (first..<function.nodeCount).reversed() {
+            let id = NodeID(index: index)
+            guard function.contains(id), !(function[id].op is any ViewOp), !(function[id].op is Constant) else { continue }
+            let known = function[id].provenance
+            let missing = provenance.enumerated().filter { !known.contains($1) && provenance.firstIndex(of: $1) == $0 }.map(\.element)
+            return setProvenance(missing + known, of: id)
+        }
     }
 }

@@ -1,0 +1,178 @@
+import GlmcIR
+
+extension Pass {
+    /// Folds multiplications by constants into the weights of the convolution or matrix product beside them. This is what
+    /// becomes of a BatchNorm, which arrives as a multiplication and an addition per channel.
+    ///
+    /// ```
+    /// %0 = conv(%x, %w, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 4, 4]
+    /// %1 = binary.add(%0, %b) : f32[1, 8, 4, 4]
+    /// %2 = binary.multiply(%1, %s) : f32[1, 8, 4, 4]
+    /// %3 = binary.add(%2, %t) : f32[1, 8, 4, 4]
+    /// ```
+    /// becomes, with `%ws = %w · %s` and `%c = %b · %s + %t` computed here,
+    /// ```
+    /// %0 = conv(%x, %ws, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 4, 4]
+    /// %1 = binary.add(%0, %c) : f32[1, 8, 4, 4]
+    /// ```
+    ///
+    /// A pass of its own because it rewrites weights, which costs time and memory and which quantisation wants done before it
+    /// looks at their ranges.
+    public static let foldScales = Pass(
+        "fold-scales", "Folds multiplications by constants into weights (Conv+BatchNorm)",
+        rules: [scaleAfterProduct, scaleAfterBias, scaleBeforeProduct, chainedConstants])
+}
+
+/// A convolution or matrix product with constant float weights, seen by its channels.
+private struct WeightedProduct {
+    let node: NodeID
+    let op: any Op
+    let operands: [ValueID]
+    let weights: Tensor
+    /// The result's axis along which each slice of the weights acts on its own, counted from the back.
+    let channelAxis: Int
+    /// Number of channels in the result, and in the operand.
+    let outputs: Int
+    let inputs: Int
+
+    init?(_ value: ValueID, in function: Function) {
+        guard let node = function.definingNode(value) else { return nil }
+        self.init(node: node, in: function)
+    }
+
+    init?(node: NodeID, in function: Function) {
+        op = function[node].op
+        guard op is Convolution || op is TransposedConvolution || op is MatMul else { return nil }
+        operands = function[node].operands
+        guard let weights = function.constant(operands[1]), weights.element.isFloat, weights.rank >= 2 else { return nil }
+        self.node = node
+        self.weights = weights
+        switch op {
+        case let op as Convolution:
+            (outputs, inputs, channelAxis) = (weights.shape[0], weights.shape[1] * op.groups, weights.rank - 1)
+        case let op as TransposedConvolution:
+            (outputs, inputs, channelAxis) = (weights.shape[1] * op.groups, weights.shape[0], weights.rank - 1)
+        default:
+            (outputs, inputs, channelAxis) = (weights.shape[weights.rank - 1], weights.shape[weights.rank - 2], 1)
+        }
+    }
+
+    /// The values of a constant that varies along the channels only; one value if it does not vary. `axis` counts from the back.
+    static func channels(_ constant: Tensor, axis: Int, count: Int) -> [Double]? {
+        guard constant.element.isFloat else { return nil }
+        if constant.count == 1 { return constant.doubles }
+        let position = constant.rank - axis
+        guard position >= 0, constant.shape[position] == count, constant.count == count else { return nil }
+        return constant.doubles
+    }
+
+    /// The weights with output channel `o` multiplied by `scales[o]`.
+    func scalingOutputs(_ scales: [Double]) -> Tensor {
+        switch op {
+        case is Convolution: return weights.scaled(by: scales, inner: weights.count / max(outputs, 1))
+        case let op as TransposedConvolution:
+            // [C, O/groups, window…]: the group of a row of C decides which scales its columns take.
+            let (columns, window) = (weights.shape[1], weights.count / max(weights.shape[0] * weights.shape[1], 1))
+            let rows = max(weights.shape[0] / op.groups, 1)
+            guard scales.count > 1 else { return weights.scaled(by: scales, inner: 1) }
+            return weights.scaled { i in
+                let (row, column) = (i / (window * columns), i / window % columns)
+                return scales[row / rows * columns + column]
+            }
+        default: return weights.scaled(by: scales, inner: 1)
+        }
+    }
+
+    /// The weights with input channel `c` multiplied by `scales[c]`.
+    func scalingInputs(_ scales: [Double]) -> Tensor {
+        switch op {
+        case let op as Convolution:
+            // [O, C/groups, window…]: the group of a row of O decides which scales its columns take.
+            let (columns, window) = (weights.shape[1], weights.count / max(weights.shape[0] * weights.shape[1], 1))
+            let rows = max(weights.shape[0] / op.groups, 1)
+            guard scales.count > 1 else { return weights.scaled(by: scales, inner: 1) }
+            return weights.scaled { i in
+                let (row, column) = (i / (window * columns), i / window % columns)
+                return scales[row / rows * columns + column]
+            }
+        case is TransposedConvolution: return weights.scaled(by: scales, inner: weights.count / max(inputs, 1))
+        default: return weights.scaled(by: scales, inner: outputs)
+        }
+    }
+}
+
+extension Tensor {
+    /// Every element times the scale of its slice: element `i` belongs to slice `i / inner`, modulo the number of scales.
+    fileprivate func scaled(by scales: [Double], inner: Int) -> Tensor {
+        if scales.count == 1 { return scaled { _ in scales[0] } }
+        return scaled { scales[$0 / max(inner, 1) % scales.count] }
+    }
+
+    fileprivate func scaled(_ scale: (Int) -> Double) -> Tensor {
+        if element == .f32 {
+            return Tensor(.f32, shape) { target in
+                let (x, y) = (bytes, target.bindMemory(to: Float.self))
+                for i in 0..<y.count { y[i] = x.loadUnaligned(fromByteOffset: i &* 4, as: Float.self) * Float(scale(i)) }
+            }
+        }
+        let reader = reader
+        return Tensor(element, shape, values: { reader.load(at: $0) * scale($0) })
+    }
+}
+
+extension WeightedProduct {
+    /// A node like this one with other weights, in the place of `id`.
+    func replacing(_ id: NodeID, weights: Tensor, input: ValueID? = nil, in rewriter: inout Rewriter) throws {
+        let constant = try rewriter.create1(Constant(weights), [], at: .before(id))
+        let provenance = rewriter.function[node].provenance
+        let result = try rewriter.create1(op, [input ?? operands[0], constant], at: .before(id), provenance: provenance)
+        try rewriter.replace(id, with: [result])
+    }
+}
+
+/// `(x ⋅ w) * s` → `x ⋅ (w * s)`.
+private let scaleAfterProduct = Rule("scale-after-product", on: Binary.self) { function, id, op in
+    guard op.function == .multiply else { return nil }
+    let node = function[id]
+    guard function.hasOneUse(node.operands[0]), let scale = function.constant(node.operands[1]),
+          let product = WeightedProduct(node.operands[0], in: function), function.type(node.operands[0]) == function.type(node.results[0]),
+          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs) else { return nil }
+    return { rewriter in
+        try product.replacing(id, weights: product.scalingOutputs(scales), in: &rewriter)
+    }
+}
+
+/// `(x ⋅ w + b) * s` → `x ⋅ w * s + b * s`.
+private let scaleAfterBias = Rule("scale-after-bias", on: Binary.self) { function, id, op in
+    guard op.function == .multiply else { return nil }
+    let node = function[id]
+    guard function.hasOneUse(node.operands[0]), let scale = function.constant(node.operands[1]),
+          let (y, second) = function.binary(node.operands[0], .add), function.hasOneUse(y), let bias = function.constant(second),
+          let product = WeightedProduct(y, in: function), function.type(y) == function.type(node.results[0]),
+          WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs) != nil,
+          WeightedProduct.channels(bias, axis: product.channelAxis, count: product.outputs) != nil else { return nil }
+    return { rewriter in
+        let scaled = try rewriter.create1(op, [y, node.operands[1]], at: .before(id), provenance: node.provenance)
+        let shift = try rewriter.constant(op, [bias, scale], before: id)
+        try rewriter.replace(id, with: Binary(.add), [scaled, shift])
+    }
+}
+
+/// `(x * s) ⋅ w` → `x ⋅ (s * w)`, also through zero padding.
+private let scaleBeforeProduct = Rule("scale-before-product", at: Convolution.self, TransposedConvolution.self, MatMul.self) { function, id in
+    guard let product = WeightedProduct(node: id, in: function) else { return nil }
+    var input = product.operands[0]
+    let padding = function.match(input, Pad.self)
+    if let padding {
+        guard function.hasOneUse(input), padding.op.mode == .constant, padding.op.value == 0 else { return nil }
+        input = padding.operands[0]
+    }
+    guard function.hasOneUse(input), let (x, factor) = function.binary(input, .multiply), let scale = function.constant(factor),
+          function.type(x) == function.type(input), !(product.op is MatMul) || scale.count == 1 || padding == nil,
+          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.inputs) else { return nil }
+    return { rewriter in
+        var operand = x
+        if let padding { operand = try rewriter.create1(padding.op, [x], at: .before(id), provenance: rewriter.function[padding.node].provenance) }
+        try product.replacing(id, weights: product.scalingInputs(scales), input: operand, in: &rewriter)
+    }
+}
