@@ -49,7 +49,13 @@ struct MemoryPlan {
         }
         scratch = Array(repeating: .fixed(0), count: program.scratch.count)
         var perThread: [Int: Extent] = [:]
-        for (i, area) in program.scratch.enumerated() {
+        // Private areas of free size come last, so that the offsets of all others are known.
+        let order = program.scratch.indices.sorted { a, b in
+            let (x, y) = (program.scratch[a].byteCount.isConstant, program.scratch[b].byteCount.isConstant)
+            return x != y ? x : a < b
+        }
+        for i in order {
+            let area = program.scratch[i]
             guard let life = lives[.scratch(i)] else { continue }
             let size = program.bounded(area.byteCount)
             if area.perThread {

@@ -31,7 +31,8 @@
 
 #define GLMC_ACCESS(S, T, N)                                                                            \
     GLMC_MEMORY(S, T, N)                                                                                \
-    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return (S##x##N){0} + x; }
+    /* x - 0 is x for every x, negative zero included, so compilers drop the subtraction and leave a broadcast. */ \
+    GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return x - (S##x##N){0}; }
 
 /* Tails where the instruction set has no masks. */
 #define GLMC_PARTIAL(S, T, N)                                                                           \
@@ -52,6 +53,7 @@
     GLMC_INLINE f32x##N glmc_reciprocal_f32x##N(f32x##N a) { return 1.0f / a; }                         \
     GLMC_INLINE f32x##N glmc_reciprocalSqrt_f32x##N(f32x##N a) { return 1.0f / glmc_sqrt_f32x##N(a); }  \
     GLMC_INLINE f32x##N glmc_cast_f32_i32x##N(i32x##N a) { return __builtin_convertvector(a, f32x##N); } \
+    GLMC_INLINE i32x##N glmc_cast_i32_f32x##N(f32x##N a) { return __builtin_convertvector(a, i32x##N); } \
     GLMC_INLINE f32x##N glmc_cast_f32_f16x##N(f16x##N a) { return __builtin_convertvector(a, f32x##N); } \
     GLMC_INLINE f16x##N glmc_cast_f16_f32x##N(f32x##N a) { return __builtin_convertvector(a, f16x##N); } \
     GLMC_INLINE f32x##N glmc_cast_f32_bf16x##N(bf16x##N a) { return (f32x##N)(__builtin_convertvector(a, u32x##N) << 16); } \

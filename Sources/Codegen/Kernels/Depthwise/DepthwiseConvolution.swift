@@ -49,7 +49,8 @@ struct DepthwiseConvolution {
         let strideY = rank == 2 ? image.strides[2] : 0, strideX = image.strides[image.shape.count - 1]
         try site.generate { builder, store in
             try builder.loop("u", to: Expr(result.shape[0] * height), kind: .parallel) { builder, unit in
-                let y = builder.bind(unit % Expr(height), "y"), n = builder.bind(unit / Expr(height), "n")
+                let position = builder.split(unit, over: [result.shape[0], height])
+                let (n, y) = (position[0], position[1])
                 let row = builder.bind(Expr(image.offset) + n * Expr(image.strides[0]) + y * Expr(strideY * Extent(op.strides[0])), "a")
                 let body = { (builder: inout KernelBuilder, x: Expr, count: Int) throws in
                     let base = builder.bind(row + x * Expr(strideX * Extent(op.strides[rank - 1])), "a")
@@ -63,29 +64,8 @@ struct DepthwiseConvolution {
                         }
                     }
                 }
-                try emitRuns(cut, width, into: &builder, body)
+                try cut.emitAll(of: width, into: &builder, body)
             }
-        }
-    }
-
-    /// Every run of output positions along x.
-    private func emitRuns(_ cut: AxisCut, _ width: Extent, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, Expr, Int) throws -> Void) throws {
-        if cut.runs.isEmpty {
-            let position = builder.declare(.int(0), "x")
-            for size in cut.freeSizes {
-                try builder.repeatWhile(.binary(.lessOrEqual, .variable(position) + .int(size), Expr(width))) { builder in
-                    let x = builder.declare(.variable(position), "x")
-                    try body(&builder, .variable(x), size)
-                    builder.emit(.assign(position, .variable(position) + .int(size)))
-                }
-            }
-            return
-        }
-        var start = 0
-        for run in cut.runs {
-            let end = start + run.size * run.count
-            try builder.loop("x", from: .int(start), to: .int(end), step: run.size) { builder, x in try body(&builder, x, run.size) }
-            start = end
         }
     }
 

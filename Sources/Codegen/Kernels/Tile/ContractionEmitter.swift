@@ -17,7 +17,7 @@ public struct ContractionEmitter {
 
     private var columnVectors: Extent { problem.columns.ceilDivided(by: Extent(lanes)) }
     private var panelCount: Extent {
-        plan.panels.runs.isEmpty ? columnVectors.ceilDivided(by: Extent(plan.panels.freeSizes[0])) : Extent(plan.panels.tileCount)
+        plan.panels.tileCount(of: columnVectors)
     }
     /// Whether the last vector of columns may be partial.
     private var hasPartialVector: Bool { problem.columns.exactQuotient(by: Extent(lanes)) == nil }
@@ -27,7 +27,7 @@ public struct ContractionEmitter {
 
     /// The number of rows of tiles along y.
     private var tileRows: Extent {
-        plan.y.runs.isEmpty ? problem.y.ceilDivided(by: Extent(plan.y.freeSizes[0])) : Extent(plan.y.tileCount)
+        plan.y.tileCount(of: problem.y)
     }
 
     /// Emits the whole problem as one loop over units of work (an outer position, a block of rows, a panel).
@@ -37,25 +37,10 @@ public struct ContractionEmitter {
         let units = problem.outer.product * blocks * panelCount
         try builder.loop("u", to: Expr(units), kind: kind) { builder, unit in
             // Panel-major order keeps a thread on few panels; block-major order keeps it on few rows.
-            var rest = unit, panel: Expr, block: Expr
-            if plan.isPanelMajor && problem.outer.product == 1 {
-                panel = builder.bind(rest / Expr(blocks), "p")
-                block = builder.bind(rest % Expr(blocks), "b")
-                rest = .int(0)
-            } else {
-                panel = builder.bind(rest % Expr(panelCount), "p")
-                rest = rest / Expr(panelCount)
-                if panelCount != 1 { rest = builder.bind(rest, "q") }
-                block = builder.bind(rest % Expr(blocks), "b")
-                rest = rest / Expr(blocks)
-            }
-            if panelCount == 1 { panel = .int(0) }
-            if blocks == 1 { block = .int(0) }
-            var outer: [Expr] = []
-            for (i, extent) in problem.outer.enumerated().reversed() {
-                outer.insert(extent == 1 ? .int(0) : builder.bind(i == 0 ? rest : rest % Expr(extent), "o"), at: 0)
-                if i > 0 { rest = extent == 1 ? rest : builder.bind(rest / Expr(extent), "q") }
-            }
+            let isPanelMajor = plan.isPanelMajor && problem.outer.product == 1
+            var outer = builder.split(unit, over: problem.outer + (isPanelMajor ? [panelCount, blocks] : [blocks, panelCount]))
+            let last = outer.removeLast(), middle = outer.removeLast()
+            let (panel, block) = isPanelMajor ? (middle, last) : (last, middle)
             try emitUnit(outer: outer, block: block, panel: panel, into: &builder)
         }
     }
@@ -64,15 +49,8 @@ public struct ContractionEmitter {
     private func emitUnit(outer: [Expr], block: Expr, panel: Expr, into builder: inout KernelBuilder) throws {
         let inputBase = builder.bind(problem.inputBase(outer), "a")
         let weightBase = problem.weightBase(outer)
-        if plan.panels.runs.isEmpty {
-            try emitFree(columnVectors, plan.panels.freeSizes, tile: panel, into: &builder) { builder, firstVector, vectors in
-                try emitPanel(outer, inputBase, weightBase, block, firstVector: firstVector, vectors: vectors, into: &builder)
-            }
-        } else {
-            try choose(plan.panels, panel, into: &builder) { builder, vectors in
-                let firstVector = builder.bind(plan.panels.start(ofTile: panel), "v")
-                try emitPanel(outer, inputBase, weightBase, block, firstVector: firstVector, vectors: vectors, into: &builder)
-            }
+        try plan.panels.emit(tile: panel, of: columnVectors, into: &builder) { builder, firstVector, vectors in
+            try emitPanel(outer, inputBase, weightBase, block, firstVector: firstVector, vectors: vectors, into: &builder)
         }
     }
 
@@ -96,69 +74,17 @@ public struct ContractionEmitter {
         if case .packed = problem.weights { true } else { false }
     }
 
-    /// Emits `body` for the tile size that a run-time tile index has.
-    private func choose(_ cut: AxisCut, _ index: Expr, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, Int) throws -> Void) throws {
-        if cut.runs.count == 2 {
-            if let constant = index.constantInteger { return try body(&builder, cut.runs[constant < cut.runs[0].count ? 0 : 1].size) }
-            try builder.when(index < .int(cut.runs[0].count), { try body(&$0, cut.runs[0].size) }, else: { try body(&$0, cut.runs[1].size) })
-        } else {
-            try body(&builder, cut.runs[0].size)
-        }
-    }
-
     /// One row of tiles: all of x.
     private func emitRow(_ row: Expr, _ tile: Tile, into builder: inout KernelBuilder) throws {
-        if plan.y.runs.isEmpty {
-            try emitFree(problem.y, plan.y.freeSizes, tile: row, into: &builder) { builder, y, height in
-                try emitColumnsOfTiles(y: y, height: height, tile, into: &builder)
-            }
-        } else {
-            try choose(plan.y, row, into: &builder) { builder, height in
-                let y = builder.bind(plan.y.start(ofTile: row), "y")
-                try emitColumnsOfTiles(y: y, height: height, tile, into: &builder)
-            }
+        try plan.y.emit(tile: row, of: problem.y, into: &builder) { builder, y, height in
+            try emitColumnsOfTiles(y: y, height: height, tile, into: &builder)
         }
     }
 
     private func emitColumnsOfTiles(y: Expr, height: Int, _ tile: Tile, into builder: inout KernelBuilder) throws {
-        if plan.x.runs.isEmpty {
-            let full = plan.x.freeSizes[0]
-            try builder.loop("c", to: Expr(problem.x.ceilDivided(by: Extent(full)))) { builder, index in
-                try emitFree(problem.x, plan.x.freeSizes, tile: index, into: &builder) { builder, x, width in
-                    try emitTile(y: y, height: height, x: x, width: width, tile, into: &builder)
-                }
-            }
-            return
+        try plan.x.emitAll(of: problem.x, into: &builder) { builder, x, width in
+            try emitTile(y: y, height: height, x: x, width: width, tile, into: &builder)
         }
-        var start = 0
-        for run in plan.x.runs {
-            let end = start + run.size * run.count
-            try builder.loop("x", from: .int(start), to: .int(end), step: run.size) { builder, x in
-                try emitTile(y: y, height: height, x: x, width: run.size, tile, into: &builder)
-            }
-            start = end
-        }
-    }
-
-    /// Tile `tile` of a free extent: a full one, or the remainder in smaller pieces.
-    private func emitFree(
-        _ extent: Extent, _ sizes: [Int], tile: Expr, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, Expr, Int) throws -> Void
-    ) throws {
-        let full = sizes[0]
-        let start = builder.bind(tile * .int(full), "s")
-        if full == 1 { return try body(&builder, start, 1) }
-        try builder.when(.binary(.lessOrEqual, start + .int(full), Expr(extent)), { builder in
-            try body(&builder, start, full)
-        }, else: { builder in
-            let position = builder.declare(start, "s")
-            for size in sizes.dropFirst() {
-                try builder.repeatWhile(.binary(.lessOrEqual, .variable(position) + .int(size), Expr(extent))) { builder in
-                    let here = builder.bind(.variable(position) + .int(0), "y")
-                    try body(&builder, here, size)
-                    builder.emit(.assign(position, .variable(position) + .int(size)))
-                }
-            }
-        })
     }
 
     // MARK: One register tile
@@ -273,5 +199,23 @@ public struct ContractionEmitter {
         case .dot4: .dot4(a, b, c)
         case .widened: .binary(.add, c, .binary(.multiply, a, b))
         }
+    }
+}
+
+extension KernelBuilder {
+    /// The multi-index of a flat, row-major position; axes of one element take no code.
+    mutating func split(_ flat: Expr, over axes: [Extent]) -> [Expr] {
+        var index = [Expr](repeating: .int(0), count: axes.count)
+        var rest = flat
+        let wide = axes.indices.filter { axes[$0] != 1 }
+        for (position, axis) in wide.enumerated().reversed() {
+            if position == 0 {
+                index[axis] = rest
+            } else {
+                index[axis] = bind(rest % Expr(axes[axis]), "i")
+                rest = bind(rest / Expr(axes[axis]), "q")
+            }
+        }
+        return index
     }
 }

@@ -19,13 +19,11 @@ struct PanelPacker {
         let vectors = columns.ceilDivided(by: Extent(lanes))
         let units = batches.map { source.shape[$0] }.product * vectors
         builder.loop("u", to: Expr(units), kind: kind) { builder, unit in
-            let vector = builder.bind(unit % Expr(vectors), "v")
-            let batch = builder.bind(unit / Expr(vectors), "q")
-            var rest = batch, from = Expr(source.offset)
-            for axis in batches.reversed() where source.shape[axis] != 1 {
-                from = from + builder.bind(rest % Expr(source.shape[axis]), "o") * Expr(source.strides[axis])
-                rest = builder.bind(rest / Expr(source.shape[axis]), "q")
-            }
+            let batchCount = batches.map { source.shape[$0] }.product
+            let position = builder.split(unit, over: [batchCount, vectors])
+            let (batch, vector) = (position[0], position[1])
+            var from = Expr(source.offset)
+            for (axis, index) in zip(batches, builder.split(batch, over: batches.map { source.shape[$0] })) { from = from + index * Expr(source.strides[axis]) }
             emitVector(vector, from: builder.bind(from, "f"), to: builder.bind(batch * Expr(batchStride), "t"), into: &builder)
         }
     }

@@ -9,6 +9,8 @@ public struct PanelPacking: Hashable, Sendable {
     /// Weights of independent problems, such as groups; `outerStride` source elements apart.
     public var outer: Int
     public var outerStride: Int
+    /// The source element of column 0, step 0 of outer index 0.
+    public var sourceOffset: Int
     public var columns: Int
     public var columnStride: Int
     /// Counts and source strides of the reduction axes, slowest first, before merging; `inputStrides` decide the merging.
@@ -26,10 +28,11 @@ public struct PanelPacking: Hashable, Sendable {
     ///   - axes: the reduction of the contraction, with a source stride for each.
     public init(
         kind: ContractionKind, axes: [(axis: ReductionAxis, sourceStride: Int)], columns: Int, columnStride: Int, outer: Int = 1, outerStride: Int = 0,
-        lanes: Int, panels: AxisCut
+        sourceOffset: Int = 0, lanes: Int, panels: AxisCut
     ) {
         self.outer = outer
         self.outerStride = outerStride
+        self.sourceOffset = sourceOffset
         self.columns = columns
         self.columnStride = columnStride
         counts = axes.map { $0.axis.count.constant ?? 0 }
@@ -49,11 +52,11 @@ public struct PanelPacking: Hashable, Sendable {
     public var outerCount: Int { paddedDepth * paddedColumns }
     public var count: Int { outer * outerCount }
 
-    /// The source offset of every padded reduction element, -1 for padding.
-    private var depthOffsets: [Int] {
+    /// The source offset of every padded reduction element; nil for padding.
+    private var depthOffsets: [Int?] {
         let runs = runLength == 0 ? 0 : elements / runLength
         let padded = runs == 0 ? 0 : paddedDepth / runs
-        var offsets = [Int](repeating: -1, count: paddedDepth)
+        var offsets = [Int?](repeating: nil, count: paddedDepth)
         for flat in 0..<elements {
             var rest = flat, offset = 0
             for axis in counts.indices.reversed() {
@@ -85,12 +88,13 @@ public struct PanelPacking: Hashable, Sendable {
             let start = panels.start(ofTile: panel) * lanes
             let width = (panel < panels.runs[0].count ? panels.runs[0].size : panels.runs[1].size) * lanes
             let destination = output + group * outerCount + start * depth
-            let origin = input + group * outerStride + start * columnStride
+            let origin = input + sourceOffset + group * outerStride + start * columnStride
             let valid = Swift.min(width, columns - start)
             offsets.withUnsafeBufferPointer { offsets in
-                for k in 0..<depth where offsets[k] >= 0 {
+                for k in 0..<depth {
+                    guard let offset = offsets[k] else { continue }
                     let row = destination + k / stepDepth * stepDepth * width + k % stepDepth
-                    let column = origin + offsets[k]
+                    let column = origin + offset
                     for n in 0..<valid { row[n * stepDepth] = column[n * columnStride] }
                 }
             }

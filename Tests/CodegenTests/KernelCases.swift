@@ -1,0 +1,118 @@
+import Testing
+
+/// A function for one kernel family. Inputs whose name starts with `k` become constants.
+struct KernelCase: Sendable, CustomTestStringConvertible {
+    var name: String
+    /// The family that must be chosen on a vector target.
+    var family: String
+    var text: String
+    var dimensions: [String: Int] = [:]
+    var tolerance = 2e-6
+    var testDescription: String { name }
+
+    /// - Parameter body: the statements, then what is returned.
+    init(_ name: String, _ family: String, _ arguments: String, _ body: [String], dimensions: [String: Int] = [:], tolerance: Double = 2e-6) {
+        self.name = name
+        self.family = family
+        text = "func @f(\(arguments)) {\n" + body.dropLast().map { "  \($0)\n" }.joined() + "  return \(body.last ?? "")\n}"
+        self.dimensions = dimensions
+        self.tolerance = tolerance
+    }
+
+    /// A channels-last convolution with a bias and a ReLU behind it.
+    private static func convolution(
+        _ name: String, _ family: String = "conv-tile", x: String, w: String, strides: [Int] = [1, 1], dilations: [Int] = [1, 1], groups: Int = 1,
+        dimensions: [String: Int] = [:]
+    ) -> KernelCase {
+        let outputs = w.split(separator: ",")[0]
+        let ones = Array(repeating: "1", count: strides.count).joined(separator: ", ")
+        return KernelCase(name, family, "%x: f32[\(x)], %kw: f32[\(w)], %kb: f32[\(outputs), \(ones)]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv(%l, %kw, strides: \(strides), dilations: \(dilations), groups: \(groups))",
+            "%d = binary.add(%c, %kb)", "%e = activation(%d, kind: \"relu\")", "%r = relayout(%e, layout: \"row\")", "%r",
+        ], dimensions: dimensions)
+    }
+
+    private static func integers(_ name: String, _ family: String = "conv-tile", x: String, w: String, strides: [Int] = [1, 1], groups: Int = 1) -> KernelCase {
+        KernelCase(name, family, "%x: u8[\(x)], %kw: i8[\(w)]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv(%l, %kw, strides: \(strides), dilations: [1, 1], groups: \(groups))", "%r = relayout(%c, layout: \"row\")", "%r",
+        ], tolerance: 0)
+    }
+
+    private static func attention(
+        _ name: String, _ q: String, _ k: String, s: String, t: String, d: Int, e: Int, mask: String? = nil,
+        options: String = "causal: false, causal_offset: 0, softcap: 0.0", dimensions: [String: Int] = [:]
+    ) -> KernelCase {
+        KernelCase(name, "attention-rows", "%q: f32[\(q), \(s), \(d)], %x: f32[\(k), \(t), \(d)], %v: f32[\(k), \(t), \(e)]" + (mask.map { ", %m: \($0)" } ?? ""), [
+            "%a = attention(%q, %x, %v\(mask == nil ? "" : ", %m"), scale: 0.25, \(options))", "%a",
+        ], dimensions: dimensions)
+    }
+
+    static let all: [KernelCase] = convolutions + products + rows
+
+    private static let convolutions: [KernelCase] = [
+        convolution("3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
+        convolution("3x3, odd channels", x: "2, 7, 8, 9", w: "37, 7, 3, 3"),
+        convolution("1x1", x: "1, 24, 7, 7", w: "48, 24, 1, 1"),
+        convolution("stride 2, stem", x: "1, 3, 23, 23", w: "40, 3, 7, 7", strides: [2, 2]),
+        convolution("dilated", x: "1, 5, 12, 13", w: "16, 5, 3, 2", dilations: [2, 3]),
+        convolution("grouped", x: "1, 12, 6, 7", w: "64, 3, 3, 3", groups: 4),
+        convolution("one dimension", x: "2, 6, 31", w: "33, 6, 5", strides: [2], dilations: [1]),
+        convolution("three dimensions", x: "1, 4, 5, 6, 7", w: "20, 4, 2, 3, 2", strides: [1, 2, 1], dilations: [1, 1, 1]),
+        convolution("large weights, several blocks", x: "1, 130, 30, 9", w: "200, 130, 3, 3"),
+        convolution("free height and width", x: "1, 6, h, w", w: "40, 6, 3, 3", dimensions: ["h": 9, "w": 38]),
+        convolution("depthwise 3x3", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
+        convolution("depthwise 5x5 stride 2", "conv-depthwise", x: "2, 16, 13, 15", w: "16, 1, 5, 5", strides: [2, 2], groups: 16),
+        convolution("depthwise dilated, free width", "conv-depthwise", x: "1, 20, 7, w", w: "20, 1, 3, 3", dilations: [1, 2], groups: 20, dimensions: ["w": 27]),
+        integers("u8 3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
+        integers("u8 odd channels", x: "1, 5, 8, 9", w: "37, 5, 3, 3"),
+        integers("u8 stem", x: "1, 3, 15, 15", w: "16, 3, 5, 5", strides: [2, 2]),
+        integers("u8 depthwise", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
+        KernelCase("transposed 2x2 stride 2", "conv-transpose-tile", "%x: f32[1, 9, 5, 7], %kw: f32[9, 24, 2, 2]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ]),
+        KernelCase("transposed 4x3, cropped", "conv-transpose-tile", "%x: f32[1, 8, 5, 6], %kw: f32[8, 16, 4, 3]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ]),
+    ]
+
+    private static let products: [KernelCase] = [
+        KernelCase("matmul", "gemm-tile", "%x: f32[29, 37], %kw: f32[37, 70]", ["%c = matmul(%x, %kw)", "%d = unary.erf(%c)", "%d"]),
+        KernelCase("matmul, one row", "gemm-tile", "%x: f32[1, 64], %kw: f32[64, 200]", ["%c = matmul(%x, %kw)", "%c"]),
+        KernelCase("matmul, batches of rows", "gemm-tile", "%x: f32[3, 4, 1, 20], %kw: f32[20, 33]", ["%c = matmul(%x, %kw)", "%c"]),
+        KernelCase("matmul, free rows", "gemm-tile", "%x: f32[n, s, 24], %kw: f32[24, 50]", ["%c = matmul(%x, %kw)", "%c"], dimensions: ["n": 2, "s": 19]),
+        KernelCase("matmul, constant batches", "gemm-tile", "%x: f32[3, 5, 12], %kw: f32[3, 12, 40]", ["%c = matmul(%x, %kw)", "%c"]),
+        KernelCase("matmul, computed", "gemm-tile", "%x: f32[2, 3, 17, 24], %y: f32[2, 1, 24, 35]", ["%c = matmul(%x, %y)", "%c"]),
+        KernelCase("matmul, transposed", "gemm-tile", "%x: f32[2, 30, 24], %y: f32[2, 35, 24]", [
+            "%t = transpose(%y, permutation: [0, 2, 1])", "%c = matmul(%x, %t)", "%c",
+        ]),
+        KernelCase("matmul, computed and free", "gemm-tile", "%x: f32[a, b], %y: f32[c, b]", [
+            "%t = transpose(%y, permutation: [1, 0])", "%c = matmul(%x, %t)", "%c",
+        ], dimensions: ["a": 23, "b": 11, "c": 75]),
+        KernelCase("matmul, u8 by i8", "gemm-tile", "%x: u8[13, 22], %kw: i8[22, 50]", ["%c = matmul(%x, %kw)", "%c"], tolerance: 0),
+        KernelCase("matmul, i8 by i8", "gemm-tile", "%x: i8[13, 22], %kw: i8[22, 50]", ["%c = matmul(%x, %kw)", "%c"], tolerance: 0),
+    ]
+
+    private static let rows: [KernelCase] = [
+        attention("attention", "2, 3", "2, 3", s: "33", t: "33", d: 16, e: 20),
+        attention("attention, grouped heads, causal", "1, 4", "1, 2", s: "19", t: "23", d: 8, e: 16, options: "causal: true, causal_offset: 4, softcap: 0.0"),
+        attention("attention, soft cap", "1, 2", "1, 2", s: "8", t: "40", d: 12, e: 7, options: "causal: false, causal_offset: 0, softcap: 2.0"),
+        attention("attention, additive mask", "2, 2", "2, 2", s: "14", t: "21", d: 8, e: 8, mask: "f32[2, 1, 1, 21]"),
+        attention("attention, bool mask", "1, 2", "1, 2", s: "9", t: "21", d: 8, e: 8, mask: "bool[9, 21]"),
+        attention("attention, free", "b, 2", "b, 2", s: "s", t: "t", d: 16, e: 16, dimensions: ["b": 2, "s": 13, "t": 37]),
+        KernelCase("layer norm", "layer-norm-rows", "%x: f32[5, 77], %ks: f32[77], %kb: f32[77]", [
+            "%y = layer_norm(%x, %ks, %kb, axis: -1, epsilon: 1e-5)", "%y",
+        ]),
+        KernelCase("layer norm, free", "layer-norm-rows", "%x: f32[n, 3, m], %s: f32[m], %b: f32[1]", [
+            "%y = layer_norm(%x, %s, %b, axis: -1, epsilon: 1e-5)", "%z = binary.add(%y, %x)", "%z",
+        ], dimensions: ["n": 2, "m": 41]),
+        KernelCase("rms norm", "rms-norm-rows", "%x: f32[2, 5, 64], %ks: f32[64]", ["%y = rms_norm(%x, %ks, axis: 2, epsilon: 1e-6)", "%y"]),
+        KernelCase("softmax", "softmax-rows", "%x: f32[2, 7, 37]", ["%y = softmax(%x, axis: -1, log: false)", "%y"]),
+        KernelCase("softmax, free", "softmax-rows", "%x: f32[n, m]", ["%y = softmax(%x, axis: 1, log: false)", "%y"], dimensions: ["n": 5, "m": 100]),
+    ]
+}
