@@ -8,8 +8,9 @@ extension GraphImporter {
         var producer: [String: Int] = [:]
         for (i, node) in nodes.enumerated() {
             for output in node.outputs where !output.isEmpty {
-                if producer.updateValue(i, forKey: output) != nil {
-                    throw Diagnostic(.invalid, "the value '\(output)' is computed twice", at: ["node '\(node.name)' (\(node.op))"])
+                let isKnown = scopes.last?[output] != nil
+                if producer.updateValue(i, forKey: output) != nil || isKnown {
+                    throw Diagnostic(.invalid, "the value '\(output)' is defined twice", at: ["node '\(node.name)' (\(node.op))"])
                 }
             }
         }

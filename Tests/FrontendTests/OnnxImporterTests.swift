@@ -1,0 +1,150 @@
+import Foundation
+import GlmcIR
+import Testing
+
+@testable import GlmcFrontend
+
+private func load(_ graph: Proto, _ change: (inout ImportOptions) -> Void = { _ in }) throws -> ImportedModel {
+    var options = ImportOptions()
+    change(&options)
+    let model = try OnnxReader.model(ByteSpan(Onnx.model(graph).bytes), file: "test.onnx")
+    return try OnnxImporter.importModel(model, file: "test.onnx", options: options)
+}
+
+/// Everything that stands in the way of `graph`, one line each.
+private func blockers(_ graph: Proto, _ change: (inout ImportOptions) -> Void = { _ in }) -> [String] {
+    do {
+        _ = try load(graph, change)
+        return []
+    } catch let error as Diagnostics {
+        return error.all.map(\.description)
+    } catch {
+        return ["\(error)"]
+    }
+}
+
+private let x = Onnx.value("x", 1, [2, 3])
+private let y = Onnx.value("y", 1, [2, 3])
+
+@Suite struct OnnxImporterTests {
+    @Test func importsTheSmallModel() throws {
+        let model = try OnnxReader.model(ByteSpan(Onnx.small), file: "test.onnx")
+        let function = try OnnxImporter.importModel(model, file: "test.onnx").function
+        try Verifier.verify(function)
+        let input = Tensor((0..<16).map { Float($0) }, shape: [1, 1, 4, 4])
+        let output = try #require(try Interpreter.run(function, [input]).first)
+        #expect(output.shape == [1, 18])
+        // Taps 0, 1/8, 2/8, 3/8 on elements 0, 1, 4, 5, plus a bias of 1/2, through the branch that is taken.
+        #expect(output.doubles[0] == 0.125 + 1 + 1.875 + 0.5)
+    }
+
+    @Test func listsEveryBlocker() {
+        let lines = blockers(Onnx.graph(
+            nodes: [
+                Onnx.node("Nonsense", ["x"], ["a"]), Onnx.node("Relu", ["a"], ["b"]), Onnx.node("ImageDecoder", ["b"], ["c"]),
+                Onnx.node("Gibberish", ["x"], ["y"]),
+            ], inputs: [x], outputs: [y]))
+        #expect(lines.count == 3)
+        #expect(lines.first?.contains("test.onnx: node 'n_a' (Nonsense, opset 17)") ?? false)
+        #expect(lines.last?.contains("Gibberish") ?? false)
+    }
+
+    @Test(arguments: [
+        ("cycle", [Onnx.node("Add", ["x", "b"], ["a"]), Onnx.node("Relu", ["a"], ["b"]), Onnx.node("Relu", ["b"], ["y"])], "cycle"),
+        ("missing input", [Onnx.node("Add", ["x", "nowhere"], ["y"])], "'nowhere' is not defined"),
+        ("defined twice", [Onnx.node("Relu", ["x"], ["y"]), Onnx.node("Neg", ["x"], ["y"])], "defined twice"),
+        ("shadows an input", [Onnx.node("Relu", ["x"], ["x"]), Onnx.node("Neg", ["x"], ["y"])], "defined twice"),
+        ("missing output", [Onnx.node("Relu", ["x"], ["z"])], "no node computes it"),
+        ("wrong attribute", [Onnx.node("Transpose", ["x"], ["y"], [Onnx.attribute("perm", ints: [0, 0])])], "permutation"),
+        ("no such axis", [Onnx.node("Flatten", ["x"], ["y"], [Proto().string(1, "axis").int(3, 9).int(20, 2)])], "axis 9"),
+        ("too few inputs", [Onnx.node("Add", ["x"], ["y"])], "input 1 is missing"),
+        ("absurd pads", [Onnx.node("Pad", ["x", "p"], ["y"])], "'p' is not defined"),
+    ])
+    func refusesBrokenGraphs(_ name: String, _ nodes: [Proto], _ expected: String) {
+        let lines = blockers(Onnx.graph(nodes: nodes, inputs: [x], outputs: [y]))
+        #expect(lines.contains { $0.contains(expected) }, "\(name): \(lines)")
+    }
+
+    @Test func ordersNodes() throws {
+        let graph = Onnx.graph(nodes: [Onnx.node("Neg", ["a"], ["y"]), Onnx.node("Relu", ["x"], ["a"])], inputs: [x], outputs: [y])
+        #expect(try load(graph).function.allNodes.count == 2)
+    }
+
+    @Test func namesAndFixesFreeDimensions() throws {
+        let shape = Proto().message(1, Proto().string(2, "batch")).message(1, Proto().int(1, 3))
+        let input = Proto().string(1, "x").message(2, Proto().message(1, Proto().int(1, 1).message(2, shape)))
+        let graph = Onnx.graph(nodes: [Onnx.node("Relu", ["x"], ["y"])], inputs: [input], outputs: [y])
+        let free = try load(graph).function
+        #expect("\(free.type(free.outputs[0]))" == "f32[batch, 3]")
+        let fixed = try load(graph) { $0.dimensions = ["batch": 4] }.function
+        #expect("\(fixed.type(fixed.outputs[0]))" == "f32[4, 3]")
+        let shaped = try load(graph) { $0.shapes = ["x": [5, 3]] }.function
+        #expect("\(shaped.type(shaped.outputs[0]))" == "f32[5, 3]")
+        #expect(blockers(graph) { $0.shapes = ["x": [5, 4]] }.first?.contains("axis 1") ?? false)
+        #expect(blockers(graph) { $0.shapes = ["x": [5]] }.first?.contains("rank 2") ?? false)
+        #expect(blockers(graph) { $0.shapes = ["z": [5]] }.first?.contains("no input 'z'") ?? false)
+        #expect(blockers(graph) { $0.dimensions = ["seq": 5] }.first?.contains("no dimension 'seq'") ?? false)
+        #expect(blockers(graph) { $0.dimensions = ["batch": 5]; $0.shapes = ["x": [4, 3]] }.first?.contains("two sizes") ?? false)
+    }
+
+    @Test func bindsOnlyWhatIsNeeded() throws {
+        let shape = Onnx.value("s", 7, [2]), other = Onnx.value("o", 1, [3, 2])
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Reshape", ["x", "s"], ["a"]), Onnx.node("Add", ["a", "o"], ["y"])], inputs: [x, shape, other],
+            outputs: [Onnx.value("y", 1, [3, 2])])
+        let bound = ["s": Tensor([3, 2]), "o": Tensor([Float](repeating: 0, count: 6), shape: [3, 2])]
+        #expect(try load(graph) { $0.boundInputs = bound }.consumedInputs == ["s"])
+        #expect(blockers(graph).first?.contains("shape") ?? false)
+    }
+
+    @Test func inlinesFunctions() throws {
+        let body = Proto().string(1, "twice").string(4, "p").string(5, "q").string(10, "own")
+            .message(7, Onnx.node("Add", ["p", "p"], ["q"])).message(9, Proto().int(2, 17))
+        func call(_ name: String) -> Proto { Onnx.node(name, ["x"], ["y"]).string(7, "own") }
+        let graph = Onnx.graph(nodes: [call("twice")], inputs: [x], outputs: [y])
+        let file = Onnx.model(graph).message(25, body)
+        let model = try OnnxReader.model(ByteSpan(file.bytes), file: "test.onnx")
+        #expect(try OnnxImporter.importModel(model, file: "test.onnx").function.allNodes.count == 1)
+        let recursive = Proto().string(1, "twice").string(4, "p").string(5, "q").string(10, "own").message(7, call("twice"))
+        let bad = try OnnxReader.model(ByteSpan(Onnx.model(graph).message(25, recursive).bytes), file: "test.onnx")
+        #expect(throws: Diagnostics.self) { try OnnxImporter.importModel(bad, file: "test.onnx") }
+    }
+
+    /// Whatever happens to the bytes of a model, importing it ends in a function that verifies or in diagnostics.
+    @Test func mutatedModelsNeverTrap() throws {
+        var generator = TestGenerator(state: 4)
+        var imported = 0
+        for _ in 0..<2500 {
+            if fuzz(generator.mutate(Onnx.small)) { imported += 1 }
+        }
+        #expect(imported > 50)
+    }
+
+    /// The same for one model of every kind in the ONNX test suite, where that is present.
+    @Test(.enabled(if: NodeSuiteTests.root != nil)) func mutatedCasesNeverTrap() throws {
+        let root = try #require(NodeSuiteTests.root)
+        var generator = TestGenerator(state: 5)
+        for name in try FileManager.default.contentsOfDirectory(atPath: root).sorted() {
+            let bytes = try Files.map(root + "/" + name + "/model.onnx").array
+            if bytes.count > 20_000 { continue }
+            for _ in 0..<3 { _ = fuzz(generator.mutate(bytes)) }
+        }
+    }
+
+    /// Reads and imports; whether that gave a function.
+    private func fuzz(_ bytes: [UInt8]) -> Bool {
+        do {
+            let model = try OnnxReader.model(ByteSpan(bytes), file: "test.onnx")
+            try Verifier.verify(OnnxImporter.importModel(model, file: "test.onnx").function)
+            return true
+        } catch let error as Diagnostics {
+            let text = error.description
+            #expect(error.all.allSatisfy { $0.kind != .internal }, "\(text)")
+        } catch let error as Diagnostic {
+            #expect(error.kind != .internal, "\(error)")
+        } catch {
+            Issue.record("unexpected \(error)")
+        }
+        return false
+    }
+}
