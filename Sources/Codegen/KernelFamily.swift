@@ -124,7 +124,7 @@ struct KernelAssembly {
             id = known
             if isWritten { builder.markWritten(known) }
         } else {
-            id = builder.parameter(Buffer("b\(builder.buffers.count)", placement.element, isWritten: isWritten))
+            id = builder.parameter(Buffer("B\(builder.buffers.count)", placement.element, isWritten: isWritten))
             bufferOf[placement.root] = id
             bindings[id] = .root(placement.root)
         }

@@ -37,7 +37,7 @@ struct MainText {
         #define GLMC_SMALLER(a, b) ((a) < (b) ? (a) : (b))
 
         extern GLMC_HIDDEN const unsigned char \(name)_weights[];
-        static _Atomic int cpu_checked;
+        static _Atomic int glmc_this_checked;
 
 
         """
@@ -76,7 +76,7 @@ struct MainText {
         let function = program.function
         var out = ""
         if !dimensions.isEmpty {
-            out += "static void main_shapes(const int64_t *d, int64_t *in, int64_t *out)\n{\n    (void)d; (void)in; (void)out;\n"
+            out += "static void glmc_main_shapes(const int64_t *d, int64_t *in, int64_t *out)\n{\n    (void)d; (void)in; (void)out;\n"
             for (array, values) in [("in", function.inputs), ("out", function.outputs)] {
                 let all = values.flatMap { function.tensorType($0).shape }
                 for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = \(text(extent, "d"));\n" }
@@ -84,13 +84,13 @@ struct MainText {
             out += "}\n\n"
         }
         if hasRuntimeDimensions {
-            out += "static void main_bounds(int64_t *d)\n{\n"
+            out += "static void glmc_main_bounds(int64_t *d)\n{\n"
             for (i, dimension) in dimensions.enumerated() {
                 if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = \(text(program.bounded(bound), "d"));\n" }
             }
             out += "}\n\n"
         }
-        out += "static int64_t main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    __int128 bytes = \(plan.fixedBytes);\n"
+        out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    __int128 bytes = \(plan.fixedBytes);\n"
         for slot in plan.slots { out += "    bytes += \(text(slot, "d", cast: "(__int128)"));\n" }
         out += "    bytes += (__int128)threads * (\(text(plan.perThreadBytes, "d", cast: "(__int128)")));\n"
         out += "    return bytes < 0 || bytes >> 62 ? -1 : (int64_t)bytes;\n}\n"
@@ -100,7 +100,7 @@ struct MainText {
     // MARK: Body
 
     private func body() throws -> String {
-        var out = "static void main_body(glmc_frame *f, int tid, int nt)\n{\n"
+        var out = "static void glmc_main_body(glmc_frame *f, int tid, int nt)\n{\n"
         out += "    unsigned char *const w = f->workspace;\n    const unsigned char *const c = f->weights;\n    (void)w; (void)c;\n"
         var start = "(int64_t)\(plan.fixedBytes)"
         if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
@@ -134,9 +134,9 @@ struct MainText {
 
     private func tables() -> String {
         let function = program.function
-        var out = tensorInfos("main_inputs", function.inputs) + tensorInfos("main_outputs", function.outputs)
+        var out = tensorInfos("glmc_main_inputs", function.inputs) + tensorInfos("glmc_main_outputs", function.outputs)
         if !dimensions.isEmpty {
-            out += "static const glmc_dim_info main_dims[] = {\n"
+            out += "static const glmc_dim_info glmc_main_dims[] = {\n"
             for dimension in dimensions {
                 switch dimension.info.source {
                 case .input: out += "    {.name = \(Self.quote(dimension.name)), .min = 0, .max = \(Self.largestDimension), .flags = 0},\n"
@@ -153,31 +153,31 @@ struct MainText {
         }
         let features = Self.quote(program.target.features.joined(separator: " "))
         out += """
-        static const glmc_program main_program = {
+        static const glmc_program glmc_main_program = {
             .entry = {.size = sizeof(glmc_entry), .input_count = \(function.inputs.count), .output_count = \(function.outputs.count), .dim_count = \(dimensions.count),
-                      .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "main_inputs"), .outputs = main_outputs, .dims = \(dimensions.isEmpty ? "0" : "main_dims"),
+                      .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
                       .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .shapes = \(dimensions.isEmpty ? "0" : "main_shapes"), .bounds = \(hasRuntimeDimensions ? "main_bounds" : "0"), .workspace = main_workspace, .body = main_body,
-            .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &cpu_checked,
+            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .body = glmc_main_body,
+            .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 
-        static int check_cpu(char *error, uint64_t error_bytes) { return glmc_check_features(\(features), error, error_bytes); }
+        static int glmc_this_check_cpu(char *error, uint64_t error_bytes) { return glmc_check_features(\(features), error, error_bytes); }
 
-        static const char manifest[] =
+        static const char glmc_this_manifest[] =
         \(Self.lines(manifest));
-        static const glmc_model model = {
-            .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(Self.quote(name)), .manifest = manifest, .manifest_bytes = sizeof manifest - 1,
-            .cpu_features = \(features), .device = GLMC_HOST, .entry_count = 1, .entries = (const glmc_entry *const[]){&main_program.entry},
+        static const glmc_model glmc_this_model = {
+            .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(Self.quote(name)), .manifest = glmc_this_manifest, .manifest_bytes = sizeof glmc_this_manifest - 1,
+            .cpu_features = \(features), .device = GLMC_HOST, .entry_count = 1, .entries = (const glmc_entry *const[]){&glmc_main_program.entry},
             .weights = \(name)_weights, .weights_bytes = \(max(weights.byteCount, 64)),
-            .check_cpu = check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
+            .check_cpu = glmc_this_check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
         };
 
         GLMC_EXPORT const glmc_model *\(name)(void);
-        GLMC_EXPORT const glmc_model *\(name)(void) { return &model; }
+        GLMC_EXPORT const glmc_model *\(name)(void) { return &glmc_this_model; }
         #ifndef GLMC_STATIC
         GLMC_EXPORT const glmc_model *glmc_model_get(void);
-        GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &model; }
+        GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &glmc_this_model; }
         #endif
 
         """
