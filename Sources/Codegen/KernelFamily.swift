@@ -116,6 +116,7 @@ struct KernelAssembly {
     private(set) var bindings: [BufferID: BufferBinding] = [:]
     private var bufferOf: [RootID: BufferID] = [:]
     private var packedBuffers: [PackingKey: BufferID] = [:]
+    private var spills: [KernelType: BufferID] = [:]
 
     /// The view of a placed value, adding its memory to the parameters when first seen.
     mutating func view(_ placement: TensorPlacement, isWritten: Bool) -> TensorView {
@@ -129,6 +130,14 @@ struct KernelAssembly {
             bindings[id] = .root(placement.root)
         }
         return TensorView(id, placement.element, shape: placement.shape, strides: placement.strides, offset: placement.offset)
+    }
+
+    /// A thread's private place for one register of `type`.
+    mutating func spill(_ type: KernelType) -> BufferID {
+        if let known = spills[type] { return known }
+        let id = builder.scratch("spill", type.element, count: Extent(type.lanes), perThread: true)
+        spills[type] = id
+        return id
     }
 
     mutating func packed(_ name: String, _ element: ElementType, _ constant: PackedConstant) -> BufferID {

@@ -25,7 +25,7 @@ struct Epilogue {
             return
         }
         // No vector form: spill the accumulator and go element by element.
-        let spill = assembly.builder.scratch("spill", value.type.element, count: Extent(lanes), perThread: true)
+        let spill = assembly.spill(value.type)
         assembly.builder.emit(.store(Access(spill, .int(0), value.type), named))
         try assembly.builder.loop("lane", to: count ?? .int(lanes), kind: .simd(reductions: [])) { builder, lane in
             var position = index

@@ -169,8 +169,8 @@ struct KernelPrinter {
         case .float(let value, let element): return dialect.float(value, element)
         case .variable(let variable): return variable.name
         case .dimension(let name): return Self.dimensionVariable(name)
-        case .threadIndex: return "tid"
-        case .threadCount: return "nt"
+        case .threadIndex: return "(int64_t)tid"
+        case .threadCount: return "(int64_t)nt"
         case .unary(let op, let a): return unary(op, a)
         case .binary(let op, let a, let b): return binary(op, a, b)
         case .select(let condition, let a, let b):
