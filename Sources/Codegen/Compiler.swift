@@ -165,6 +165,9 @@ struct WorkFolder {
     func copyAll(to folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for stale in try FileManager.default.contentsOfDirectory(atPath: folder) where stale.hasPrefix("kernels") && stale.hasSuffix(".c") {
+                try FileManager.default.removeItem(atPath: "\(folder)/\(stale)")
+            }
             for name in try FileManager.default.contentsOfDirectory(atPath: path) {
                 try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
                 try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")

@@ -41,6 +41,7 @@ public struct Toolchain: Sendable {
     static let commonFlags = [
         "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd", "-ffunction-sections",
         "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unknown-pragmas",
+        "-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration",
     ]
 }
 

@@ -21,7 +21,7 @@ struct KernelPrinter {
 
     static func parameters(_ kernel: KernelFunction, _ dialect: CDialect) -> String {
         let buffers = kernel.buffers.map { buffer in
-            "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *restrict \(buffer.name)"
+            "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *restrict \(Self.bufferVariable(buffer))"
         }
         return (["glmc_frame *f"] + buffers + ["int tid", "int nt"]).joined(separator: ", ")
     }
@@ -50,6 +50,9 @@ struct KernelPrinter {
         }
         return names.sorted()
     }
+
+    /// A buffer's name in C, apart from all variables: those end in a digit or a letter.
+    static func bufferVariable(_ buffer: Buffer) -> String { buffer.name + "_" }
 
     /// A C identifier for a dimension's name.
     static func dimensionVariable(_ name: String) -> String {
@@ -141,7 +144,7 @@ struct KernelPrinter {
     // MARK: Memory
 
     private func pointer(_ access: Access) -> String {
-        let name = kernel.buffers[access.buffer.index].name
+        let name = Self.bufferVariable(kernel.buffers[access.buffer.index])
         return access.index == .int(0) ? name : "\(name) + \(text(access.index))"
     }
 
@@ -150,13 +153,13 @@ struct KernelPrinter {
     }
 
     private func load(_ access: Access) -> String {
-        if isNative(access) { return "\(kernel.buffers[access.buffer.index].name)[\(text(access.index))]" }
+        if isNative(access) { return "\(Self.bufferVariable(kernel.buffers[access.buffer.index]))[\(text(access.index))]" }
         if let mask = access.mask { return "glmc_loadn_\(dialect.suffix(access.type))(\(pointer(access)), \(text(mask)))" }
         return "glmc_load_\(dialect.suffix(access.type))(\(pointer(access)))"
     }
 
     private func store(_ access: Access, _ value: Expr) -> String {
-        if isNative(access) { return "\(kernel.buffers[access.buffer.index].name)[\(text(access.index))] = \(text(value));" }
+        if isNative(access) { return "\(Self.bufferVariable(kernel.buffers[access.buffer.index]))[\(text(access.index))] = \(text(value));" }
         if let mask = access.mask { return "glmc_storen_\(dialect.suffix(access.type))(\(pointer(access)), \(text(value)), \(text(mask)));" }
         return "glmc_store_\(dialect.suffix(access.type))(\(pointer(access)), \(text(value)));"
     }
