@@ -1,0 +1,182 @@
+import GlmcIR
+
+extension Pass {
+    /// Turns what is left of `quantize` and `dequantize` into multiplications and additions, and folds those into the arithmetic
+    /// around them.
+    ///
+    /// ```
+    /// %0 = cast(%sum, to: f32) : f32[1, 8, 8, 8]
+    /// %1 = binary.multiply(%0, %scale) : f32[1, 8, 8, 8]
+    /// %2 = binary.add(%1, %bias) : f32[1, 8, 8, 8]
+    /// %3 = activation.relu(%2) : f32[1, 8, 8, 8]
+    /// %4 = quantize(%3, %s, %z) : u8[1, 8, 8, 8]
+    /// ```
+    /// becomes, with the scale divided by `s`, for a zero point of 0
+    /// ```
+    /// %0 = cast(%sum, to: f32) : f32[1, 8, 8, 8]
+    /// %1 = binary.multiply(%0, %scale') : f32[1, 8, 8, 8]
+    /// %2 = binary.add(%1, %bias') : f32[1, 8, 8, 8]
+    /// %3 = round_saturate(%2, to: u8) : u8[1, 8, 8, 8]
+    /// ```
+    ///
+    /// A result may differ by one step from the division that ONNX defines, where it lies close to the middle between two. That is
+    /// why this is a pass of its own: without it, the lowering is exact.
+    public static let foldRequantization = Pass(
+        "fold-requantization", "Folds scales and zero points into the arithmetic around them",
+        rules: [quantizeAsArithmetic, dequantizeAsArithmetic, scaleInwards, constantOutwards, offsetBehindRelu, reluBySaturation])
+}
+
+/// A per-tensor or per-axis parameter, shaped to broadcast against a tensor of rank `rank`.
+private func broadcastParameter(_ tensor: Tensor, axis: Int, rank: Int) -> Tensor? {
+    if tensor.count == 1 { return tensor.reshaped([]) }
+    guard tensor.rank == 1 else { return nil }
+    let position = axis < 0 ? axis + rank : axis
+    return tensor.reshaped([tensor.count] + [Int](repeating: 1, count: rank - 1 - position))
+}
+
+/// `quantize(x, s, z)` with constants → `round_saturate(x·(1/s) + z)`.
+private let quantizeAsArithmetic = Rule("quantize-as-arithmetic", on: Quantize.self) { function, id, op in
+    let node = function[id], x = function.tensorType(node.operands[0])
+    guard x.element == .f32, op.blockSize == 0, op.element.isInteger, op.element.computeType == op.element, op.element.byteCount < 4,
+          let scale = function.constant(node.operands[1]), let zero = function.constant(node.operands[2]), scale.element == .f32,
+          scale.doubles.allSatisfy({ (1 / Float($0)).isNormal }), let s = broadcastParameter(scale, axis: op.axis, rank: x.rank),
+          let z = broadcastParameter(zero, axis: op.axis, rank: x.rank) else { return nil }
+    return { rewriter in
+        let scales = s.doubles, offsets = z.doubles
+        let inverse = try rewriter.create1(Constant(Tensor(.f32, s.shape, values: { 1 / scales[$0] })), [], at: .before(id))
+        var value = try rewriter.create1(Binary(.multiply), [node.operands[0], inverse], at: .before(id), provenance: node.provenance)
+        if offsets.contains(where: { $0 != 0 }) {
+            let offset = try rewriter.create1(Constant(Tensor(.f32, z.shape, values: { offsets[$0] })), [], at: .before(id))
+            value = try rewriter.create1(Binary(.add), [value, offset], at: .before(id), provenance: node.provenance)
+        }
+        try rewriter.replace(id, with: RoundSaturate(op.element), [value])
+    }
+}
+
+/// `dequantize(q, s, z)` with constant parameters → `cast(q)·s − z·s`; of a constant → a constant.
+private let dequantizeAsArithmetic = Rule("dequantize-as-arithmetic", on: Dequantize.self) { function, id, op in
+    let node = function[id], q = function.tensorType(node.operands[0])
+    guard let scale = function.constant(node.operands[1]), let zero = function.constant(node.operands[2]) else { return nil }
+    if let values = function.constant(node.operands[0]) {
+        return { rewriter in
+            let real = try rewriter.constant(op, [values, scale, zero], before: id)
+            try rewriter.replace(id, with: [real])
+        }
+    }
+    guard op.element == .f32, op.blockSize == 0, scale.element == .f32, q.element.isInteger,
+          let s = broadcastParameter(scale, axis: op.axis, rank: q.rank), let z = broadcastParameter(zero, axis: op.axis, rank: q.rank) else { return nil }
+    return { rewriter in
+        let scales = s.doubles, offsets = zip(z.doubles, scales).map { -$0 * $1 }
+        let factor = try rewriter.create1(Constant(s), [], at: .before(id))
+        let real = try rewriter.create1(Cast(to: .f32), [node.operands[0]], at: .before(id), provenance: node.provenance)
+        var value = try rewriter.create1(Binary(.multiply), [real, factor], at: .before(id), provenance: node.provenance)
+        if offsets.contains(where: { $0 != 0 }) {
+            let offset = try rewriter.create1(Constant(Tensor(.f32, z.shape, values: { offsets[$0] })), [], at: .before(id))
+            value = try rewriter.create1(Binary(.add), [value, offset], at: .before(id), provenance: node.provenance)
+        }
+        try rewriter.replace(id, with: [value])
+    }
+}
+
+extension Function {
+    /// Whether multiplying `value` by a positive constant costs nothing, because constants further inside take it on.
+    fileprivate func absorbsScale(_ value: ValueID, depth: Int = 0) -> Bool {
+        guard depth < 16, hasOneUse(value), let id = definingNode(value), tensorType(value).element == .f32 else { return false }
+        let node = self[id]
+        switch node.op {
+        case let op as Binary where op.function == .multiply: return constant(node.operands[1]) != nil
+        case let op as Binary where op.function == .add || op.function == .maximum || op.function == .minimum:
+            return absorbsScale(node.operands[0], depth: depth + 1)
+                && (constant(node.operands[1]) != nil || absorbsScale(node.operands[1], depth: depth + 1))
+        case let op as Activation where op.kind == .relu || op.kind == .leakyRelu: return absorbsScale(node.operands[0], depth: depth + 1)
+        default: return false
+        }
+    }
+}
+
+extension Rewriter {
+    /// `value` times a positive scalar, for a value that absorbs it.
+    fileprivate mutating func scaled(_ value: ValueID, by factor: Tensor, before place: NodeID) throws -> ValueID {
+        guard let id = function.definingNode(value) else { throw Diagnostic(.internal, "a scale was pushed into an argument") }
+        let node = function[id]
+        func product(_ operand: ValueID, _ rewriter: inout Rewriter) throws -> ValueID {
+            if let known = rewriter.function.constant(operand) { return try rewriter.constant(Binary(.multiply), [known, factor], before: place) }
+            return try rewriter.scaled(operand, by: factor, before: place)
+        }
+        var operands = node.operands
+        if (node.op as? Binary)?.function == .multiply {
+            operands[1] = try product(operands[1], &self)
+        } else {
+            for i in operands.indices { operands[i] = try product(operands[i], &self) }
+        }
+        return try create1(node.op, operands, at: .before(place), provenance: node.provenance)
+    }
+}
+
+/// `(x·c₁ + c₂)·k` → `x·(c₁·k) + c₂·k`, through sums, maxima and ReLU, for a positive scalar `k`.
+private let scaleInwards = Rule("scale-inwards", on: Binary.self) { function, id, op in
+    let operands = function[id].operands
+    guard op.function == .multiply, let factor = function.constant(operands[1]), factor.element == .f32, factor.count == 1, factor.rank == 0,
+          factor.doubles[0] > 0, function.absorbsScale(operands[0]) else { return nil }
+    return { rewriter in
+        let result = try rewriter.scaled(operands[0], by: factor, before: id)
+        try rewriter.replace(id, with: [result])
+    }
+}
+
+/// `(x + c) + y` → `(x + y) + c`, where the sum feeds another constant sum or a rounding, so that constants meet.
+private let constantOutwards = Rule("constant-outwards", on: Binary.self) { function, id, op in
+    let node = function[id], type = function.tensorType(node.results[0])
+    guard op.function == .add, type.element == .f32, function.constant(node.operands[1]) == nil, function.feedsRounding(node.results[0]) else { return nil }
+    for position in 0...1 {
+        guard let (_, inner, operands) = function.match(node.operands[position], Binary.self), inner.function == .add,
+              function.hasOneUse(node.operands[position]), function.constant(operands[1]) != nil,
+              function.tensorType(operands[0]).shape == type.shape else { continue }
+        let other = node.operands[1 - position]
+        return { rewriter in
+            let sum = try rewriter.create1(op, [operands[0], other], at: .before(id), provenance: node.provenance)
+            try rewriter.replace(id, with: op, [sum, operands[1]])
+        }
+    }
+    return nil
+}
+
+extension Function {
+    /// Whether a value goes, through cheap arithmetic only, into a rounding to integers.
+    fileprivate func feedsRounding(_ value: ValueID, depth: Int = 0) -> Bool {
+        guard depth < 16, hasOneUse(value), let user = users(of: value).first else { return false }
+        switch self[user].op {
+        case is RoundSaturate: return true
+        case let op as Binary where [.add, .multiply, .maximum, .minimum].contains(op.function): return feedsRounding(self[user].results[0], depth: depth + 1)
+        case let op as Activation where !op.kind.isTranscendental: return feedsRounding(self[user].results[0], depth: depth + 1)
+        default: return false
+        }
+    }
+}
+
+/// `relu(x + c₁) + z` → `max(x + (c₁ + z), z)`: the offset of the zero point joins the bias.
+private let offsetBehindRelu = Rule("offset-behind-relu", on: Binary.self) { function, id, op in
+    let node = function[id]
+    guard op.function == .add, let offset = function.splat(node.operands[1]), function.constant(node.operands[1])?.rank == 0,
+          let (_, activation, inner) = function.match(node.operands[0], Activation.self), activation.kind == .relu,
+          function.hasOneUse(node.operands[0]), function.feedsRounding(node.results[0]),
+          let (_, sum, operands) = function.match(inner[0], Binary.self), sum.function == .add, function.hasOneUse(inner[0]),
+          let bias = function.constant(operands[1]), bias.element == .f32 else { return nil }
+    return { rewriter in
+        let joined = try rewriter.constant(Binary(.add), [bias, .scalar(offset, .f32)], before: id)
+        let shifted = try rewriter.create1(sum, [operands[0], joined], at: .before(id), provenance: node.provenance)
+        try rewriter.replace(id, with: Binary(.maximum), [shifted, node.operands[1]])
+    }
+}
+
+/// `round_saturate(relu(x))` to an unsigned type → `round_saturate(x)`: saturation does it.
+private let reluBySaturation = Rule("relu-by-saturation", on: RoundSaturate.self) { function, id, op in
+    let node = function[id]
+    guard op.to.isUnsignedInteger, function.hasOneUse(node.operands[0]) else { return nil }
+    if let (_, activation, operands) = function.match(node.operands[0], Activation.self), activation.kind == .relu {
+        return { try $0.replace(id, with: op, operands) }
+    }
+    guard let (_, binary, operands) = function.match(node.operands[0], Binary.self), binary.function == .maximum,
+          function.splat(operands[1]).map({ $0 <= 0 }) == true else { return nil }
+    return { try $0.replace(id, with: op, [operands[0]]) }
+}
