@@ -29,6 +29,7 @@ let package = Package(
         .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/FileTests", exclude: ["cases"]),
         .testTarget(name: "NativeTests", dependencies: ["GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/NativeTests"),
         .testTarget(name: "IRTests", dependencies: ["GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
+        .testTarget(name: "PassesTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/PassesTests"),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),

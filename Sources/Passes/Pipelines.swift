@@ -50,5 +50,8 @@ public enum Pipelines {
         .recognizeSoftmax,
         .recognizeAttention,
         .mergeProjections,
+        .quantizeDynamic(),
+        .lowerQuantized,
+        .foldRequantization,
     ]
 }

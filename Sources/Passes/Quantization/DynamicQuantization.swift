@@ -46,8 +46,8 @@ extension Pass {
                     known[key] = (results[0], results[1], results[2])
                 }
                 guard let input = known[key] else { continue }
-                try rewriter.replaceByDynamic(id, input, weights)
                 rewriter.remark("computes in int8, scaled while the model runs", at: id)
+                try rewriter.replaceByDynamic(id, input, weights)
             }
         }
     }

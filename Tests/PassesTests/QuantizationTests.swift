@@ -1,0 +1,195 @@
+import GlmcIR
+import Testing
+
+@testable import GlmcPasses
+
+@Suite struct HistogramTests {
+    @Test func extremesAreExactAndIncludeZero() {
+        var histogram = Histogram()
+        histogram.add([1, 2, 3])
+        #expect(histogram.range(.minmax) == ValueRange(low: 0, high: 3))
+        histogram.add([-8, 1000])
+        #expect(histogram.range(.minmax) == ValueRange(low: -8, high: 1000))
+        #expect(histogram.count == 5 && histogram.bins.reduce(0, +) == 5)
+    }
+
+    @Test func growingKeepsTheShape() {
+        var grown = Histogram(), whole = Histogram()
+        let values = (0..<20_000).map { Float(($0 * 7919) % 20_011) / 1000 - 8 }
+        for start in stride(from: 0, to: values.count, by: 1000) { grown.add(Array(values[start..<start + 1000])) }
+        whole.add(values)
+        for method in CalibrationMethod.allCases {
+            let (a, b) = (grown.range(method), whole.range(method))
+            #expect(abs(a.low - b.low) < 0.3 && abs(a.high - b.high) < 0.3, "\(method)")
+        }
+    }
+
+    @Test func outliersAreClipped() {
+        var histogram = Histogram()
+        histogram.add((0..<100_000).map { Float($0 % 1000) / 1000 } + [400])
+        #expect(histogram.range(.minmax).high == 400)
+        for method in [CalibrationMethod.percentile, .entropy] { #expect(histogram.range(method).high < 110, "\(method)") }
+        let best = histogram.range(.mse)
+        #expect(histogram.relativeError(best) <= histogram.relativeError(histogram.range(.minmax)))
+    }
+
+    @Test func unusualValues() {
+        var histogram = Histogram()
+        histogram.add([0, 0, 0])
+        #expect(histogram.range(.auto) == ValueRange(low: 0, high: 0))
+        histogram.add([.nan, .infinity, 2])
+        #expect(histogram.invalid == 2 && histogram.range(.auto).high > 1.9)
+        histogram.add([.greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e-40])
+        #expect(histogram.count == 7 && histogram.bins.reduce(0, +) == 7)
+    }
+}
+
+@Suite struct ParameterTests {
+    @Test func zeroIsExact() {
+        for (low, high) in [(0.0, 6.0), (-3.0, 5.0), (-1.0, 0.0), (-0.01, 100.0)] {
+            let parameters = ActivationParameters(ValueRange(low: low, high: high))
+            let top = (255 - Double(parameters.zeroPoint)) * Double(parameters.scale), bottom = -Double(parameters.zeroPoint) * Double(parameters.scale)
+            #expect(abs(top - high) <= Double(parameters.scale) && abs(bottom - low) <= Double(parameters.scale))
+        }
+        #expect(ActivationParameters(ValueRange(low: 0, high: 0)) == ActivationParameters(scale: 1, zeroPoint: 0))
+    }
+
+    @Test func weightsPerChannel() throws {
+        let weights = Tensor([1, -2, 0.5, 100, 50, 25, 0, 0, 0].map { Float($0) }, shape: [3, 3])
+        let quantized = try #require(QuantizedWeights(weights, axis: 0))
+        #expect(quantized.values.integers[3] == 127 && quantized.values.integers[6...] == [0, 0, 0])
+        #expect(quantized.relativeError < 1e-3)
+        #expect(QuantizedWeights(Tensor([Float.nan], shape: [1, 1]), axis: 0) == nil)
+    }
+
+    @Test func keepPatterns() {
+        var options = QuantizationOptions()
+        options.keep = ["/layer1/*", "*head"]
+        #expect(options.keeps(["x", "/layer1/conv"]) && options.keeps(["my_head"]) && !options.keeps(["/layer2/conv", "header"]))
+    }
+}
+
+/// Static quantisation of a small network with everything in it that CNNs have: a residual sum, a concat, pools, a gate.
+@Suite struct StaticQuantizationTests {
+    static let network = """
+        func @net(%x: f32[1, 3, 12, 12], %w1: f32[8, 3, 3, 3], %w2: f32[8, 8, 3, 3], %w3: f32[8, 8, 1, 1], %w4: f32[16, 10]) {
+          %p = pad(%x, before: [0, 0, 1, 1], after: [0, 0, 1, 1])
+          %c1 = conv(%p, %w1, strides: [1, 1], dilations: [1, 1]) loc("first")
+          %b = constant(value: f32[8, 1, 1](0.1, -0.2, 0.3, 0, 0, 0.5, -0.5, 0.2))
+          %a1 = binary.add(%c1, %b)
+          %r1 = activation.relu(%a1)
+          %m = pool.max(%r1, window: [2, 2], strides: [2, 2], dilations: [1, 1], before: [0, 0], after: [0, 0])
+          %p2 = pad(%m, before: [0, 0, 1, 1], after: [0, 0, 1, 1])
+          %c2 = conv(%p2, %w2, strides: [1, 1], dilations: [1, 1]) loc("second")
+          %c3 = conv(%m, %w3, strides: [1, 1], dilations: [1, 1]) loc("third")
+          %sum = binary.add(%c2, %c3)
+          %s = activation.silu(%sum)
+          %both = concat(%s, %m, axis: 1)
+          %mean = reduce.mean(%both, axes: [2, 3])
+          %y = matmul(%mean, %w4) loc("head")
+          return %y
+        }
+        """
+
+    /// The network with constant weights.
+    static func network(_ seed: UInt64) throws -> Function {
+        var random = RandomNumbers(seed: seed)
+        let open = try Parser.parseFunction(network)
+        var rewriter = Rewriter(open)
+        for argument in open.inputs.dropFirst() {
+            guard let first = rewriter.function.nodes(in: open.body).first, let shape = open.tensorType(argument).shape.constants else { continue }
+            let value = try rewriter.create1(Constant(random.tensor(shape)), [], at: .before(first))
+            try rewriter.replaceUses(of: argument, with: value)
+        }
+        var function = rewriter.function
+        // The unused arguments stay: inputs that nobody reads.
+        function.name = "net"
+        return function
+    }
+
+    private func calibrated(_ keep: [String] = []) throws -> (Function, StaticQuantization, [[Tensor]]) {
+        let function = try Self.network(1)
+        var options = QuantizationOptions()
+        options.keep = keep
+        var quantization = StaticQuantization(function, options: options)
+        var random = RandomNumbers(seed: 2)
+        let samples = (0..<8).map { _ in function.inputs.map { random.tensor(function.tensorType($0).shape.constants ?? []) } }
+        for sample in samples { try quantization.observe(sample) }
+        return (function, quantization, samples)
+    }
+
+    @Test func everyKernelComputesInInt8() throws {
+        let (function, quantization, samples) = try calibrated()
+        #expect(quantization.plan.nodes.count == 4)
+        for exact in [false, true] {
+            var quantized = function
+            try PassManager(PassManager.Options(verifiesEach: true)).run([quantization.pass] + Pipelines.quantized(exact: exact), on: &quantized, PassContext(level: .o3))
+            for id in quantized.allNodes where quantized[id].op is Convolution || quantized[id].op is MatMul {
+                #expect(quantized.tensorType(quantized[id].results[0]).element == .i32)
+            }
+            // Between the kernels there is nothing but u8: maximum pool, concat and pads move bytes.
+            for id in quantized.allNodes where quantized.movedOperands(id) != nil {
+                #expect(quantized.tensorType(quantized[id].results[0]).element == .u8, "\(quantized)")
+            }
+            for sample in samples {
+                let (a, b) = (try Interpreter.run(function, sample)[0].doubles, try Interpreter.run(quantized, sample)[0].doubles)
+                #expect(cosine(a, b) > 0.999)
+            }
+        }
+    }
+
+    @Test func foldingChangesAtMostRoundings() throws {
+        let (function, quantization, samples) = try calibrated()
+        func run(_ passes: [Pass]) throws -> [Double] {
+            var quantized = function
+            try PassManager().run([quantization.pass] + passes, on: &quantized, PassContext(level: .o3))
+            return try Interpreter.run(quantized, samples[0])[0].doubles
+        }
+        let (plain, exact, folded) = (try run([]), try run(Pipelines.quantized(exact: true)), try run(Pipelines.quantized()))
+        let scale = plain.map(abs).max() ?? 0
+        for (a, b) in zip(plain, exact) { #expect(abs(a - b) <= 1e-5 * scale) }
+        for (a, b) in zip(plain, folded) { #expect(abs(a - b) <= 2e-2 * scale) }
+    }
+
+    @Test func keptNodesStayInFloat() throws {
+        let (function, quantization, _) = try calibrated(["sec*"])
+        #expect(quantization.plan.nodes.count == 3)
+        #expect(quantization.plan.kept.map(\.reason) == ["kept in fp32 by request"])
+        var quantized = function
+        try PassManager().run([quantization.pass] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
+        let kept = quantized.allNodes.filter { quantized[$0].op is Convolution && quantized.tensorType(quantized[$0].results[0]).element == .f32 }
+        #expect(kept.count == 1)
+    }
+
+    @Test func nothingObservedNothingQuantized() throws {
+        let function = try Self.network(1)
+        var quantized = function
+        try PassManager().run([StaticQuantization(function).pass] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
+        #expect(!quantized.allNodes.contains { quantized[$0].op is Quantize || quantized[$0].op is RoundSaturate })
+    }
+}
+
+func cosine(_ a: [Double], _ b: [Double]) -> Double {
+    let dot = zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+    let norms = (a.reduce(0) { $0 + $1 * $1 } * b.reduce(0) { $0 + $1 * $1 }).squareRoot()
+    return norms == 0 ? 1 : dot / norms
+}
+
+/// Reproducible values, roughly normal.
+struct RandomNumbers {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
+
+    mutating func next() -> Float {
+        (0..<4).reduce(Float(0)) { sum, _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return sum + Float(state >> 40) / Float(1 << 24) - 0.5
+        }
+    }
+
+    mutating func tensor(_ shape: [Int]) -> Tensor { Tensor((0..<shape.reduce(1, *)).map { _ in next() }, shape: shape) }
+}
+
+extension Histogram {
+    fileprivate mutating func add(_ values: [Float]) { values.withUnsafeBufferPointer { add($0) } }
+}
