@@ -45,6 +45,8 @@ public struct CompileReport: Sendable {
     public var arenaLowerBound = 0
     public var cachedFiles = 0
     public var compiledFiles = 0
+
+    public init() {}
 }
 
 /// What is being done, for a progress bar: the stage and the share of it that is done.
@@ -110,7 +112,7 @@ public enum ArtifactCompiler {
     }
 
     /// `text` as a C identifier.
-    static func identifier(_ text: String) -> String {
+    public static func identifier(_ text: String) -> String {
         let name = String(text.unicodeScalars.map { scalar in
             scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)) ? Character(scalar) : "_"
         })

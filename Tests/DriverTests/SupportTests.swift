@@ -5,23 +5,8 @@ import Testing
 
 @testable import GlmcDriver
 
-/// The driver's own tools: hashes, child processes, comparison, JSON text.
+/// The driver's own tools: child processes, comparison, JSON text.
 @Suite struct SupportTests {
-    @Test func hashesAsStandardised() {
-        func hash(_ text: String) -> String {
-            var hash = ContentHash()
-            // In pieces, to cross block borders.
-            for part in text.utf8 { hash.update([part]) }
-            return hash.text
-        }
-        #expect(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-        #expect(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-        #expect(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1")
-        var whole = ContentHash()
-        whole.update([UInt8](repeating: 0x61, count: 1_000_000))
-        #expect(whole.text == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
-    }
-
     @Test func childrenEndInEveryWay() throws {
         #expect(try ChildProcess.run(["sh", "-c", "echo out; echo err >&2; exit 3"]).end == .exited(3))
         let result = try ChildProcess.run(["sh", "-c", "echo out; echo err >&2"])
@@ -52,17 +37,5 @@ import Testing
         let value = JSONValue.object(["a": .array([.int(1), .double(0.5), .null]), "b\n\"": .string("ü\u{1}"), "c": .object([])])
         #expect(value.text() == #"{"a":[1, 0.5, null], "b\n\"":"ü\u0001", "c":{}}"#)
         #expect(try JSONValue(parsing: value.text(pretty: true)) == value)
-    }
-
-    @Test func keepsTheCacheWhole() throws {
-        let folder = try TemporaryFolder(), cache = try #require(KernelCache(folder.path)), object = folder.file("k.o"), copy = folder.file("copy.o")
-        try "object".write(toFile: object, atomically: true, encoding: .utf8)
-        let key = KernelCache.key(["a", "b"])
-        #expect(key != KernelCache.key(["ab", ""]) && !cache.fetch(key, to: copy))
-        cache.store(key, from: object)
-        #expect(cache.fetch(key, to: copy))
-        #expect(try String(contentsOfFile: copy, encoding: .utf8) == "object")
-        #expect(try FileManager.default.contentsOfDirectory(atPath: cache.folder) == ["\(key).o"])
-        #expect(KernelCache("/dev/null/nowhere") == nil)
     }
 }

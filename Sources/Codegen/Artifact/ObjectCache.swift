@@ -2,9 +2,21 @@ import Foundation
 import GlmcIR
 
 /// Compiled kernel files by content: the key covers text, compiler and flags, so an entry never goes stale.
-struct ObjectCache: Sendable {
+///
+/// Several compilations may use one folder at once: entries are written beside and renamed.
+public struct ObjectCache: Sendable {
     /// nil: nothing is cached.
     let folder: String?
+
+    public init(folder: String?) { self.folder = folder }
+
+    /// `$GLMC_CACHE`, else `glmc` in `$XDG_CACHE_HOME` or `~/.cache`.
+    public static var defaultFolder: String {
+        let variables = ProcessInfo.processInfo.environment
+        if let folder = variables["GLMC_CACHE"], !folder.isEmpty { return folder }
+        if let base = variables["XDG_CACHE_HOME"], base.hasPrefix("/") { return base + "/glmc" }
+        return (variables["HOME"] ?? NSTemporaryDirectory()) + "/.cache/glmc"
+    }
 
     /// Puts the object for `key` at `path`, compiling it with `compile` only when it is not cached.
     /// - Returns: whether it was cached.
@@ -14,12 +26,39 @@ struct ObjectCache: Sendable {
             return false
         }
         let entry = "\(folder)/\(key.prefix(2))/\(key).o"
-        if (try? FileManager.default.copyItem(atPath: entry, toPath: path)) != nil { return true }
+        if (try? FileManager.default.copyItem(atPath: entry, toPath: path)) != nil {
+            // Marks it as recently used.
+            utimes(entry, nil)
+            return true
+        }
         try compile(path)
         // A cache that cannot be written slows things down but breaks nothing.
         try? FileManager.default.createDirectory(atPath: (entry as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
         let temporary = "\(entry).\(ProcessInfo.processInfo.processIdentifier).tmp"
-        if (try? FileManager.default.copyItem(atPath: path, toPath: temporary)) != nil, rename(temporary, entry) != 0 { unlink(temporary) }
+        if (try? FileManager.default.copyItem(atPath: path, toPath: temporary)) == nil || rename(temporary, entry) != 0 { unlink(temporary) }
         return false
+    }
+
+    /// What the cache holds, oldest first.
+    private var entries: [(file: URL, used: Date, bytes: Int)] {
+        let keys: Set<URLResourceKey> = [.contentModificationDateKey, .fileSizeKey, .isRegularFileKey]
+        guard let folder, let files = FileManager.default.enumerator(at: URL(fileURLWithPath: folder), includingPropertiesForKeys: Array(keys)) else { return [] }
+        return files.compactMap { item -> (file: URL, used: Date, bytes: Int)? in
+            guard let file = item as? URL, let values = try? file.resourceValues(forKeys: keys), values.isRegularFile == true else { return nil }
+            return (file, values.contentModificationDate ?? .distantPast, values.fileSize ?? 0)
+        }.sorted { $0.used < $1.used }
+    }
+
+    public var byteCount: Int { entries.reduce(0) { $0 + $1.bytes } }
+
+    /// Deletes the least recently used entries when there are more than `limit` bytes, down to three quarters of it.
+    public func trim(to limit: Int = 2 << 30) {
+        let entries = entries
+        var total = entries.reduce(0) { $0 + $1.bytes }
+        guard total > limit else { return }
+        for entry in entries where total > limit / 4 * 3 {
+            try? FileManager.default.removeItem(at: entry.file)
+            total -= entry.bytes
+        }
     }
 }

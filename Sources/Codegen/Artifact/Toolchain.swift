@@ -24,11 +24,15 @@ public struct Toolchain: Sendable {
         throw Diagnostic(.usage, "no C compiler: \(names.joined(separator: ", ")) \(names.count == 1 ? "is" : "are") not on the PATH", hint: "install gcc or clang, or name one with --cc")
     }
 
-    static func locate(_ name: String) -> String? {
+    /// The path of a program, as the shell would find it.
+    public static func locate(_ name: String) -> String? {
         if name.contains("/") { return FileManager.default.isExecutableFile(atPath: name) ? name : nil }
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":")
         return folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
+
+    /// The compilers for this machine that are found under their usual names, best first.
+    public static var available: [Toolchain] { candidates(for: .native).compactMap { try? find($0, for: .native) } }
 
     /// Flags for the instruction set; clang needs the triple when it compiles for another machine.
     func targetFlags(_ target: Target) -> [String] {

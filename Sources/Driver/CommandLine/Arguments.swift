@@ -93,6 +93,9 @@ public struct Arguments: Sendable {
         return value
     }
 
+    /// How many threads to run with; 0 = as many as there are processors.
+    public func threads() throws(Diagnostic) -> Int { string("threads") == "auto" ? 0 : try int("threads", in: 0...1024) ?? 0 }
+
     /// The value as a number that is finite and not negative.
     public func double(_ name: String) throws(Diagnostic) -> Double? {
         guard let text = string(name) else { return nil }

@@ -2,43 +2,36 @@ import Foundation
 import GlmcIR
 
 /// Shows how far a long step is: a bar that redraws itself on a terminal, or a line per tenth with `--progress=plain`.
-/// May be advanced from several threads.
+/// May be told from several threads.
 final class ProgressBar: @unchecked Sendable {
-    private let title: String
-    private let total: Int
     private let mode: Console.ProgressMode
     private let lock = NSLock()
-    private var done = 0
-    private var lastDrawn = DispatchTime(uptimeNanoseconds: 1)
+    private var stage = ""
+    private var lastDrawn: UInt64 = 0
     private var lastTenth = -1
-    private var isFinished = false
+    private var isDrawn = false
 
-    init(_ title: String, total: Int, _ console: Console) {
-        self.title = title
-        self.total = max(total, 1)
-        mode = console.progress
-        advance(by: 0, "")
-    }
+    init(_ console: Console) { mode = console.progress }
 
-    /// `what` names the piece that was just done.
-    func advance(by steps: Int = 1, _ what: String) {
+    /// `share` of the stage is done, from 0 to 1.
+    func show(_ stage: String, share: Double) {
         guard mode != .none else { return }
         lock.lock()
         defer { lock.unlock() }
-        done = min(done + steps, total)
-        switch mode {
-        case .none: break
-        case .plain:
-            let tenth = done * 10 / total
-            if tenth > lastTenth { Console.write("\(title): \(done)/\(total)\n", to: 2) }
+        if stage != self.stage { (self.stage, lastTenth, lastDrawn) = (stage, -1, 0) }
+        let share = share.isFinite ? min(max(share, 0), 1) : 0
+        if mode == .plain {
+            let tenth = Int(share * 10)
+            if tenth > lastTenth { Console.write("\(stage): \(tenth * 10)%\n", to: 2) }
             lastTenth = tenth
-        case .bar:
-            let now = DispatchTime.now()
-            guard done == total || now.uptimeNanoseconds - lastDrawn.uptimeNanoseconds > 50_000_000 else { return }
+        } else {
+            let now = DispatchTime.now().uptimeNanoseconds
+            guard share == 1 || now - lastDrawn > 50_000_000 else { return }
             lastDrawn = now
-            let width = 28, filled = done * width / total
+            isDrawn = true
+            let width = 32, filled = Int(share * Double(width))
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-            Console.write("\r\u{1b}[K\(title) \(bar) \(done)/\(total) \(what.prefix(32))", to: 2)
+            Console.write("\r\u{1b}[K\(bar) \(Int(share * 100))% \(stage)", to: 2)
         }
     }
 
@@ -46,9 +39,7 @@ final class ProgressBar: @unchecked Sendable {
     func finish() {
         lock.lock()
         defer { lock.unlock() }
-        if mode == .bar && !isFinished { Console.write("\r\u{1b}[K", to: 2) }
-        isFinished = true
+        if isDrawn { Console.write("\r\u{1b}[K", to: 2) }
+        isDrawn = false
     }
-
-    deinit { finish() }
 }

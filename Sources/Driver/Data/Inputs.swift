@@ -8,8 +8,7 @@ enum Inputs {
     static let flags: [Flag] = [
         Flag("input", .value("NAME=FILE.npy"), repeated: true, "an input from a .npy file"),
         Flag("inputs", .value("FILE.npz"), "inputs by name from a .npz file"),
-        Flag("random", .value("SEED"), "random values for inputs that no file gives: floats in 0..<1, integers 0 or 1"),
-        Flag("dim", .value("NAME=VALUE"), repeated: true, "size of a free dimension for random inputs (else 1)"),
+        Flag("random", .value("SEED"), "random values for inputs that no file gives: floats in 0..<1, integers 0 or 1; free dimensions are 1 unless --dim gives a size"),
     ]
 
     /// One tensor per input of `entry`.
@@ -48,7 +47,6 @@ enum Inputs {
         var sizes: [String: Int] = [:]
         for dimension in entry.dimensions where !dimension.isDataDependent { sizes[dimension.name] = max(dimension.minimum, 1) }
         for (name, text) in try arguments.pairs("dim") {
-            guard sizes[name] != nil else { throw Diagnostic(.invalid, "the model has no free dimension '\(name)'", hint: sizes.isEmpty ? nil : "it has \(sizes.keys.sorted().joined(separator: ", "))") }
             guard let value = Int(text), value >= 0 else { throw arguments.misuse("--dim takes NAME=NUMBER, not '\(name)=\(text)'") }
             sizes[name] = value
         }

@@ -5,22 +5,23 @@ import GlmcRuntime
 
 extension Subcommand {
     static let bench = Subcommand(
-        "bench", "ART [--threads N] [--duration S] [--warmup S] [--inputs FILE.npz] [--json]",
-        summary: "measure an artifact's latency and throughput",
+        "bench", "ART|MODEL [--threads N] [--duration S] [--warmup S] [--inputs FILE.npz] [--json]",
+        summary: "measure a model's latency and throughput",
         details: "Inputs that no file gives are random. Times are of single runs, one after the other.",
         positionals: 1...1,
         flags: [
-            Flag("threads", .value("N"), "threads to use (default: one per processor)"),
             Flag("duration", .value("S"), "seconds to measure (default 2)"),
             Flag("warmup", .value("S"), "seconds to run before (default 0.2)"),
             Flag("entry", .value("NAME"), "entry point to run (default: the first)"),
             Flag("json", "print JSON"),
-        ] + Inputs.flags
+        ] + Inputs.flags + Compilation.flags
     ) { arguments, console in
-        let threads = try arguments.int("threads", in: 0...1024) ?? 0
+        let threads = try arguments.threads()
         let duration = try arguments.double("duration") ?? 2, warmup = try arguments.double("warmup") ?? 0.2
-        let start = now()
-        let artifact = try Loading.artifact(arguments.positionals[0], console)
+        var start = now()
+        let compilation = try Compilation(arguments, console), path = arguments.positionals[0]
+        let artifact = try compilation.artifact(path)
+        if try ModelFile.kind(path) != .artifact { start = now() }
         let session = try Session(artifact, threads: threads)
         let load = now() - start
         let entry = try artifact.entryPoint(named: arguments.string("entry"))

@@ -7,8 +7,8 @@ extension Subcommand {
     static let doctor = Subcommand(
         "doctor", "[--json]", summary: "check what this machine offers: compilers, processor, cache", positionals: 0...0, flags: [Flag("json", "print JSON")]
     ) { arguments, console in
-        let compilers = Toolchain.available, cache = KernelCache(), native = Target.native
-        let nvcc = Toolchain.search("nvcc")
+        let compilers = Toolchain.available, cache = ObjectCache(folder: ObjectCache.defaultFolder), native = Target.native
+        let nvcc = Toolchain.locate("nvcc")
         if arguments.has("json") {
             console.print(JSONValue.object([
                 "glmc": .string(Glmc.version),
@@ -16,7 +16,7 @@ extension Subcommand {
                 "nvcc": nvcc.map { .string($0) } ?? .null,
                 "target": .string(native.name), "cpu_features": .array(native.features.map { .string($0) }),
                 "processors": .int(Int64(ProcessInfo.processInfo.activeProcessorCount)),
-                "cache": cache.map { .string($0.folder) } ?? .null, "cache_bytes": .int(Int64(cache?.byteCount ?? 0)),
+                "cache": .string(ObjectCache.defaultFolder), "cache_bytes": .int(Int64(cache.byteCount)),
             ]).text(pretty: true))
         } else {
             var rows = [["glmc", Glmc.version]]
@@ -25,7 +25,7 @@ extension Subcommand {
             rows.append(["CUDA compiler", nvcc ?? "none (needed only for --target cuda)"])
             rows.append(["-march=native", "\(native.name)\(native.features.isEmpty ? "" : ": \(native.features.joined(separator: " "))")"])
             rows.append(["processors", "\(ProcessInfo.processInfo.activeProcessorCount)"])
-            rows.append(["kernel cache", cache.map { "\($0.folder)  (\(bytesText($0.byteCount)))" } ?? "\(KernelCache.defaultFolder) cannot be written: every kernel is compiled each time"])
+            rows.append(["kernel cache", "\(ObjectCache.defaultFolder)  (\(bytesText(cache.byteCount)))"])
             console.print(columns(rows))
         }
         return compilers.isEmpty ? .invalid : .done

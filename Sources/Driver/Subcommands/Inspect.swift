@@ -8,7 +8,7 @@ extension Subcommand {
         "inspect", "ART [--json]", summary: "describe an artifact: inputs, outputs, dimensions, memory, kernels", positionals: 1...1,
         flags: [Flag("json", "print JSON"), Flag("kernels", "list every kernel and the nodes it came from")]
     ) { arguments, console in
-        let artifact = try Loading.artifact(arguments.positionals[0], console)
+        let artifact = try Artifact(path: arguments.positionals[0])
         if arguments.has("json") {
             console.print(artifact.manifest)
         } else {

@@ -4,24 +4,23 @@ import GlmcRuntime
 
 extension Subcommand {
     static let run = Subcommand(
-        "run", "ART [--input NAME=FILE.npy …] [--inputs FILE.npz] [--random SEED] [--output FILE.npz]",
-        summary: "run an artifact once, on files or random numbers",
-        details: "Prints each output's name, type, shape, and min/mean/max, unless --output is given. With --expected, the exit code is 3\nwhen an output differs by more than atol + rtol * |expected|.",
+        "run", "ART|MODEL [--input NAME=FILE.npy …] [--inputs FILE.npz] [--random SEED] [--output FILE.npz]",
+        summary: "run a model once, on files or random numbers",
+        details: "A model that is not compiled yet is compiled first, to a temporary file; the flags of glmc compile apply.\nPrints each output's name, type, shape, and min/mean/max, unless --output is given. With --expected, the exit code is 3\nwhen an output differs by more than atol + rtol * |expected|.",
         positionals: 1...1,
         flags: Inputs.flags + [
             Flag("output", .value("FILE.npz"), short: "o", "write the outputs there"),
             Flag("expected", .value("FILE.npz"), "compare with these outputs"),
             Flag("atol", .value("A"), "absolute tolerance (default 1e-4)"),
             Flag("rtol", .value("R"), "relative tolerance (default 1e-3)"),
-            Flag("threads", .value("N"), "threads to use (default: one per processor)"),
             Flag("entry", .value("NAME"), "entry point to run (default: the first)"),
             Flag("json", "print JSON"),
-        ]
+        ] + Compilation.flags
     ) { arguments, console in
-        let artifact = try Loading.artifact(arguments.positionals[0], console)
+        let artifact = try Compilation(arguments, console).artifact(arguments.positionals[0])
         let entry = try artifact.entryPoint(named: arguments.string("entry"))
         let inputs = try Inputs.gather(arguments, for: entry)
-        let session = try Session(artifact, threads: arguments.int("threads", in: 0...1024) ?? 0)
+        let session = try Session(artifact, threads: arguments.threads())
         let outputs = try session.run(inputs, entryPoint: entry.name)
         if let path = arguments.string("output") {
             try Npz.write(entry.outputs.compactMap { info in outputs[info.name]?.numpy.map { Npz.Entry(name: info.name, array: $0) } }, to: path)

@@ -9,9 +9,9 @@ import Darwin
 #endif
 
 /// What the frontends need from the file system: mapping a file, staying inside a folder, and writing without leaving halves.
-enum Files {
+public enum Files {
     /// The bytes of the file at `path`, mapped read-only and private: its pages are read when touched and never copied.
-    static func map(_ path: String, as shown: String? = nil) throws(Diagnostic) -> ByteSpan {
+    public static func map(_ path: String, as shown: String? = nil) throws(Diagnostic) -> ByteSpan {
         let shown = shown ?? path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(shown, "cannot be opened") }
@@ -31,35 +31,35 @@ enum Files {
     }
 
     /// `path` with every symbolic link and `..` resolved, or nil when it does not exist.
-    static func resolve(_ path: String) -> String? {
+    public static func resolve(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
     }
 
     /// The folder part of `path`: everything before the last slash, `.` without one.
-    static func folder(of path: String) -> String {
+    public static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// The real path of `relative` inside `folder`, or nil when it is absolute, does not exist or leads outside by `..` or a link.
-    static func inside(_ folder: String, _ relative: String) -> String? {
+    public static func inside(_ folder: String, _ relative: String) -> String? {
         guard !relative.isEmpty, !relative.hasPrefix("/"), !relative.utf8.contains(0) else { return nil }
         guard let root = resolve(folder), let target = resolve(folder + "/" + relative) else { return nil }
         let prefix = root == "/" ? "/" : root + "/"
         return target.hasPrefix(prefix) ? target : nil
     }
 
-    static func isFolder(_ path: String) -> Bool {
+    public static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Writes the chunks beside `path` and renames: the file is there whole, or as it was before.
-    static func replace(_ path: String, with chunks: [UnsafeRawBufferPointer]) throws(Diagnostic) {
+    public static func replace(_ path: String, with chunks: [UnsafeRawBufferPointer]) throws(Diagnostic) {
         let temporary = path + ".\(getpid()).part"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure(path, "cannot be written") }

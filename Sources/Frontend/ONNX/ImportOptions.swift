@@ -20,6 +20,12 @@ public struct ImportedModel: Sendable {
     public var consumedInputs: [String]
     /// Things that the user should know but that do not stop the compilation.
     public var warnings: [Diagnostic]
+
+    public init(function: Function, consumedInputs: [String] = [], warnings: [Diagnostic] = []) {
+        self.function = function
+        self.consumedInputs = consumedInputs
+        self.warnings = warnings
+    }
 }
 
 /// What the name of an ONNX value stands for while a graph is imported.

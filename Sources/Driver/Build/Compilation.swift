@@ -1,0 +1,153 @@
+import Foundation
+import GlmcCodegen
+import GlmcFrontend
+import GlmcIR
+import GlmcPasses
+import GlmcRuntime
+
+/// From a model to an artifact, as the flags of the command line ask for it.
+struct Compilation: Sendable {
+    var level = OptimizationLevel.o2
+    var imports = ImportOptions()
+    var target = Target.native
+    var compiler: String?
+    var threads: Int?
+    var jobs = ProcessInfo.processInfo.activeProcessorCount
+    var cacheFolder: String? = ObjectCache.defaultFolder
+    var saveFolder: String?
+    var extraFlags: [String] = []
+    /// Passes by name, instead of the level's own.
+    var passes: [String]?
+    var disabledPasses: Set<String> = []
+    var printAfter: Set<String> = []
+    var stopAfter: (pass: Int, rewrite: Int)?
+    /// The words that matter, for the manifest.
+    var recordedFlags: [String] = []
+    let console: Console
+
+    /// Flags of everything that compiles a model.
+    static let flags: [Flag] = [
+        Flag("O", .attached("N"), choices: ["0", "1", "2", "3"], "how much to optimise (default -O2)"),
+        Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
+        Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
+        Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native)"),
+        Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
+        Flag("cflag", .value("FLAG"), repeated: true, "a flag more for the C compiler, such as -fsanitize=address"),
+        Flag("threads", .value("auto|N"), "threads to use (default: one per processor)"),
+        Flag("jobs", .value("N"), short: "j", "compile this many kernels at once (default: one per processor)"),
+        Flag("passes", .value("A,B"), "run these passes instead of the level's own"),
+        Flag("disable-pass", .value("P"), repeated: true, "leave a pass out"),
+        Flag("print-ir-after", .value("P"), repeated: true, "print the IR after a pass, or after all, where it changed"),
+        Flag("stop-after", .value("N.M"), "stop after rewrite M of pass N"),
+        Flag("save-temps", .value("DIR"), "keep the emitted C there"),
+        Flag("no-cache", "compile every kernel anew"),
+    ]
+
+    init(console: Console) { self.console = console }
+
+    /// - Parameter sharesDimensions: the subcommand uses `--dim` for inputs as well, when MODEL is an artifact.
+    init(_ arguments: Arguments, _ console: Console) throws {
+        self.console = console
+        if let text = arguments.string("O"), let value = Int(text), let level = OptimizationLevel(rawValue: value) { self.level = level }
+        for (name, text) in try arguments.pairs("shape", separator: ":") {
+            let sizes = text.isEmpty ? [] : text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+            guard sizes.allSatisfy({ $0 != nil }) else { throw arguments.misuse("--shape takes NAME:1x3x224x224, not '\(name):\(text)'") }
+            imports.shapes[name] = sizes.compactMap { $0 }
+        }
+        for (name, text) in try arguments.pairs("dim") {
+            guard let size = Int(text), size >= 0 else { throw arguments.misuse("--dim takes NAME=NUMBER, not '\(name)=\(text)'") }
+            imports.dimensions[name] = size
+        }
+        if let name = arguments.string("march") {
+            guard let found = Target.named(name) else {
+                throw Diagnostic(.usage, "there is no target '\(name)'", hint: nearestName(to: name, among: Target.all.map(\.name)).map { "did you mean -march=\($0)?" } ?? "glmc targets lists them")
+            }
+            target = found
+        }
+        compiler = arguments.string("cc")
+        extraFlags = arguments.all("cflag")
+        let count = try arguments.threads()
+        threads = count == 0 ? nil : count
+        jobs = try arguments.int("jobs", in: 1...1024) ?? jobs
+        passes = arguments.string("passes").map { $0.split(separator: ",").map(String.init) }
+        disabledPasses = Set(arguments.all("disable-pass"))
+        printAfter = Set(arguments.all("print-ir-after"))
+        let known = PassLibrary.standard.passes.map(\.name)
+        for name in disabledPasses.union(printAfter).subtracting(["all"]).sorted() where !known.contains(name) {
+            throw Diagnostic(.usage, "there is no pass '\(name)'", hint: nearestName(to: name, among: known).map { "did you mean \($0)?" } ?? "glmc passes lists them")
+        }
+        if let text = arguments.string("stop-after") {
+            let numbers = text.split(separator: ".").map { Int($0) }
+            guard numbers.count == 2, let pass = numbers[0], let rewrite = numbers[1], pass > 0, rewrite >= 0 else { throw arguments.misuse("--stop-after takes N.M, not '\(text)'") }
+            stopAfter = (pass, rewrite)
+        }
+        saveFolder = arguments.string("save-temps")
+        if arguments.has("no-cache") { cacheFolder = nil }
+        recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" }
+            + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
+    }
+
+    /// Reads the model and prints what it has to warn about.
+    func load(_ path: String) throws -> ImportedModel {
+        let model = try ModelFile.load(path, imports)
+        for warning in model.warnings { console.warning(warning.description) }
+        return model
+    }
+
+    /// Runs the passes.
+    func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
+        let library = PassLibrary.standard
+        let list = try passes.map { try library.passes(named: $0) } ?? library.pipeline(level)
+        var manager = PassManager()
+        manager.options.printAfter = printAfter
+        manager.options.stopAfter = stopAfter
+        manager.options.disabled = disabledPasses
+        let console = console
+        manager.options.output = { console.note($0) }
+        do {
+            return try manager.run(list, on: &function, PassContext(level: level))
+        } catch {
+            guard error.diagnostic.kind == .internal else { throw error.diagnostic }
+            throw Reproducer.write(error.reproducer, error.diagnostic)
+        }
+    }
+
+    /// Compiles an optimised function to `output`.
+    @discardableResult
+    func emit(_ function: Function, name: String, kind: ArtifactKind, source: String?, to output: String) throws -> CompileReport {
+        var options = CompileOptions(name: name)
+        options.kind = kind
+        options.target = target
+        options.compiler = compiler
+        options.optimization = level == .o0 ? "-O1" : "-O3"
+        options.useTunedKernels = level != .o0
+        options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
+        options.jobs = jobs
+        options.cacheFolder = cacheFolder.map { $0 + "/kernels" }
+        options.saveFolder = saveFolder
+        options.version = Glmc.version
+        options.flags = recordedFlags
+        options.extraFlags = extraFlags
+        if let source { options.source = (URL(fileURLWithPath: source).lastPathComponent, try ModelFile.digest(source)) }
+        let bar = ProgressBar(console)
+        defer { bar.finish() }
+        let report = try ArtifactCompiler.compile(function, to: output, options: options) { bar.show($0, share: $1) }
+        if let cacheFolder, report.compiledFiles > 0 { ObjectCache(folder: cacheFolder + "/kernels").trim() }
+        return report
+    }
+
+    /// Opens an artifact, or compiles a model to a temporary one and opens that.
+    func artifact(_ path: String) throws -> Artifact {
+        if try ModelFile.kind(path) == .artifact { return try Artifact(path: path) }
+        var function = try load(path).function
+        _ = try optimise(&function)
+        return try temporaryArtifact(function, name: ModelFile.name(path))
+    }
+
+    /// Compiles to a file that is gone once it is loaded.
+    func temporaryArtifact(_ function: Function, name: String) throws -> Artifact {
+        let folder = try TemporaryFolder(), file = folder.file("model.so")
+        try emit(function, name: name, kind: .sharedLibrary, source: nil, to: file)
+        return try withExtendedLifetime(folder) { try Artifact(path: file) }
+    }
+}

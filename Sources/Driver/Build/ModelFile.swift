@@ -1,0 +1,79 @@
+import Foundation
+import GlmcCodegen
+import GlmcFrontend
+import GlmcIR
+
+/// What a user named as a model: an ONNX file, a folder of safetensors, textual IR, or a compiled artifact.
+enum ModelFile {
+    enum Kind { case onnx, safetensors, textualIR, artifact }
+
+    /// - Throws: when it cannot be read.
+    static func kind(_ path: String) throws -> Kind {
+        if FileManager.default.isFolder(path) {
+            guard FileManager.default.fileExists(atPath: path + "/config.json") else {
+                throw Diagnostic(.invalid, "is a folder without config.json", at: [path], hint: "a model is an .onnx file, a .glm file, or a folder with config.json and *.safetensors")
+            }
+            return .safetensors
+        }
+        guard let head = FileManager.default.contents(atPath: path, first: 4) else {
+            throw Diagnostic(.invalid, FileManager.default.fileExists(atPath: path) ? "cannot be read" : "there is no such file", at: [path])
+        }
+        if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
+        return path.hasSuffix(".glm") ? .textualIR : .onnx
+    }
+
+    static func load(_ path: String, _ options: ImportOptions) throws -> ImportedModel {
+        switch try kind(path) {
+        case .onnx: return try OnnxImporter.load(path, options: options)
+        case .safetensors: return try SafetensorsImporter.load(path, options: options)
+        case .textualIR:
+            let folder = Files.folder(of: path)
+            let functions = try Parser.parse(text(path), file: path) { name in
+                guard let file = Files.inside(folder, name) else { throw Diagnostic(.invalid, "the file '\(name)' of its constants is not in its folder", at: [path]) }
+                return try Files.map(file).owner
+            }
+            guard functions.count == 1 else { throw Diagnostic(.invalid, "holds \(functions.count) functions; one is needed", at: [path]) }
+            guard options.shapes.isEmpty, options.dimensions.isEmpty else { throw Diagnostic(.usage, "--shape and --dim do not apply to a .glm file: its types are in the text", at: [path]) }
+            return ImportedModel(function: functions[0], consumedInputs: [], warnings: [])
+        case .artifact:
+            throw Diagnostic(.invalid, "is compiled already", at: [path], hint: "glmc run, bench and inspect take compiled models")
+        }
+    }
+
+    private static func text(_ path: String) throws -> String {
+        guard let text = String(validating: try Files.map(path).array, as: UTF8.self) else { throw Diagnostic(.invalid, "is not UTF-8 text", at: [path]) }
+        return text
+    }
+
+    /// The name that a compiled model gets: the file's or folder's, without its ending.
+    static func name(_ path: String) -> String {
+        let last = URL(fileURLWithPath: path).lastPathComponent
+        return FileManager.default.isFolder(path) ? last : (last as NSString).deletingPathExtension
+    }
+
+    /// SHA-256 of the model's file, or of a folder's config.json and weights in order of their names.
+    static func digest(_ path: String) throws -> String {
+        var hash = SHA256()
+        var files = [path]
+        if FileManager.default.isFolder(path) {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+            files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }
+        }
+        for file in files { try Files.map(file).withUnsafeBytes { hash.update($0) } }
+        return hash.finish()
+    }
+}
+
+extension FileManager {
+    /// The first `count` bytes of a regular file; fewer when it is shorter, nil when it cannot be read.
+    func contents(atPath path: String, first count: Int) -> [UInt8]? {
+        guard !isFolder(path), let file = FileHandle(forReadingAtPath: path) else { return nil }
+        defer { try? file.close() }
+        do { return try file.read(upToCount: count).map { Array($0) } ?? [] } catch { return nil }
+    }
+
+    func isFolder(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+    }
+}

@@ -1,0 +1,47 @@
+import Foundation
+import GlmcFrontend
+import GlmcIR
+import GlmcPasses
+
+/// What a defect of glmc leaves behind: the IR that it was working on, and the command that shows it again.
+enum Reproducer {
+    /// Writes the files to the current folder, or to the folder of temporary files where that cannot be written.
+    /// - Returns: the defect, with where the reproducer is.
+    static func write(_ reproducer: PassManager.Reproducer, _ diagnostic: Diagnostic) -> Diagnostic {
+        for folder in [".", FileManager.default.temporaryDirectory.path] {
+            let name = "glmc-reproducer-\(getpid())", weights = name + ".weights"
+            let module = reproducer.module(fileName: name + ".glm", weightsFileName: weights)
+            do {
+                try TextualIR.write(module, to: "\(folder)/\(name).glm", weights: "\(folder)/\(weights)")
+            } catch { continue }
+            var result = diagnostic
+            result.hint = "this is a defect of glmc; please report it with \(folder)/\(name).glm\(module.resources.isEmpty ? "" : " and \(weights)"), which shows it: the first line is the command"
+            return result
+        }
+        return diagnostic
+    }
+}
+
+/// Writing modules of textual IR.
+enum TextualIR {
+    /// Writes a module whose large constants go to a file of their own; each file is written whole or not at all.
+    static func write(_ module: Printer.Module, to path: String, weights: String) throws {
+        if !module.resources.isEmpty {
+            var chunks: [UnsafeRawBufferPointer] = [], end = 0
+            let padding = [UInt8](repeating: 0, count: 4096)
+            try padding.withUnsafeBytes { zeros in
+                for resource in module.resources {
+                    while end < resource.offset {
+                        let gap = min(resource.offset - end, zeros.count)
+                        chunks.append(UnsafeRawBufferPointer(rebasing: zeros.prefix(gap)))
+                        end += gap
+                    }
+                    chunks.append(resource.tensor.bytes)
+                    end += resource.tensor.byteCount
+                }
+                try withExtendedLifetime(module) { try Files.replace(weights, with: chunks) }
+            }
+        }
+        try Array(module.text.utf8).withUnsafeBytes { try Files.replace(path, with: [$0]) }
+    }
+}
