@@ -39,8 +39,8 @@ public struct MaxUnpool: LoopOp {
         }
         builder.emit(.barrier)
         // Windows may overlap and name one position twice, so this part is not shared between threads.
-        try builder.single { builder in
-            try builder.loops(over: x.shape) { builder, index in
+        builder.single { builder in
+            builder.loops(over: x.shape) { builder, index in
                 let flat = builder.bind(indices.load(index), "flat")
                 let inside = flat >= .int(0) && flat < Expr(y.shape.product)
                 builder.when(inside) { builder in

@@ -1,0 +1,80 @@
+/// ONNX's Loop: runs a region until a number of rounds or a condition ends it.
+///
+/// Operands: the largest number of rounds (one i64), the first condition (one bool), and the carried values. The region takes the
+/// round (i64 scalar), the condition and the carried values, and yields the next condition, the next carried values, and any
+/// number of values to stack. Results: the final carried values, then the stacked ones with a new axis 0 of `rounds` elements.
+public struct Iterate: Op {
+    public static let mnemonic = "loop"
+    public static let summary = "Repeats a region while a condition holds"
+    public static var attributes: [Attribute<Self>] { [Attribute("rounds", \.rounds), Attribute("joined", \.joined)] }
+
+    /// How many rounds run: a dimension that is known afterwards, or a constant.
+    public var rounds: Extent
+    /// The extents of carried results that change from round to round, in order.
+    public var joined: [Extent]
+
+    public init() { self.init(rounds: 0) }
+    public init(rounds: Extent, joined: [Extent] = []) {
+        self.rounds = rounds
+        self.joined = joined
+    }
+
+    public func infer(_ context: InferenceContext) throws -> [ValueType] {
+        let carried = context.operands.count - 2
+        guard carried >= 0, context.regions.count == 1, context.regions[0].arguments.count == carried + 2, context.regions[0].results.count > carried else {
+            throw Diagnostic(.invalid, "the region does not fit \(context.operands.count) operands")
+        }
+        let limit = try context.tensor(0), condition = try context.tensor(1), region = context.regions[0]
+        guard limit.element == .i64, limit.elementCount == 1, condition.element == .bool, condition.elementCount == 1 else {
+            throw Diagnostic(.invalid, "takes one i64 and one bool, not \(limit) and \(condition)")
+        }
+        guard let next = region.results[0].tensor, next.element == .bool, next.elementCount == 1 else {
+            throw Diagnostic(.invalid, "the region's condition is \(region.results[0]), not one bool")
+        }
+        try checkRuntimeExtent(rounds)
+        var rest = joined[...]
+        var types = try (0..<carried).map { i in
+            try RegionTypes.join(context.operands[i + 2], region.results[i + 1], &rest)
+        }
+        guard rest.isEmpty else { throw Diagnostic(.invalid, "joins \(joined), of which \(Array(rest)) are not needed") }
+        for result in region.results[(carried + 1)...] {
+            guard let type = result.tensor else { throw Diagnostic(.invalid, "\(result) cannot be stacked") }
+            types.append(.tensor(TensorType(type.element, [rounds] + type.shape)))
+        }
+        return types
+    }
+
+    public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
+        let limit = operands[0].reader.loadInteger(at: 0)
+        var isRunning = operands[1].reader.loadInteger(at: 0) != 0
+        var carried = Array(operands[2...]), round = 0
+        var stacks = [[Tensor]](repeating: [], count: context.resultTypes.count - carried.count)
+        while isRunning && round < limit {
+            let results = try context.region(0, [Tensor([round], shape: []), Tensor(.bool, [], integers: { _ in 1 })] + carried)
+            isRunning = results[0].reader.loadInteger(at: 0) != 0
+            for i in stacks.indices { stacks[i].append(results[1 + carried.count + i]) }
+            carried = Array(results[1...carried.count])
+            round += 1
+        }
+        return carried + (try stacks.enumerated().map { try Tensor.stacked($1, axis: 0, like: context.resultTypes[carried.count + $0], in: context) })
+    }
+}
+
+extension Tensor {
+    /// Equal tensors side by side along a new axis; an empty tensor of type `type`, its unknown extents 0, if there are none.
+    static func stacked(_ parts: [Tensor], axis: Int, like type: ValueType, in context: EvaluationContext) throws -> Tensor {
+        guard let first = parts.first else {
+            guard let type = type.tensor else { throw Diagnostic(.internal, "\(type) cannot be stacked") }
+            var shape = type.shape.map { $0.evaluate(context.dimensions) ?? 0 }
+            shape[axis] = 0
+            return Tensor(type.element, shape, fill: { _ in })
+        }
+        guard parts.allSatisfy({ $0.shape == first.shape && $0.element == first.element }), axis <= first.rank else {
+            throw Diagnostic(.invalid, "values of shapes \(parts.map(\.shape)) cannot be stacked")
+        }
+        var shape = first.shape
+        shape.insert(1, at: axis)
+        let rows = parts.compactMap { $0.reshaped(shape) }
+        return try Concat(axis: axis).evaluate(rows, in: context)[0]
+    }
+}
