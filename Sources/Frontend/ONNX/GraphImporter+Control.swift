@@ -10,7 +10,20 @@ extension GraphImporter {
         guard type(condition).elementCount.constant ?? 1 == 1 else { throw Diagnostic(.invalid, "the condition is \(type(condition)), not one bool") }
         let graphs = [try c.graph("then_branch"), try c.graph("else_branch")]
         if let known = knownConstantUnlessBound(condition)?.splat { return try importSubgraph(graphs[known != 0 ? 0 : 1], inputs: []) }
-        throw Diagnostic.unsupported("the condition must be known at compile time")
+        let known = blockers.count
+        if let regions = try? graphs.map({ try importRegion($0, arguments: []) }), let then = regions[0], let otherwise = regions[1] {
+            let results = zip(then.results, otherwise.results).map { (type($0), type($1)) }
+            if results.allSatisfy({ $0.element == $1.element && $0.rank == $1.rank }) {
+                let joined = results.flatMap { a, b in
+                    zip(a.shape, b.shape).filter { $0 != $1 }.map { runtimeDimension("branch", bound: .maximum($0, $1)) }
+                }
+                return try emitMany(If(joined: joined), [reshape(condition, [])], results.count, regions: [then.block, otherwise.block]).map { .tensor($0) }
+            }
+        }
+        // Branches that do not come together as tensors can only be chosen at compile time.
+        if blockers.count == known, let chosen = knownConstant(condition)?.splat { return try importSubgraph(graphs[chosen != 0 ? 0 : 1], inputs: []) }
+        guard blockers.count == known else { return [.failed] }
+        throw Diagnostic.unsupported("the branches give values of different rank or kind, and the condition is not known at compile time")
     }
 
     /// ONNX's Loop: rounds until the trip count is reached or the condition fails; carried values, then stacked ones.

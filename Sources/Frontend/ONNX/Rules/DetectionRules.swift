@@ -20,6 +20,16 @@ extension OnnxRules {
                 halfPixel: try c.string("coordinate_transformation_mode", standard) == "half_pixel")
             return try g.emit(op, [c[0], c[1], g.cast(c[2], .i64)])
         },
+        OnnxRule("NonMaxSuppression", since: 10) { g, c in
+            let boxes = try c[0], scores = try c[1]
+            guard g.rank(scores) == 3 else { throw Diagnostic(.invalid, "takes scores of rank 3, not \(g.type(scores))") }
+            let most = try c.optional(2) ?? g.scalar(0, .i64)
+            let overlap = try c.optional(3) ?? g.scalar(0, .f32), score = try c.optional(4) ?? g.scalar(-.infinity, .f32)
+            let shape = g.shape(scores)
+            let perClass = g.rewriter.function.symbolicContents(most)?.first.map { Extent.minimum($0, shape[2]) } ?? shape[2]
+            let count = g.runtimeDimension("boxes", bound: shape[0] * shape[1] * perClass)
+            return try g.emitMany(NonMaxSuppression(centerPointBox: try c.flag("center_point_box"), count: count), [boxes, scores, most, overlap, score], 1)[0]
+        },
         OnnxRule("DeformConv", since: 19) { g, c in try g.deformableConvolution(c) },
     ]
 }

@@ -60,7 +60,8 @@ private struct TreeEnsemble {
         guard try c.int("post_transform", 0) == 0 else { throw Diagnostic.unsupported("a post_transform is not supported") }
         let function = try c.int("aggregate_function", 1)
         guard function <= 1 || targets == 1 else { throw Diagnostic.unsupported("minimum and maximum over trees with several targets are not supported") }
-        let trees = try roots.map { try node($0, x, &g, depth: 0) }
+        var left = features.count
+        let trees = try roots.map { try node($0, x, &g, &left) }
         let rules: [BinaryOperator] = [.add, .add, .minimum, .maximum]
         guard rules.indices.contains(function) else { throw Diagnostic(.invalid, "aggregate_function \(function) is not known") }
         let sum = try g.folding(rules[function], trees)
@@ -68,8 +69,10 @@ private struct TreeEnsemble {
         return try g.expand(result, [g.shape(x)[0], Extent(targets)])
     }
 
-    private func node(_ i: Int, _ x: ValueID, _ g: inout GraphImporter, depth: Int) throws -> ValueID {
-        guard features.indices.contains(i), depth < 256 else { throw Diagnostic(.invalid, "node \(i) does not exist, or the tree has a cycle") }
+    /// `left` counts the nodes that may still be visited: in a forest, each is visited once.
+    private func node(_ i: Int, _ x: ValueID, _ g: inout GraphImporter, _ left: inout Int) throws -> ValueID {
+        left -= 1
+        guard features.indices.contains(i), left >= 0 else { throw Diagnostic(.invalid, "node \(i) does not exist, or the trees share nodes") }
         let value = try g.slice(x, axis: 1, start: Extent(features[i]), size: 1)
         guard let size = g.shape(x)[1].constant, (0..<size).contains(features[i]) else { throw Diagnostic(.invalid, "feature \(features[i]) is outside \(g.type(x))") }
         let comparisons: [BinaryOperator] = [.lessOrEqual, .less, .greaterOrEqual, .greater, .equal, .notEqual]
@@ -82,8 +85,8 @@ private struct TreeEnsemble {
             condition = try g.binary(comparisons[modes[i]], value, splits[i])
         }
         if missingTracksTrue[i] != 0 { condition = try g.binary(.or, condition, try g.unary(.isNaN, value)) }
-        let then = trueLeaves[i] != 0 ? try leaf(trueIDs[i], x, &g) : try node(trueIDs[i], x, &g, depth: depth + 1)
-        let otherwise = falseLeaves[i] != 0 ? try leaf(falseIDs[i], x, &g) : try node(falseIDs[i], x, &g, depth: depth + 1)
+        let then = trueLeaves[i] != 0 ? try leaf(trueIDs[i], x, &g) : try node(trueIDs[i], x, &g, &left)
+        let otherwise = falseLeaves[i] != 0 ? try leaf(falseIDs[i], x, &g) : try node(falseIDs[i], x, &g, &left)
         return try g.select(condition, then, otherwise)
     }
 
