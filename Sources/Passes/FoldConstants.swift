@@ -51,7 +51,7 @@ extension Function {
 
     /// The results of a node on constant operands, where folding pays.
     fileprivate func evaluate(_ node: Node, _ context: PassContext) -> [Tensor]? {
-        guard !node.operands.isEmpty, !(node.op is Dequantize) else { return nil }
+        guard !(node.op is Dequantize), !(node.op is Extents) else { return nil }
         let operands = node.operands.compactMap { constant($0) }
         guard operands.count == node.operands.count else { return nil }
         let types = node.results.map { type($0) }

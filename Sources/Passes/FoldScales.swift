@@ -104,17 +104,32 @@ private struct WeightedProduct {
 extension Tensor {
     /// Every element times the scale of its slice: element `i` belongs to slice `i / inner`, modulo the number of scales.
     fileprivate func scaled(by scales: [Double], inner: Int) -> Tensor {
-        if scales.count == 1 { return scaled { _ in scales[0] } }
-        return scaled { scales[$0 / max(inner, 1) % scales.count] }
-    }
-
-    fileprivate func scaled(_ scale: (Int) -> Double) -> Tensor {
-        if element == .f32 {
-            return Tensor(.f32, shape) { target in
-                let (x, y) = (bytes, target.bindMemory(to: Float.self))
-                for i in 0..<y.count { y[i] = x.loadUnaligned(fromByteOffset: i &* 4, as: Float.self) * Float(scale(i)) }
+        guard element == .f32 else {
+            let (reader, inner) = (reader, max(inner, 1))
+            return Tensor(element, shape, values: { reader.load(at: $0) * scales[$0 / inner % scales.count] })
+        }
+        let factors = scales.map { Float($0) }
+        return Tensor(.f32, shape) { target in
+            guard let x = bytes.baseAddress, let y = target.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+            let count = count
+            func row(_ start: Int, _ length: Int, _ factor: Float) {
+                for i in start..<start + length { y[i] = x.loadUnaligned(fromByteOffset: i &* 4, as: Float.self) * factor }
+            }
+            if factors.count == 1 { return row(0, count, factors[0]) }
+            if inner > 1 {
+                for slice in 0..<count / inner { row(slice * inner, inner, factors[slice % factors.count]) }
+            } else {
+                factors.withUnsafeBufferPointer { factors in
+                    for start in stride(from: 0, to: count, by: factors.count) {
+                        for i in 0..<factors.count { y[start + i] = x.loadUnaligned(fromByteOffset: (start &+ i) &* 4, as: Float.self) * factors[i] }
+                    }
+                }
             }
         }
+    }
+
+    /// Every element times a scale that depends on its flat index.
+    fileprivate func scaled(_ scale: (Int) -> Double) -> Tensor {
         let reader = reader
         return Tensor(element, shape, values: { reader.load(at: $0) * scale($0) })
     }

@@ -24,19 +24,20 @@ public enum Pipelines {
     ]
 
     static let o2: [Pass] = o1 + [
-        .foldScales,
         .recognizeActivations,
         .recognizeNorms,
         .recognizeSoftmax,
         .recognizeAttention,
+        // After recognition: half of a GELU must not end up in the next layer's weights.
+        .foldScales,
         .foldConstants,
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
+        .assignLayouts,
     ]
 
-    static let o3: [Pass] = o2 + [
-    ]
+    static let o3: [Pass] = o2
 
     /// Every pass once, for `glmc passes`.
     static let allPasses: [Pass] = [
@@ -44,14 +45,15 @@ public enum Pipelines {
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
-        .foldScales,
         .recognizeActivations,
         .recognizeNorms,
         .recognizeSoftmax,
         .recognizeAttention,
+        .foldScales,
         .mergeProjections,
         .quantizeDynamic(),
         .lowerQuantized,
         .foldRequantization,
+        .assignLayouts,
     ]
 }

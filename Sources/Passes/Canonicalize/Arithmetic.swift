@@ -13,7 +13,7 @@ private let constantsLast = Rule("constants-last", on: Binary.self) { function, 
 }
 
 /// `x + 0`, `x - 0`, `x * 1`, `x / 1`, `x ^ 1`, `min(x, ∞)`, `max(x, -∞)`, `x and true`, `x or false` → `x`, where broadcasting does not widen `x`.
-private let neutralElement = Rule("neutral-element", on: Binary.self) { function, id, op in
+let neutralElement = Rule("neutral-element", on: Binary.self) { function, id, op in
     let node = function[id]
     guard let c = function.splat(node.operands[1]), function.type(node.results[0]) == function.type(node.operands[0]) else { return nil }
     let isBool = function.tensorType(node.operands[0]).element == .bool

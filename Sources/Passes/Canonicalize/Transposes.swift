@@ -81,11 +81,13 @@ private let transposeBehindConcat = Rule("transpose-behind-concat", on: Concat.s
     }
 }
 
-/// `reduce(transpose(x, p), axes)` → a reduction of `x` over the axes they came from, transposed if that is still needed.
+/// `reduce(transpose(x, p), axes)` → a reduction of `x` over the axes they came from, transposed if that is still needed. Not for
+/// the last axis: that is how a normalisation of transposed rows starts, which is better left together.
 private let transposeBehindReduce = Rule("transpose-behind-reduce", on: Reduce.self) { function, id, op in
     let node = function[id]
     guard let (_, transpose, operands) = function.match(node.operands[0], Transpose.self) else { return nil }
     let permutation = transpose.permutation
+    guard !op.axes.contains(permutation.count - 1) else { return nil }
     let reduced = Reduce(op.function, axes: op.axes.map { permutation[$0] }.sorted(), keepDims: op.keepDims)
     let kept = permutation.indices.filter { op.keepDims || !op.axes.contains($0) }.map { permutation[$0] }
     let rank = kept.sorted()

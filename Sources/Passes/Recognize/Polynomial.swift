@@ -62,7 +62,7 @@ struct Polynomial {
 }
 
 /// Whether two constants are the same but for the digits that exporters write (`0.7071` for 1/√2, half precision included).
-func isClose(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-3 * max(abs(a), abs(b)) }
+func isClose(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 5e-4 * max(abs(a), abs(b)) }
 
 /// The decimal number that `value` was before it became an f32: 1e-5 instead of 9.99999974738e-06.
 func decimal(_ value: Double) -> Double {

@@ -23,7 +23,8 @@ extension Pass {
     public static let recognizeActivations = Pass(
         "recognize-activations", "Finds GELU, SiLU, HardSwish, Mish and others in decomposed form",
         rules: [
-            maximumAsRelu, leakyMaximum, clampAsHardSigmoid, scaledClampAsHardSigmoid, reciprocalAsSigmoid, quotientAsSilu, logAsSoftplus, quotientAsSoftsign, productAsGated,
+            maximumAsRelu, leakyMaximum, chainedConstants, neutralElement, clampAsHardSigmoid, scaledClampAsHardSigmoid, reciprocalAsSigmoid,
+            quotientAsSilu, logAsSoftplus, quotientAsSoftsign, productAsGated,
         ])
 }
 
@@ -96,11 +97,19 @@ private let productAsGated = Rule("product-as-gated", on: Binary.self) { functio
     guard op.function == .multiply, function.tensorType(result).element.isFloat else { return nil }
     for factor in Factors(result, in: function).values {
         guard let gate = Gate(factor, in: function) else { continue }
-        // With x kept whole, the product must be exactly the gate times x, and the constant the one that belongs to the gate.
+        // With x kept whole, the product must be exactly the gate times x, and a constant.
         let product = Factors(result, in: function, keeping: [gate.x, factor])
-        guard product.values.count == 2, Set(product.values) == [factor, gate.x], isClose(product.constant * gate.scale, gate.expected),
-              function.type(gate.x) == function.type(result) else { continue }
-        return { try $0.replace(id, with: gate.activation, [gate.x]) }
+        guard product.values.count == 2, Set(product.values) == [factor, gate.x], function.type(gate.x) == function.type(result) else { continue }
+        // What is left of the constant, if anything: some networks scale after the activation.
+        let rest = product.constant * gate.scale / gate.expected
+        if abs(rest - 1) < 1e-5 { return { try $0.replace(id, with: gate.activation, [gate.x]) } }
+        guard rest.isFinite, rest != 0 else { continue }
+        return { rewriter in
+            let element = rewriter.function.tensorType(result).element
+            let activation = try rewriter.create1(gate.activation, [gate.x], at: .before(id))
+            let scale = try rewriter.scalar(rest, element, at: .before(id))
+            try rewriter.replace(id, with: Binary(.multiply), [activation, scale])
+        }
     }
     return nil
 }
@@ -166,7 +175,7 @@ private struct Gate {
 
 /// `x · sigmoid(rate · x)`.
 private func gated(sigmoidOf rate: Double) -> Activation {
-    isClose(rate, 1.702) ? Activation(.quickGelu) : Activation(.silu, alpha: isClose(rate, 1) ? 1 : decimal(rate))
+    abs(rate - 1.702) < 1e-5 ? Activation(.quickGelu) : Activation(.silu, alpha: decimal(rate))
 }
 
 extension Function {
