@@ -8,7 +8,7 @@ public enum Glmc {
     public static let version = "0.1.0"
 
     /// What `glmc help` lists, in this order. A subcommand is added here when it works.
-    static let subcommands: [Subcommand] = [.compile, .run, .bench, .inspect, .doctor, .version, .help]
+    static let subcommands: [Subcommand] = [.compile, .run, .bench, .inspect, .verify, .conformance, .conformanceCase, .doctor, .version, .help]
 
     /// Runs `glmc` with these words (without the program's name) and returns its exit status.
     public static func run(_ words: [String]) -> Int32 {
