@@ -49,7 +49,8 @@ public struct ElementWriter {
         base = bytes
     }
 
-    /// Stores `value` rounded to nearest even (floats) or truncated (integers, wrapping to their width).
+    /// Stores `value` rounded to nearest even (floats; the 8-bit kinds saturate, but keep infinity where they have one) or truncated
+    /// (integers, by the rule of `truncated`).
     public func store(_ value: Double, at i: Int) {
         switch element {
         case .f64, .c128: base.storeBytes(of: value, toByteOffset: i &* 8, as: Double.self)
@@ -57,10 +58,9 @@ public struct ElementWriter {
         case .f16: base.storeBytes(of: Float16(value), toByteOffset: i &* 2, as: Float16.self)
         case .bf16: base.storeBytes(of: NarrowFloat.bfloat16(Float(value)), toByteOffset: i &* 2, as: UInt16.self)
         case .f8e4m3fn, .f8e4m3fnuz, .f8e5m2, .f8e5m2fnuz, .f8e8m0, .f4e2m1:
-            base[i] = NarrowFloat.format(of: element)?.encode(value, saturate: true) ?? 0
+            base[i] = NarrowFloat.format(of: element)?.encode(value, saturate: !value.isInfinite) ?? 0
         case .bool: base[i] = value != 0 ? 1 : 0
-        case .u64: base.storeBytes(of: value >= 9.2e18 ? UInt64(exactly: value.rounded(.towardZero)) ?? .max : UInt64(bitPattern: Int64(ElementWriter.truncate(value))), toByteOffset: i &* 8, as: UInt64.self)
-        default: store(integer: ElementWriter.truncate(value), at: i)
+        default: store(integer: ElementWriter.truncated(value, to: element), at: i)
         }
     }
 
@@ -81,6 +81,12 @@ public struct ElementWriter {
         case .f32: base.storeBytes(of: Float(value), toByteOffset: i &* 4, as: Float.self)
         default: store(Double(value), at: i)
         }
+    }
+
+    /// `value` truncated towards zero as C code converts it: i32 and the 64-bit types saturate and take NaN as 0, narrower types
+    /// are what is left of the i64.
+    static func truncated(_ value: Double, to element: ElementType) -> Int {
+        element == .i32 || element == .u64 ? saturated(value, to: element) : truncate(value)
     }
 
     /// `value` truncated towards zero and limited to the range of an integer type; NaN gives 0. u64 gives its bit pattern.

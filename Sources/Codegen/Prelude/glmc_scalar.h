@@ -110,15 +110,31 @@ GLMC_INLINE glmc_bf16 glmc_bf16_f32(float a)
     return (glmc_bf16){a != a ? 0x7fc0 : rounded};
 }
 
-#define GLMC_BITS(S, T, U)                                                                              \
+#define GLMC_MEMORY(S, T)                                                                               \
     GLMC_INLINE T glmc_load_##S(const void *p) { T v; memcpy(&v, p, sizeof v); return v; }              \
-    GLMC_INLINE void glmc_store_##S(void *p, T v) { memcpy(p, &v, sizeof v); }                          \
-    GLMC_INLINE T glmc_bits_##S(U a) { T v; memcpy(&v, &a, sizeof v); return v; }
+    GLMC_INLINE void glmc_store_##S(void *p, T v) { memcpy(p, &v, sizeof v); }
 
-GLMC_BITS(i32, int32_t, float)
-GLMC_BITS(f32, float, int32_t)
-GLMC_BITS(i64, int64_t, double)
-GLMC_BITS(f64, double, int64_t)
+GLMC_MEMORY(i32, int32_t)
+GLMC_MEMORY(f32, float)
+GLMC_MEMORY(i64, int64_t)
+GLMC_MEMORY(f64, double)
+
+/* The same bits as another type: glmc_bits_TO_FROM. */
+#define GLMC_BITS(S, T, R, U) GLMC_INLINE T glmc_bits_##S##_##R(U a) { T v; memcpy(&v, &a, sizeof v); return v; }
+#define GLMC_BITS_BOTH(S, T, R, U) GLMC_BITS(S, T, R, U) GLMC_BITS(R, U, S, T)
+
+GLMC_BITS_BOTH(i16, int16_t, u16, uint16_t)
+GLMC_BITS_BOTH(i16, int16_t, f16, glmc_f16)
+GLMC_BITS_BOTH(i16, int16_t, bf16, glmc_bf16)
+GLMC_BITS_BOTH(u16, uint16_t, f16, glmc_f16)
+GLMC_BITS_BOTH(u16, uint16_t, bf16, glmc_bf16)
+GLMC_BITS_BOTH(f16, glmc_f16, bf16, glmc_bf16)
+GLMC_BITS_BOTH(i32, int32_t, u32, uint32_t)
+GLMC_BITS_BOTH(i32, int32_t, f32, float)
+GLMC_BITS_BOTH(u32, uint32_t, f32, float)
+GLMC_BITS_BOTH(i64, int64_t, u64, uint64_t)
+GLMC_BITS_BOTH(i64, int64_t, f64, double)
+GLMC_BITS_BOTH(u64, uint64_t, f64, double)
 
 /* 8- and 4-bit floats. KIND: 0 infinities and NaNs as in IEEE 754; 1 all ones is NaN, no infinity; 2 the pattern of -0 is NaN; 3 neither. */
 GLMC_INLINE float glmc_narrow_decode(uint8_t bits, int exponent_bits, int mantissa_bits, int bias, int kind)
@@ -147,7 +163,8 @@ GLMC_INLINE uint8_t glmc_narrow_encode(float a, int exponent_bits, int mantissa_
     float magnitude = fabsf(a);
     float limit = glmc_narrow_decode((uint8_t)largest, exponent_bits, mantissa_bits, bias, kind);
     float step = limit - glmc_narrow_decode((uint8_t)(largest - 1), exponent_bits, mantissa_bits, bias, kind);
-    if (exponent_bits == 8 ? magnitude > limit : magnitude >= limit + step / 2) {
+    float beyond = exponent_bits == 8 ? limit : limit + step / 2;
+    if (magnitude > beyond || (magnitude == beyond && (largest & 1))) {
         if (saturate || kind == 3) return (uint8_t)(sign | largest);
         return (uint8_t)(kind == 0 ? sign | infinity : kind == 1 ? sign | nan : nan);
     }
@@ -164,7 +181,8 @@ GLMC_INLINE uint8_t glmc_narrow_encode(float a, int exponent_bits, int mantissa_
 
 #define GLMC_NARROW(S, E, M, B, K)                                                                      \
     GLMC_INLINE float glmc_f32_##S(uint8_t a) { return glmc_narrow_decode(a, E, M, B, K); }             \
-    GLMC_INLINE uint8_t glmc_##S##_f32(float a) { return glmc_narrow_encode(a, E, M, B, K, 1); }
+    /* Saturates, but keeps infinity where the format has one. */                                       \
+    GLMC_INLINE uint8_t glmc_##S##_f32(float a) { return glmc_narrow_encode(a, E, M, B, K, !__builtin_isinf(a)); }
 
 GLMC_NARROW(f8e4m3fn, 4, 3, 7, 1)
 GLMC_NARROW(f8e4m3fnuz, 4, 3, 8, 2)

@@ -188,7 +188,7 @@ struct KernelPrinter {
         case .horizontal(let op, let a): return "glmc_horizontal_\(op.rawValue)_\(dialect.suffix(a.type))(\(text(a)))"
         case .fma(let a, let b, let c): return "glmc_fma_\(dialect.suffix(a.type))(\(text(a)), \(text(b)), \(text(c)))"
         case .dot4(let a, let b, let c): return "glmc_dot4_\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
-        case .bitcast(let a, let type): return type.lanes > 1 || a.type.lanes > 1 ? "(\(dialect.type(type)))\(text(a))" : "glmc_bits_\(dialect.suffix(type))(\(text(a)))"
+        case .bitcast(let a, let type): return bitcast(a, type)
         }
     }
 
@@ -225,6 +225,14 @@ struct KernelPrinter {
         case .binary(let op, let a, let b): (op == .add || op == .multiply || op == .subtract || op == .divide) && isIndexArithmetic(a) && isIndexArithmetic(b)
         default: false
         }
+    }
+
+    private func bitcast(_ a: Expr, _ type: KernelType) -> String {
+        let target = dialect.type(type), value = text(a)
+        if type.lanes > 1 || a.type.lanes > 1 { return "(\(target))\(value)" }
+        if target == dialect.type(a.type) { return value }
+        if type.element.byteCount == 1 { return "(\(target))\(value)" }
+        return "glmc_bits_\(dialect.suffix(type))_\(dialect.suffix(a.type))(\(value))"
     }
 
     private func cast(_ a: Expr, _ to: ElementType) -> String {

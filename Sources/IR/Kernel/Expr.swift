@@ -115,8 +115,9 @@ public indirect enum Expr: Hashable, Sendable {
     case binary(BinaryOperator, Expr, Expr)
     /// `condition ? a : b`; scalars evaluate only the chosen branch. For vectors, the condition is a comparison of vectors.
     case select(Expr, Expr, Expr)
-    /// Numeric conversion lane by lane: to integers truncates (C's rule, saturating where C is undefined), to narrower
-    /// integers wraps, to narrow floats rounds to nearest even and saturates as ONNX's Cast does by default, to bool tests `!= 0`.
+    /// Numeric conversion lane by lane. Floats to integers truncate: i32, i64 and u64 saturate and take NaN as 0, narrower types
+    /// keep the low bits of the i64. Integers to narrower integers wrap. To narrow floats rounds to nearest even; the 8-bit kinds
+    /// saturate, but keep infinity where they have one (else it becomes NaN). To bool tests `!= 0`.
     case cast(Expr, ElementType)
     /// Float to integer rounding half to even and saturating to the integer's range: the requantisation step.
     case roundSaturate(Expr, ElementType)

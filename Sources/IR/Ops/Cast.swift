@@ -5,8 +5,8 @@ public enum ScaleRounding: String, Hashable, Sendable, CaseIterable, EnumAttribu
 
 /// Converts elements to another type, as ONNX's Cast does.
 ///
-/// Floats become integers by truncation; values outside the integer's range saturate (NaN gives 0), except for the 4- and 2-bit
-/// types, which wrap. Integers wrap. Everything but zero becomes true. Floats round to the nearest value; the 8-bit kinds turn
+/// Floats become integers by truncation; where ONNX leaves the result open, values outside the range of i32, i64 and u64 saturate
+/// (NaN gives 0), and narrower types wrap. Integers wrap. Everything but zero becomes true. Floats round to the nearest value; the 8-bit kinds turn
 /// overflow into their largest value with `saturate`, else into infinity or, where they have none, NaN.
 public struct Cast: PointwiseOp {
     public static let mnemonic = "cast"
@@ -39,9 +39,7 @@ public struct Cast: PointwiseOp {
         if x.element == to { return [x] }
         if to.isInteger || to == .bool {
             guard x.element.isFloat else { return [Tensor(to, x.shape, integers: { reader.loadInteger(at: $0) })] }
-            if to == .bool { return [Tensor(to, x.shape, values: { reader.load(at: $0) })] }
-            let wide: ElementType = to.bitWidth < 8 ? .i32 : to
-            return [Tensor(to, x.shape, integers: { ElementWriter.saturated(reader.load(at: $0), to: wide) })]
+            return [Tensor(to, x.shape, values: { reader.load(at: $0) })]
         }
         if let format = NarrowFloat.format(of: to) {
             return [Tensor(to, x.shape) { bytes in
@@ -52,6 +50,10 @@ public struct Cast: PointwiseOp {
                         : format.encode(value, saturate: saturate)
                 }
             }]
+        }
+        if x.element == .u64 && to == .f32 {
+            // Straight to f32: through f64, it would be rounded twice.
+            return [Tensor(to, x.shape, values: { Double(Float(UInt(bitPattern: reader.loadInteger(at: $0)))) })]
         }
         if x.element.isFloat || x.element == .u64 { return [Tensor(to, x.shape, values: { reader.load(at: $0) })] }
         return [Tensor(to, x.shape, integers: { reader.loadInteger(at: $0) })]
@@ -87,8 +89,7 @@ public struct Cast: PointwiseOp {
             return scale(x.converted(to: .f32), in: &builder).converted(to: target)
         }
         if to.bitWidth < 8, to.isInteger {
-            // Through i32, so that floats out of range wrap; then to the width of the type.
-            return x.converted(to: .i32).converted(to: target).converted(to: to).converted(to: target)
+            return x.converted(to: target).converted(to: to).converted(to: target)
         }
         guard let format = NarrowFloat.format(of: to) else { return x.converted(to: to).converted(to: target) }
         let value = builder.bind(x.converted(to: x.type.element == .f64 ? .f64 : .f32), "x")
@@ -142,6 +143,7 @@ public struct Bitcast: PointwiseOp {
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
+        if to == operands[0].element { return operands }
         guard to.bitWidth < 8 else {
             guard let result = operands[0].bitcast(to: to) else { throw Diagnostic(.invalid, "the widths differ") }
             return [result]
@@ -160,8 +162,9 @@ public struct Bitcast: PointwiseOp {
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
-        let from = operands.types[0].element
-        let x = try operands.load(0, at: index, in: &builder).converted(to: from)
+        let from = operands.types[0].element, value = try operands.load(0, at: index, in: &builder)
+        if from == to { return value }
+        let x = value.converted(to: from)
         if to == .f4e2m1 {
             let bits = Expr.binary(.and, x.converted(to: .u8), .integer(15, .u8))
             return Expr.bitcast(bits, KernelType(to)).converted(to: to.computeType)

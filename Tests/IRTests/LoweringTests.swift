@@ -1,0 +1,98 @@
+import Testing
+
+@testable import GlmcIR
+
+/// `evaluate` against the interpreted lowering of every op, on random attributes, shapes and values.
+@Suite struct LoweringTests {
+    @Test(arguments: OpSamples.all.keys.sorted()) func loweringAgreesWithEvaluate(_ mnemonic: String) throws {
+        let generator = try #require(OpSamples.all[mnemonic])
+        for seed in 0..<60 {
+            var noise = Noise(seed)
+            let sample = generator(&noise)
+            #expect(sample.op.mnemonic == mnemonic)
+            try check(sample, "\(mnemonic), seed \(seed)")
+        }
+    }
+
+    @Test(arguments: ReferenceCase.all) func loweringAgreesOnReferences(_ name: String) throws {
+        let test = try ReferenceCase(name)
+        var values: [ValueID: Tensor] = [:]
+        _ = try Interpreter(test.function).run(test.inputs) { values[$0] = $1 }
+        for id in test.function.allNodes {
+            let node = test.function[id]
+            try check(OpSample(op: node.op, operands: node.operands.compactMap { values[$0] }), name)
+        }
+    }
+
+    @Test func everyOpHasSamples() throws {
+        var covered = Set(OpSamples.all.keys)
+        for name in ReferenceCase.all {
+            let function = try ReferenceCase(name).function
+            for id in function.allNodes { covered.insert(function[id].op.mnemonic) }
+        }
+        let regions: Set = ["if", "loop", "scan"]
+        #expect(Set(OpRegistry.standard.entries.keys).subtracting(covered).subtracting(regions) == [])
+    }
+
+    private func check(_ sample: OpSample, _ what: String) throws {
+        do {
+            let harness = try KernelHarness(sample)
+            let expected = try harness.evaluate(sample, dimensions: sample.dimensions)
+            for order in [KernelInterpreter.Order.forward, .backward] {
+                let results = try harness.interpret(sample, dimensions: sample.dimensions, expected: expected, order: order)
+                try compare(results, expected, sample, what + (order == .backward ? ", backwards" : ""))
+            }
+            try checkSymbolic(sample, expected, what)
+        } catch let error as Diagnostic {
+            Issue.record("\(what): \(describe(sample)): \(error)")
+        }
+    }
+
+    /// The same with every size of more than 1 hidden behind a named dimension, where the op allows it.
+    private func checkSymbolic(_ sample: OpSample, _ expected: [Tensor], _ what: String) throws {
+        var dimensions = sample.dimensions
+        let types = sample.operands.map { tensor in
+            TensorType(tensor.element, tensor.shape.map { size in
+                if size == 1 { return 1 }
+                dimensions["size\(size)"] = size
+                return .dimension("size\(size)")
+            })
+        }
+        guard let harness = try? KernelHarness(sample, types: types), harness.resultTypes.count == expected.count else { return }
+        let known = zip(harness.resultTypes, expected).allSatisfy { type, tensor in
+            zip(type.shape, tensor.shape).allSatisfy { extent, size in (extent.evaluate(dimensions) ?? size) == size }
+        }
+        guard known else {
+            Issue.record("\(what): \(describe(sample)): symbolic shapes \(harness.resultTypes) do not agree with \(expected.map(\.shape))")
+            return
+        }
+        let results: [Tensor]
+        do {
+            results = try harness.interpret(sample, dimensions: dimensions, expected: expected)
+        } catch let error as Diagnostic where error.kind == .unsupported {
+            return
+        }
+        try compare(results, expected, sample, what + ", symbolic")
+    }
+
+    private func describe(_ sample: OpSample) -> String { "\(sample.op) on \(sample.operands.map { "\($0.type)" }.joined(separator: ", "))" }
+
+    private func compare(_ results: [Tensor], _ expected: [Tensor], _ sample: OpSample, _ what: String) throws {
+        for (number, (result, wanted)) in zip(results, expected).enumerated() {
+            let tolerance = sample.tolerance ?? (wanted.element == .f32 ? 1e-5 : wanted.element == .f64 ? 1e-12 : wanted.element == .bf16 ? 1e-2 : 2e-3)
+            let scale = wanted.element.isFloat ? wanted.doubles.filter(\.isFinite).map(abs).max() ?? 0 : 0
+            for i in 0..<wanted.count {
+                if wanted.element.isFloat {
+                    let (a, b) = (result.reader.load(at: i), wanted.reader.load(at: i))
+                    if a == b || (a.isNaN && b.isNaN) || abs(a - b) <= tolerance * scale { continue }
+                    Issue.record("\(what): \(describe(sample)): element \(i) of result \(number) is \(a), not \(b)")
+                    return
+                }
+                let (a, b) = (result.reader.loadInteger(at: i), wanted.reader.loadInteger(at: i))
+                if a == b { continue }
+                Issue.record("\(what): \(describe(sample)): element \(i) of result \(number) is \(a), not \(b)")
+                return
+            }
+        }
+    }
+}
