@@ -20,8 +20,9 @@ struct MemoryPlan {
     private(set) var scratch: [Address] = []
     /// Bytes of the fixed part.
     private(set) var fixedBytes = 0
-    /// Sizes of the slots; bounds of data-dependent dimensions are filled in.
-    private(set) var slots: [Extent] = []
+    /// The sizes of everything that a slot holds: it must be as large as the largest. Bounds of data-dependent dimensions are
+    /// filled in.
+    private(set) var slots: [[Extent]] = []
     /// Bytes of scratch that each thread has for itself, after everything else.
     private(set) var perThreadBytes: Extent = 0
     /// The most bytes that are alive at once, of areas with known size: no plan can be smaller.
@@ -130,12 +131,12 @@ struct MemoryPlan {
         for area in areas.filter({ $0.size.constant == nil }).sorted(by: { $0.first < $1.first }) {
             let free = slots.indices.filter { ends[$0] < area.first }
             // A slot of the same size costs nothing; any free one is better than a new one.
-            if let slot = free.first(where: { slots[$0] == Self.aligned(area.size) }) ?? free.first {
-                slots[slot] = .maximum(slots[slot], Self.aligned(area.size))
+            if let slot = free.first(where: { slots[$0].contains(Self.aligned(area.size)) }) ?? free.first {
+                if !slots[slot].contains(Self.aligned(area.size)) { slots[slot].append(Self.aligned(area.size)) }
                 ends[slot] = area.last
                 assign(area.id, .slot(slot))
             } else {
-                slots.append(Self.aligned(area.size))
+                slots.append([Self.aligned(area.size)])
                 ends.append(area.last)
                 assign(area.id, .slot(slots.count - 1))
             }

@@ -30,11 +30,12 @@ struct MainText {
         #define GLMC_HIDDEN __attribute__((visibility("hidden")))
         #define GLMC_EXPORT __attribute__((visibility("default")))
 
-        /* Quotients of sizes: a divisor of 0 occurs only for shapes that are refused. */
-        #define GLMC_QUOTIENT(a, b) ((b) != 0 ? (a) / (b) : 0)
-        #define GLMC_MODULO(a, b) ((b) != 0 ? (a) % (b) : 0)
-        #define GLMC_LARGER(a, b) ((a) > (b) ? (a) : (b))
-        #define GLMC_SMALLER(a, b) ((a) < (b) ? (a) : (b))
+        /* Arithmetic on sizes, in 128 bits so that nothing overflows. A divisor of 0 occurs only for shapes that are refused. */
+        typedef __int128 glmc_size;
+        __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b != 0 ? a / b : 0; }
+        __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
+        __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
+        __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
 
         extern GLMC_HIDDEN const unsigned char \(name)_weights[];
         static _Atomic int glmc_this_checked;
@@ -50,22 +51,27 @@ struct MainText {
 
     // MARK: Sizes
 
-    /// An extent as a C expression over `array`, in `type` arithmetic.
-    private func text(_ extent: Extent, _ array: String, cast: String = "") -> String {
+    /// An extent as a C expression of type `glmc_size` over the dimensions in `array`.
+    private func text(_ extent: Extent, _ array: String) -> String {
         var terms = extent.terms.map { term -> String in
             let factors = term.factors.map { factor -> String in
                 switch factor {
-                case .dimension(let dimension): return "\(cast)\(array)[\(dimensionIndex[dimension] ?? 0)]"
-                case .floorDivide(let a, let b): return "GLMC_QUOTIENT(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
-                case .modulo(let a, let b): return "GLMC_MODULO(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
-                case .maximum(let a, let b): return "GLMC_LARGER(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
-                case .minimum(let a, let b): return "GLMC_SMALLER(\(text(a, array, cast: cast)), \(text(b, array, cast: cast)))"
+                case .dimension(let dimension): return "(glmc_size)\(array)[\(dimensionIndex[dimension] ?? 0)]"
+                case .floorDivide(let a, let b): return "glmc_quotient(\(text(a, array)), \(text(b, array)))"
+                case .modulo(let a, let b): return "glmc_modulo(\(text(a, array)), \(text(b, array)))"
+                case .maximum(let a, let b): return "glmc_larger(\(text(a, array)), \(text(b, array)))"
+                case .minimum(let a, let b): return "glmc_smaller(\(text(a, array)), \(text(b, array)))"
                 }
             }
-            return (term.coefficient == 1 ? factors : ["\(cast)\(term.coefficient)"] + factors).joined(separator: " * ")
+            return (term.coefficient == 1 ? factors : ["(glmc_size)\(term.coefficient)"] + factors).joined(separator: " * ")
         }
-        if extent.offset != 0 || terms.isEmpty { terms.append("\(cast)\(extent.offset)") }
+        if extent.offset != 0 || terms.isEmpty { terms.append("(glmc_size)\(extent.offset)") }
         return terms.count == 1 ? terms[0] : "(\(terms.joined(separator: " + ")))"
+    }
+
+    /// The largest of `extents`.
+    private func largest(_ extents: [Extent], _ array: String) -> String {
+        extents.dropFirst().reduce(text(extents.first ?? 0, array)) { "glmc_larger(\($0), \(text($1, array)))" }
     }
 
     private var hasRuntimeDimensions: Bool {
@@ -79,20 +85,20 @@ struct MainText {
             out += "static void glmc_main_shapes(const int64_t *d, int64_t *in, int64_t *out)\n{\n    (void)d; (void)in; (void)out;\n"
             for (array, values) in [("in", function.inputs), ("out", function.outputs)] {
                 let all = values.flatMap { function.tensorType($0).shape }
-                for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = \(text(extent, "d"));\n" }
+                for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = (int64_t)(\(text(extent, "d")));\n" }
             }
             out += "}\n\n"
         }
         if hasRuntimeDimensions {
             out += "static void glmc_main_bounds(int64_t *d)\n{\n"
             for (i, dimension) in dimensions.enumerated() {
-                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = \(text(program.bounded(bound), "d"));\n" }
+                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = (int64_t)(\(text(program.bounded(bound), "d")));\n" }
             }
             out += "}\n\n"
         }
-        out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    __int128 bytes = \(plan.fixedBytes);\n"
-        for slot in plan.slots { out += "    bytes += \(text(slot, "d", cast: "(__int128)"));\n" }
-        out += "    bytes += (__int128)threads * (\(text(plan.perThreadBytes, "d", cast: "(__int128)")));\n"
+        out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    glmc_size bytes = \(plan.fixedBytes);\n"
+        for slot in plan.slots { out += "    bytes += \(largest(slot, "d"));\n" }
+        out += "    bytes += (glmc_size)threads * \(text(plan.perThreadBytes, "d"));\n"
         out += "    return bytes < 0 || bytes >> 62 ? -1 : (int64_t)bytes;\n}\n"
         return out
     }
@@ -106,9 +112,9 @@ struct MainText {
         if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
         for (i, slot) in plan.slots.enumerated() {
             out += "    const int64_t s\(i) = \(start);\n"
-            start = "s\(i) + \(text(slot, "d"))"
+            start = "s\(i) + (int64_t)\(largest(slot, "d"))"
         }
-        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(start) + tid * \(text(plan.perThreadBytes, "d"));\n" }
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(start) + tid * (int64_t)\(text(plan.perThreadBytes, "d"));\n" }
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
         return out + writer.out + "}\n"
