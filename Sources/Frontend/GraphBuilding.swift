@@ -122,8 +122,11 @@ extension GraphBuilding {
 
     mutating func squeeze(_ x: ValueID, _ axes: [Int]) throws -> ValueID {
         let axes = Set(try normalized(axes, rank: rank(x)))
+        var x = x
         for axis in axes {
             if let size = shape(x)[axis].constant, size != 1 { throw Diagnostic(.invalid, "axis \(axis) of \(type(x)) has not size 1") }
+            // Of a size that is 1 only by assumption, the first element is taken: the types stay right whatever happens.
+            if !shape(x)[axis].isConstant { x = try slice(x, axis: axis, start: 0, size: 1) }
         }
         return try reshape(x, shape(x).enumerated().filter { !axes.contains($0.offset) }.map(\.element))
     }

@@ -20,6 +20,7 @@ import Testing
         let time = try clock.measure { imported = try OnnxImporter.load(path) }
         let function = try #require(imported).function
         try Verifier.verify(function)
+        for warning in imported?.warnings ?? [] { print(path, warning) }
         print(path, time, function.allNodes.count, "nodes", function.dimensions.map(\.name), function.outputs.map { "\(function.type($0))" })
     }
 

@@ -9,7 +9,7 @@ import Testing
 @Suite struct NodeSuiteTests {
     static let root = ProcessInfo.processInfo.environment["GLMC_NODE_TESTS"]
     /// Cases that pass with this version; fewer is a regression.
-    static let expected = 1000
+    static let expected = 1790
 
     enum Outcome {
         case passed
