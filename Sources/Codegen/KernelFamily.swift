@@ -9,10 +9,17 @@ public struct KernelFamily: Sendable {
     /// Whether the family can compute the node on this target; called before memory is laid out. Look at op, types, layouts
     /// and which operands are constants; the strides come later and must be taken as they are.
     public let matches: @Sendable (KernelQuery) -> Bool
+    /// Whether many rows of operand 0 are read at once, element by element: such rows had better not lie a multiple of a cache's
+    /// way apart.
+    public let readsManyRows: Bool
     /// Emits the kernel's body.
     public let emit: @Sendable (inout KernelSite) throws -> Void
 
-    public init(_ name: String, matches: @escaping @Sendable (KernelQuery) -> Bool, emit: @escaping @Sendable (inout KernelSite) throws -> Void) {
+    public init(
+        _ name: String, readsManyRows: Bool = false, matches: @escaping @Sendable (KernelQuery) -> Bool,
+        emit: @escaping @Sendable (inout KernelSite) throws -> Void
+    ) {
+        self.readsManyRows = readsManyRows
         self.name = name
         self.matches = matches
         self.emit = emit

@@ -101,8 +101,33 @@ struct Placements {
     private mutating func place(_ value: ValueID) -> TensorPlacement {
         if let known = placements[value] { return known }
         let type = function.tensorType(value)
-        let result = dense(type, in: addRoot(.arena, type))
+        let result = spaced(value, type) ?? dense(type, in: addRoot(.arena, type))
         placements[value] = result
+        return result
+    }
+
+    /// A placement with a gap after every row of the innermost axis, for tensors whose dense rows would fall into few sets of a
+    /// processor's first-level cache and that kernels read many rows of at once. Only where nobody needs dense memory.
+    private mutating func spaced(_ value: ValueID, _ type: TensorType) -> TensorPlacement? {
+        let order = type.layout.axisOrder(rank: type.rank)
+        guard let inner = order.last, let length = type.shape[inner].constant, length > 0, length * type.element.byteCount % 2048 == 0,
+              type.element.byteCount > 0, order.dropLast().contains(where: { type.shape[$0] != 1 }) else { return nil }
+        var isReadByRows = false
+        for use in function[value].uses {
+            guard case .operand(let user, let position) = use, let group = groups.first(where: { $0.nodes.contains(user) }),
+                  case .tuned(let family, let anchor) = group.kind else { return nil }
+            if user == anchor {
+                guard position == 0, family.readsManyRows else { return nil }
+                isReadByRows = true
+            } else if function[user].op.layoutBehavior != .uniform {
+                return nil
+            }
+        }
+        guard isReadByRows else { return nil }
+        var wide = type
+        wide.shape[inner] = Extent(length + 64 / type.element.byteCount)
+        var result = dense(wide, in: addRoot(.arena, wide))
+        result.shape = type.shape
         return result
     }
 

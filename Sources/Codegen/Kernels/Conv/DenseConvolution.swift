@@ -2,7 +2,7 @@ import GlmcIR
 
 extension KernelFamily {
     /// Dense, strided, dilated, 1x1 and grouped convolutions with constant filters, as contractions over filter taps and channels.
-    static let denseConvolution = KernelFamily("conv-tile", matches: { query in
+    static let denseConvolution = KernelFamily("conv-tile", readsManyRows: true, matches: { query in
         guard let op = query.op(Convolution.self), let filter = query.constant(1), (3...5).contains(filter.rank) else { return false }
         let input = query.operandType(0)
         // Narrow groups waste lanes: a group should fill at least half a vector.

@@ -2,7 +2,7 @@ import GlmcIR
 
 extension KernelFamily {
     /// Matrix products: constant right sides packed at compile time, computed ones read in place or packed at run time.
-    static let matrixProduct = KernelFamily("gemm-tile", matches: { query in
+    static let matrixProduct = KernelFamily("gemm-tile", readsManyRows: true, matches: { query in
         guard query.op(MatMul.self) != nil else { return false }
         let (a, b) = (query.operandType(0), query.operandType(1))
         guard ContractionKind(a.element, b.element, target: query.target, contiguous: true) != nil else { return false }
