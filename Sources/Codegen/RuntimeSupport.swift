@@ -17,6 +17,12 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_vector.h", text: PackageResources.glmc_vector_h),
     ]
 
+    /// What CUDA sources include.
+    public static let cudaFiles: [RuntimeSupport] = [
+        RuntimeSupport(name: "glmc_cuda.h", text: PackageResources.glmc_cuda_h),
+        RuntimeSupport(name: "glmc_scalar.h", text: PackageResources.glmc_scalar_h),
+    ]
+
     /// All files that every artifact needs; each includes only files that stand before it.
     public static let files: [RuntimeSupport] = [
         publicHeader,

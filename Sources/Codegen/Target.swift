@@ -37,6 +37,10 @@ public struct Target: Hashable, Sendable {
                compilerFlags: ["-march=armv8.2-a+dotprod"], features: ["neon", "dotprod"], triple: "aarch64-linux-gnu"),
         Target(name: "neon", family: .arm, vectorBits: 128, registers: 32, hasDot4: false, hasMasks: false,
                compilerFlags: ["-march=armv8-a"], features: ["neon"], triple: "aarch64-linux-gnu"),
+        Target(name: "sm_90", family: .cuda, vectorBits: 0, registers: 64, hasDot4: false, hasMasks: false,
+               compilerFlags: ["-gencode", "arch=compute_90,code=sm_90"], features: [], triple: nil),
+        Target(name: "sm_80", family: .cuda, vectorBits: 0, registers: 64, hasDot4: false, hasMasks: false,
+               compilerFlags: ["-gencode", "arch=compute_80,code=sm_80"], features: [], triple: nil),
         Target(name: "scalar", family: .portable, vectorBits: 0, registers: 16, hasDot4: false, hasMasks: false,
                compilerFlags: [], features: [], triple: nil),
     ]

@@ -30,12 +30,7 @@ struct MainText {
         #define GLMC_HIDDEN __attribute__((visibility("hidden")))
         #define GLMC_EXPORT __attribute__((visibility("default")))
 
-        /* Arithmetic on sizes, in 128 bits so that nothing overflows. A divisor of 0 occurs only for shapes that are refused. */
-        typedef __int128 glmc_size;
-        __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b != 0 ? a / b : 0; }
-        __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
-        __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
-        __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
+        \(sizeHelpers)
 
         extern GLMC_HIDDEN const unsigned char \(name)_weights[];
         static _Atomic int glmc_this_checked;
@@ -50,6 +45,38 @@ struct MainText {
     }
 
     // MARK: Sizes
+
+    var sizeHelpers: String {
+        """
+        /* Arithmetic on sizes, in 128 bits so that nothing overflows. A divisor of 0 occurs only for shapes that are refused. */
+        typedef __int128 glmc_size;
+        __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b != 0 ? a / b : 0; }
+        __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
+        __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
+        __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
+        """
+    }
+
+    /// The workspace's size as an expression over `d`.
+    func workspaceBytes(threads: Int) -> String {
+        let parts = ["(glmc_size)\(plan.fixedBytes)"] + plan.slots.map { largest($0, "d") } + ["(glmc_size)\(threads) * \(text(plan.perThreadBytes, "d"))"]
+        return parts.joined(separator: " + ")
+    }
+
+    /// Declarations of the slots' offsets in the workspace.
+    var slotOffsets: String {
+        var out = "", start = "(int64_t)\(plan.fixedBytes)"
+        for (i, slot) in plan.slots.enumerated() {
+            out += "    const int64_t s\(i) = \(start);\n"
+            start = "s\(i) + (int64_t)\(largest(slot, "d"))"
+        }
+        return out
+    }
+
+    private var workspaceEnd: String {
+        guard let last = plan.slots.last else { return "(int64_t)\(plan.fixedBytes)" }
+        return "s\(plan.slots.count - 1) + (int64_t)\(largest(last, "d"))"
+    }
 
     /// An extent as a C expression of type `glmc_size` over the dimensions in `array`.
     private func text(_ extent: Extent, _ array: String) -> String {
@@ -108,13 +135,9 @@ struct MainText {
     private func body() throws -> String {
         var out = "static void glmc_main_body(glmc_frame *f, int tid, int nt)\n{\n"
         out += "    unsigned char *const w = f->workspace;\n    const unsigned char *const c = f->weights;\n    (void)w; (void)c;\n"
-        var start = "(int64_t)\(plan.fixedBytes)"
         if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
-        for (i, slot) in plan.slots.enumerated() {
-            out += "    const int64_t s\(i) = \(start);\n"
-            start = "s\(i) + (int64_t)\(largest(slot, "d"))"
-        }
-        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(start) + tid * (int64_t)\(text(plan.perThreadBytes, "d"));\n" }
+        out += slotOffsets
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(workspaceEnd) + tid * (int64_t)\(text(plan.perThreadBytes, "d"));\n" }
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
         return out + writer.out + "}\n"

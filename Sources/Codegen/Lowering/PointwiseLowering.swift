@@ -29,6 +29,7 @@ struct PointwiseLowering {
             return try builder.single { builder in try nest(order, view.shape, origin, in: &builder, body) }
         }
         guard let last = order.last else { return try builder.single { try body(&$0, origin) } }
+        if target.family == .cuda { return try dealt(order, view, origin, in: &builder, body) }
         let outer = order.dropLast()
         let outerShape = outer.map { view.shape[$0] }
         let count = outer.isEmpty ? view.shape[last] : outerShape.product
@@ -46,6 +47,21 @@ struct PointwiseLowering {
                 if !isFirst { rest = builder.bind(rest / Expr(extent), "p") }
             }
             try innermost(last, from: .int(0), to: Expr(view.shape[last]), index, in: &builder, body)
+        }
+    }
+
+    /// One loop over all elements, dealt out in turn: neighbouring threads of a GPU then touch neighbouring elements.
+    private func dealt(
+        _ order: [Int], _ view: TensorView, _ origin: [Expr], in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void
+    ) throws {
+        try builder.loop("e", to: Expr(view.shape.product), kind: .parallel) { builder, element in
+            var index = origin, rest = element
+            for axis in order.reversed() {
+                let isFirst = axis == order.first
+                index[axis] = isFirst ? rest : builder.bind(rest % Expr(view.shape[axis]), "i")
+                if !isFirst { rest = builder.bind(rest / Expr(view.shape[axis]), "p") }
+            }
+            try body(&builder, index)
         }
     }
 

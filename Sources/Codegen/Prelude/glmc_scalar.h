@@ -7,11 +7,23 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#define GLMC_INLINE static __host__ __device__ inline __attribute__((unused))
+typedef __half glmc_f16;
+#else
 #define GLMC_INLINE static inline __attribute__((unused, always_inline))
-
 typedef _Float16 glmc_f16;
+#endif
 typedef struct { uint16_t bits; } glmc_bf16;
 typedef uint8_t glmc_bool;
+
+GLMC_INLINE int glmc_popcount(uint64_t a)
+{
+    int count = 0;
+    for (; a; a &= a - 1) count++;
+    return count;
+}
 
 /* Integer division is defined everywhere: by zero it gives 0, and the one overflow wraps. */
 #define GLMC_INTEGER(S, T)                                                                              \
@@ -23,7 +35,7 @@ typedef uint8_t glmc_bool;
     GLMC_INLINE T glmc_ceil_##S(T a) { return a; }                                                      \
     GLMC_INLINE T glmc_truncate_##S(T a) { return a; }                                                  \
     GLMC_INLINE T glmc_round_##S(T a) { return a; }                                                     \
-    GLMC_INLINE T glmc_popcount_##S(T a) { return (T)__builtin_popcountll((uint64_t)a & (~(uint64_t)0 >> (64 - sizeof(T) * 8))); }
+    GLMC_INLINE T glmc_popcount_##S(T a) { return (T)glmc_popcount((uint64_t)a & (~(uint64_t)0 >> (64 - sizeof(T) * 8))); }
 
 #define GLMC_SIGNED(S, T)                                                                               \
     GLMC_INTEGER(S, T)                                                                                  \
@@ -66,9 +78,9 @@ GLMC_UNSIGNED(u64, uint64_t)
     GLMC_INLINE T glmc_atan2_##S(T a, T b) { return atan2##X(a, b); }                                   \
     GLMC_INLINE T glmc_absolute_##S(T a) { return fabs##X(a); }                                         \
     GLMC_INLINE T glmc_sign_##S(T a) { return a != a ? a : (T)((a > 0) - (a < 0)); }                    \
-    GLMC_INLINE T glmc_sqrt_##S(T a) { return __builtin_sqrt##X(a); }                                   \
+    GLMC_INLINE T glmc_sqrt_##S(T a) { return sqrt##X(a); }                                   \
     GLMC_INLINE T glmc_reciprocal_##S(T a) { return (T)1 / a; }                                         \
-    GLMC_INLINE T glmc_reciprocalSqrt_##S(T a) { return (T)1 / __builtin_sqrt##X(a); }                  \
+    GLMC_INLINE T glmc_reciprocalSqrt_##S(T a) { return (T)1 / sqrt##X(a); }                  \
     GLMC_INLINE T glmc_exp_##S(T a) { return exp##X(a); }                                               \
     GLMC_INLINE T glmc_log_##S(T a) { return log##X(a); }                                               \
     GLMC_INLINE T glmc_log1p_##S(T a) { return log1p##X(a); }                                           \
@@ -107,7 +119,9 @@ GLMC_INLINE glmc_bf16 glmc_bf16_f32(float a)
     uint32_t bits;
     memcpy(&bits, &a, 4);
     uint16_t rounded = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-    return (glmc_bf16){a != a ? 0x7fc0 : rounded};
+    glmc_bf16 result;
+    result.bits = a != a ? 0x7fc0 : rounded;
+    return result;
 }
 
 #define GLMC_MEMORY(S, T)                                                                               \
@@ -142,9 +156,9 @@ GLMC_INLINE float glmc_narrow_decode(uint8_t bits, int exponent_bits, int mantis
     int sign_bit = 1 << (exponent_bits + mantissa_bits), top = (1 << exponent_bits) - 1;
     int exponent = (bits >> mantissa_bits) & top, mantissa = bits & ((1 << mantissa_bits) - 1);
     float sign = exponent_bits < 8 && (bits & sign_bit) ? -1.0f : 1.0f;
-    if (kind == 1 && (bits & (sign_bit - 1)) == sign_bit - 1) return __builtin_nanf("");
-    if (kind == 2 && bits == 0x80) return __builtin_nanf("");
-    if (kind == 0 && exponent == top) return mantissa ? __builtin_nanf("") : sign * __builtin_inff();
+    if (kind == 1 && (bits & (sign_bit - 1)) == sign_bit - 1) return NAN;
+    if (kind == 2 && bits == 0x80) return NAN;
+    if (kind == 0 && exponent == top) return mantissa ? NAN : sign * INFINITY;
     if (exponent_bits == 8) return ldexpf(1.0f, exponent - bias);
     return sign * (exponent ? ldexpf((float)(mantissa + (1 << mantissa_bits)), exponent - bias - mantissa_bits)
                             : ldexpf((float)mantissa, 1 - bias - mantissa_bits));
@@ -159,7 +173,7 @@ GLMC_INLINE uint8_t glmc_narrow_encode(float a, int exponent_bits, int mantissa_
     int infinity = ((1 << exponent_bits) - 1) << mantissa_bits;
     int largest = kind == 0 ? infinity - 1 : kind == 1 ? all - 1 : all;
     if (a != a) return (uint8_t)nan;
-    int sign = __builtin_signbit(a) ? sign_bit : 0;
+    int sign = signbit(a) ? sign_bit : 0;
     float magnitude = fabsf(a);
     float limit = glmc_narrow_decode((uint8_t)largest, exponent_bits, mantissa_bits, bias, kind);
     float step = limit - glmc_narrow_decode((uint8_t)(largest - 1), exponent_bits, mantissa_bits, bias, kind);

@@ -7,9 +7,29 @@ struct CDialect: Sendable {
     /// How a vectorisable loop is announced; empty where the language has no word for it.
     var simdPragma: String
     var unrollPragma: String
-    var isDevice: Bool
+    /// What a kernel gets before and after its buffers.
+    var leadingParameters: [String]
+    var trailingParameters: [String]
+    /// Statements at the start of every kernel.
+    var prologue: String
+    var restrict: String
+    /// An array of the named dimensions' values.
+    var dimensions: String
+    var barrier: String
+    /// Whether parallel loops deal out single iterations in turn (neighbouring threads touch neighbouring elements) instead of
+    /// one contiguous part per thread.
+    var dealsIterations: Bool
 
-    static let c = CDialect(functionPrefix: "", simdPragma: "#pragma omp simd", unrollPragma: "#pragma GCC unroll 64", isDevice: false)
+    static let c = CDialect(
+        functionPrefix: "", simdPragma: "#pragma omp simd", unrollPragma: "#pragma GCC unroll 64",
+        leadingParameters: ["glmc_frame *f"], trailingParameters: ["int tid", "int nt"], prologue: "(void)f; (void)tid; (void)nt;",
+        restrict: "restrict", dimensions: "f->dims", barrier: "glmc_barrier_wait(&f->barrier);", dealsIterations: false)
+
+    static let cuda = CDialect(
+        functionPrefix: "__global__ ", simdPragma: "", unrollPragma: "#pragma unroll",
+        leadingParameters: ["const int64_t *dims"], trailingParameters: [],
+        prologue: "const int64_t tid = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, nt = (int64_t)gridDim.x * blockDim.x; (void)dims; (void)tid; (void)nt;",
+        restrict: "__restrict__", dimensions: "dims", barrier: "__syncthreads();", dealsIterations: true)
 
     func type(_ type: KernelType) -> String {
         type.lanes == 1 ? scalar(type.element) : "\(type.element.rawValue)x\(type.lanes)"
@@ -49,8 +69,8 @@ struct CDialect: Sendable {
 
     func float(_ value: Double, _ element: ElementType) -> String {
         let single = element != .f64
-        if value.isNaN { return single ? "__builtin_nanf(\"\")" : "__builtin_nan(\"\")" }
-        if value.isInfinite { return (value < 0 ? "-" : "") + (single ? "__builtin_inff()" : "__builtin_inf()") }
+        if value.isNaN { return single ? "NAN" : "(double)NAN" }
+        if value.isInfinite { return (value < 0 ? "-" : "") + (single ? "INFINITY" : "(double)INFINITY") }
         return single ? "\(Float(value))f" : "\(value)"
     }
 

@@ -21,9 +21,9 @@ struct KernelPrinter {
 
     static func parameters(_ kernel: KernelFunction, _ dialect: CDialect) -> String {
         let buffers = kernel.buffers.map { buffer in
-            "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *restrict \(Self.bufferVariable(buffer))"
+            "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *\(dialect.restrict) \(Self.bufferVariable(buffer))"
         }
-        return (["glmc_frame *f"] + buffers + ["int tid", "int nt"]).joined(separator: ", ")
+        return (dialect.leadingParameters + buffers + dialect.trailingParameters).joined(separator: ", ")
     }
 
     /// The function's definition under the name `symbol`.
@@ -32,10 +32,10 @@ struct KernelPrinter {
         for statement in kernel.body { try print(statement) }
         let body = lines
         var head = "\(dialect.functionPrefix)void \(symbol)(\(Self.parameters(kernel, dialect)))\n{\n"
-        head += "    (void)f; (void)tid; (void)nt;\n"
+        head += "    \(dialect.prologue)\n"
         for name in dimensionNames() {
             guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) mentions the unknown dimension \(name)") }
-            head += "    const int64_t \(Self.dimensionVariable(name)) = f->dims[\(index)]; (void)\(Self.dimensionVariable(name));\n"
+            head += "    const int64_t \(Self.dimensionVariable(name)) = \(dialect.dimensions)[\(index)]; (void)\(Self.dimensionVariable(name));\n"
         }
         return head + body.joined(separator: "\n") + "\n}\n"
     }
@@ -88,8 +88,8 @@ struct KernelPrinter {
             line("}")
         case .setDimension(let name, let value):
             guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) defines the unknown dimension \(name)") }
-            line("f->dims[\(index)] = \(text(value));")
-        case .barrier: line("glmc_barrier_wait(&f->barrier);")
+            line("\(dialect.dimensions)[\(index)] = \(text(value));")
+        case .barrier: line(dialect.barrier)
         case .single(let body):
             line("if (tid == 0) {")
             try block(body)
@@ -105,6 +105,13 @@ struct KernelPrinter {
         let name = loop.variable.name
         let step = loop.step == 1 ? "\(name)++" : "\(name) += \(loop.step)"
         switch loop.kind {
+        case .parallel where dialect.dealsIterations:
+            let start = loop.step == 1 ? "tid" : "tid * \(loop.step)", stride = loop.step == 1 ? "nt" : "nt * \(loop.step)"
+            let base = loop.lower == .int(0) ? "" : "\(text(loop.lower)) + "
+            line("for (int64_t \(name) = \(base)\(start); \(name) < \(text(loop.upper)); \(name) += \(stride)) {")
+            try block(loop.body)
+            line("}")
+            return
         case .parallel:
             let count = loop.step == 1 ? loop.upper - loop.lower : (loop.upper - loop.lower + .int(loop.step - 1)) / .int(loop.step)
             line("{")

@@ -1,0 +1,79 @@
+import GlmcIR
+
+/// Writes a program as one CUDA source file: the kernels and a host function that launches them on a stream.
+///
+/// The same lowering as for C, printed in the CUDA dialect. All pointers are device pointers; weights are a blob that the caller
+/// uploads once.
+public enum CudaText {
+    /// The source of `function` for `target`, and the writer of its weights.
+    /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and sizes found while running.
+    public static func emit(_ function: Function, options: CompileOptions) throws -> (source: String, weightBytes: Int, writeWeights: (String) throws -> Void) {
+        let name = ArtifactCompiler.identifier(options.name)
+        let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.useTunedKernels ? KernelFamily.all : [])
+        guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
+            throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
+        }
+        let plan = MemoryPlan(program), weights = Weights(program)
+        let index = Dictionary(uniqueKeysWithValues: function.dimensions.enumerated().map { ($1.name, $0) })
+        var out = """
+        /* \(name): compiled by glmc \(options.version) for \(options.target.name). */
+        #include "glmc_cuda.h"
+        #include "glmc_scalar.h"
+
+        """
+        for (i, kernel) in program.kernels.enumerated() {
+            var printer = KernelPrinter(kernel, dialect: .cuda, dimensionIndex: index)
+            out += "\n/* \(kernel.name) */\n" + (try printer.text(symbol: MainText.kernelSymbol(name, i)))
+        }
+        let main = MainText(program: program, plan: plan, weights: weights, name: name, manifest: "{}", version: options.version)
+        out += "\n" + main.sizeHelpers + "\n"
+        out += """
+        /* Bytes of device memory that a run needs beside inputs, outputs and weights. `d`: the values of \(function.dimensions.map(\.name)). */
+        extern "C" int64_t \(name)_workspace(const int64_t *d);
+        extern "C" int64_t \(name)_workspace(const int64_t *d)
+        {
+            (void)d;
+            return (int64_t)(\(main.workspaceBytes(threads: 0)));
+        }
+
+        /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none. */
+        extern "C" int \(name)_run(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream);
+        extern "C" int \(name)_run(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream)
+        {
+            (void)in; (void)out; (void)w; (void)c; (void)d; (void)device_d;
+
+        """
+        out += main.slotOffsets
+        for step in program.steps {
+            guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "a CUDA artifact cannot hold If, Loop or Scan yet") }
+            out += try self.launch(launch, main, name)
+        }
+        out += "    return GLMC_LAST_ERROR();\n}\n"
+        return (out, max(weights.byteCount, 64), { try weights.write(to: $0) { _ in } })
+    }
+
+    private static func launch(_ launch: Launch, _ main: MainText, _ name: String) throws -> String {
+        let kernel = main.program.kernels[launch.kernel]
+        let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
+        let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { main.program.scratch[i].perThread } else { false } }
+        if isPrivate { throw Diagnostic(.unsupported, "the kernel \(kernel.name) keeps private areas per thread, which a CUDA artifact cannot place yet", at: launch.provenance) }
+        let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : (264, 256)
+        let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
+            let address: String
+            switch argument {
+            case .root(let root):
+                switch main.program.roots[root.index].kind {
+                case .input(let i): address = "in[\(i)]"
+                case .output(let i): address = "out[\(i)]"
+                default: address = main.address(root)
+                }
+            case .packed(let i): address = "c + \(main.weights.packedOffsets[i])"
+            case .scratch(let i): address = main.workspace(main.plan.scratch[i])
+            }
+            let qualifier = buffer.isWritten ? "" : "const "
+            return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"
+        }
+        let all = (["device_d"] + arguments).joined(separator: ", ")
+        return "    GLMC_LAUNCH(\(MainText.kernelSymbol(name, launch.kernel)), \(blocks), \(threads), \(hasBarrier ? 1 : 0), stream, \(all));\n"
+    }
+}
