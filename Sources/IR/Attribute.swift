@@ -174,7 +174,10 @@ extension Extent: AttributeConvertible {
     public init?(attributeValue value: AttributeValue) {
         switch value {
         case .integer(let x): self.init(x)
+        case .integers(let x) where x.count == 1: self.init(x[0])
         case .extents(let x) where x.count == 1: self = x[0]
+        // A word in the text is a dimension.
+        case .string(let name): self = .dimension(name)
         default: return nil
         }
     }

@@ -180,6 +180,25 @@ public struct Rewriter {
         link(node, at: .before(other))
     }
 
+    /// Replaces a node with regions by one with another op, operands or number of results that takes over the regions. The old
+    /// node's results must be replaced and the node erased by the caller.
+    /// - Throws: `Diagnostic` where the op refuses the operands or regions; the function is unchanged then.
+    public mutating func takeOverRegions(of node: NodeID, by op: any Op, _ operands: [ValueID]) throws -> [ValueID] {
+        let old = function[node]
+        let results = try create(op, operands, at: .before(node), regions: old.regions, provenance: old.provenance)
+        function.nodeArena[node.index]?.regions = []
+        return results
+    }
+
+    /// Moves the nodes of a region in front of the node that owns it, and returns what the region yields. Its arguments become
+    /// `arguments`.
+    /// - Throws: `Diagnostic` where their types differ.
+    public mutating func inline(region: BlockID, of node: NodeID, arguments: [ValueID]) throws -> [ValueID] {
+        for (argument, value) in zip(function[region].arguments, arguments) { try replaceUses(of: argument, with: value) }
+        for id in function.nodes(in: region) { move(id, before: node) }
+        return function[region].results
+    }
+
     /// Removes a node, its regions' nodes, and its uses of other values. Its results must be unused.
     public mutating func erase(_ node: NodeID) {
         let old = function[node]

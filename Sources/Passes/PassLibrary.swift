@@ -31,11 +31,21 @@ public struct PassLibrary: Sendable {
         if let anchor { extensions.append(Extension(pass: pass, anchor: anchor, level: level)) }
     }
 
-    /// The passes of a level with the extensions in their places. An extension whose anchor does not occur runs last.
-    public func pipeline(_ level: OptimizationLevel) -> [Pass] {
-        var list = Pipelines.passes(level)
+    /// The passes of a level with the extensions in their places. An extension whose anchor does not occur runs before layouts
+    /// are assigned.
+    /// - Parameter quantization: passes that insert `quantize` and `dequantize`.
+    public func pipeline(_ level: OptimizationLevel, quantization: [Pass] = []) -> [Pass] {
+        extended(Pipelines.passes(level, quantization: quantization), level)
+    }
+
+    /// The part of the pipeline that comes before quantisation, for calibration.
+    public func optimization(_ level: OptimizationLevel) -> [Pass] { extended(Pipelines.optimization(level), level) }
+
+    private func extended(_ passes: [Pass], _ level: OptimizationLevel) -> [Pass] {
+        var list = passes
         for added in extensions where added.level <= level {
-            let position = list.firstIndex { $0.name == added.anchor }.map { $0 + 1 } ?? list.count
+            let end = list.firstIndex { $0.name == Pass.assignLayouts.name } ?? list.count
+            let position = list.firstIndex { $0.name == added.anchor }.map { $0 + 1 } ?? end
             list.insert(added.pass, at: position)
         }
         return list

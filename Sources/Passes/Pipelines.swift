@@ -1,6 +1,16 @@
 /// The pipelines, from top to bottom. Order is the whole content: what each pass does is said in its own file.
+///
+/// A pipeline has three parts: what makes the function simpler and finds what exporters took apart; quantisation, if it is asked
+/// for or the model comes with it; and the physical layouts, last, because later rewrites would lose them.
 public enum Pipelines {
-    public static func passes(_ level: OptimizationLevel) -> [Pass] {
+    /// - Parameter quantization: passes that insert `quantize` and `dequantize`; none for a model that is not to be quantised.
+    public static func passes(_ level: OptimizationLevel, quantization: [Pass] = []) -> [Pass] {
+        let lowersQuantized = level >= .o2 || !quantization.isEmpty
+        return optimization(level) + quantization + (lowersQuantized ? quantized() : []) + (level >= .o2 ? layout : [])
+    }
+
+    /// The first part. Quantisation calibrates on what it leaves.
+    public static func optimization(_ level: OptimizationLevel) -> [Pass] {
         switch level {
         case .o0: o0
         case .o1: o1
@@ -18,6 +28,7 @@ public enum Pipelines {
     /// Cheap clean-ups.
     static let o1: [Pass] = [
         .foldConstants,
+        .simplifyRegions,
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
@@ -34,14 +45,16 @@ public enum Pipelines {
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
-        .assignLayouts,
     ]
 
     static let o3: [Pass] = o2
 
+    static let layout: [Pass] = [.assignLayouts]
+
     /// Every pass once, for `glmc passes`.
     static let allPasses: [Pass] = [
         .foldConstants,
+        .simplifyRegions,
         .canonicalize,
         .eliminateCommonSubexpressions,
         .eliminateDeadCode,
