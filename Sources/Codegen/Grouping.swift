@@ -84,7 +84,7 @@ struct Grouping {
             guard let producer = function.definingNode(operand), !group.nodes.contains(producer), !isInlinedEverywhere(producer),
                   function[producer].block == function[root].block, function[producer].results.count == 1,
                   hasSingleReader(operand, id) else { continue }
-            let isElementwise = consumer.layoutBehavior == .uniform && sameShape(operand, function[id].results[0])
+            let isElementwise = consumer.isElementwise && sameShape(operand, function[id].results[0])
             switch kind(of: producer) {
             case .tuned(let family, let anchor):
                 guard isElementwise, isUniformChain(from: id, to: root), case .pointwise = group.kind else { continue }
@@ -92,7 +92,7 @@ struct Grouping {
                 group.nodes.insert(producer)
             case .pointwise:
                 guard let op = function[producer].op as? any PointwiseOp, mayInline(op, producer, into: consumer, id, isElementwise: isElementwise) else { continue }
-                if case .tuned = group.kind, op.layoutBehavior != .uniform { continue }
+                if case .tuned = group.kind, !op.isElementwise { continue }
                 group.nodes.insert(producer)
                 absorb(producersOf: producer, into: &group, epilogueOf: root)
             case .loops, .movement, .control: continue
@@ -129,7 +129,7 @@ struct Grouping {
         var current = id
         let shape = function.tensorType(function[id].results[0]).shape
         while true {
-            guard function[current].op.layoutBehavior == .uniform, function.tensorType(function[current].results[0]).shape == shape else { return false }
+            guard function[current].op.isElementwise, function.tensorType(function[current].results[0]).shape == shape else { return false }
             if current == root { return true }
             guard let use = function[function[current].results[0]].uses.first, case .operand(let next, _) = use else { return false }
             current = next

@@ -200,7 +200,7 @@ struct Placements {
     /// An operand that only this purely elementwise group reads and whose memory the result may take over element by element.
     private func reusableOperand(of group: Group) -> ValueID? {
         guard case .pointwise = group.kind, function[group.root].results.count == 1,
-              group.nodes.allSatisfy({ function[$0].op.layoutBehavior == .uniform }) else { return nil }
+              group.nodes.allSatisfy({ function[$0].op.isElementwise }) else { return nil }
         let result = function.tensorType(function[group.root].results[0])
         for id in group.nodes {
             for operand in function[id].operands where !internalValues.contains(operand) {

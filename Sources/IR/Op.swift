@@ -43,6 +43,10 @@ extension Op {
     public var inPlaceOperands: [Int] { [] }
     public var layoutBehavior: LayoutBehavior { .rowMajor }
     public var isAxisAgnostic: Bool { true }
+    /// Whether every result element depends only on the operand elements at its own, or the broadcast, index.
+    public var isElementwise: Bool {
+        layoutBehavior == .uniform && self is any PointwiseOp && !(self is any ViewOp) && !(self is any PlacementOp)
+    }
     public var mnemonic: String { Self.mnemonic }
 }
 

@@ -1,3 +1,4 @@
+import GlmcTestSupport
 import Testing
 
 @testable import GlmcIR
@@ -44,7 +45,7 @@ import Testing
             }
             try checkSymbolic(sample, expected, what)
         } catch let error as Diagnostic {
-            Issue.record("\(what): \(describe(sample)): \(error)")
+            Issue.record("\(what): \(sample): \(error)")
         }
     }
 
@@ -63,7 +64,7 @@ import Testing
             zip(type.shape, tensor.shape).allSatisfy { extent, size in (extent.evaluate(dimensions) ?? size) == size }
         }
         guard known else {
-            Issue.record("\(what): \(describe(sample)): symbolic shapes \(harness.resultTypes) do not agree with \(expected.map(\.shape))")
+            Issue.record("\(what): \(sample): symbolic shapes \(harness.resultTypes) do not agree with \(expected.map(\.shape))")
             return
         }
         let results: [Tensor]
@@ -75,24 +76,9 @@ import Testing
         try compare(results, expected, sample, what + ", symbolic")
     }
 
-    private func describe(_ sample: OpSample) -> String { "\(sample.op) on \(sample.operands.map { "\($0.type)" }.joined(separator: ", "))" }
-
     private func compare(_ results: [Tensor], _ expected: [Tensor], _ sample: OpSample, _ what: String) throws {
         for (number, (result, wanted)) in zip(results, expected).enumerated() {
-            let tolerance = sample.tolerance ?? (wanted.element == .f32 ? 1e-5 : wanted.element == .f64 ? 1e-12 : wanted.element == .bf16 ? 1e-2 : 2e-3)
-            let scale = wanted.element.isFloat ? wanted.doubles.filter(\.isFinite).map(abs).max() ?? 0 : 0
-            for i in 0..<wanted.count {
-                if wanted.element.isFloat {
-                    let (a, b) = (result.reader.load(at: i), wanted.reader.load(at: i))
-                    if a == b || (a.isNaN && b.isNaN) || abs(a - b) <= tolerance * scale { continue }
-                    Issue.record("\(what): \(describe(sample)): element \(i) of result \(number) is \(a), not \(b)")
-                    return
-                }
-                let (a, b) = (result.reader.loadInteger(at: i), wanted.reader.loadInteger(at: i))
-                if a == b { continue }
-                Issue.record("\(what): \(describe(sample)): element \(i) of result \(number) is \(a), not \(b)")
-                return
-            }
+            if let difference = sample.difference(result, wanted) { Issue.record("\(what): \(sample): result \(number) \(difference)") }
         }
     }
 }

@@ -146,7 +146,7 @@ struct AxisMerge {
         self.result = result
         let nodes = expression.inlined
         let function = expression.function
-        guard result.shape.count > 1, nodes.allSatisfy({ function[$0].op.layoutBehavior == .uniform && function[$0].op.isAxisAgnostic }) else { return }
+        guard result.shape.count > 1, nodes.allSatisfy({ function[$0].op.isElementwise && function[$0].op.isAxisAgnostic }) else { return }
         let order = result.physicalOrder
         guard !order.isEmpty else { return }
         // Every view by result axis, operands of lower rank padded in front.

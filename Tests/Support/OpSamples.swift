@@ -1,10 +1,10 @@
-@testable import GlmcIR
+import GlmcIR
 
 /// For every op that is not covered by the files of `references/`, how to make an example of it.
-enum OpSamples {
-    typealias Generator = @Sendable (inout Noise) -> OpSample
+public enum OpSamples {
+    public typealias Generator = @Sendable (inout Noise) -> OpSample
 
-    static let all: [String: Generator] = elementwise.merging(movement) { a, _ in a }.merging(indexed) { a, _ in a }.merging(reductions) { a, _ in a }
+    public static let all: [String: Generator] = elementwise.merging(movement) { a, _ in a }.merging(indexed) { a, _ in a }.merging(reductions) { a, _ in a }
 
     static func broadcast(_ noise: inout Noise, _ shape: [Int]) -> [Int] {
         let kept = shape.suffix(noise.int(0...shape.count))
@@ -19,8 +19,8 @@ enum OpSamples {
         },
         "extents": { noise in
             let shape = noise.shape(rank: 0...2, sizes: 0...3)
-            let values = (0..<shape.reduce(1, *)).map { i in i % 2 == 0 ? Extent(i) : Extent.dimension("n") * 2 + 1 }
-            return OpSample(op: Extents(values, shape: shape), operands: [], dimensions: ["n": 5])
+            let values = (0..<shape.reduce(1, *)).map { i in i % 2 == 0 ? Extent(i) : Extent.dimension(noise.dimension("n")) * 2 + 1 }
+            return OpSample(op: Extents(values, shape: shape), operands: [], dimensions: [noise.dimension("n"): 5])
         },
         "unary": { noise in
             let element = noise.pick([ElementType.f32, .f64, .f16, .i32, .i8, .u8, .i64])
@@ -63,7 +63,7 @@ enum OpSamples {
         },
         "iota": { noise in
             let element = noise.pick(Noise.numeric)
-            return OpSample(op: Iota(element, start: Double(noise.int(-5...5)), step: Double(noise.int(-3...3)), count: .dimension("n")), operands: [], dimensions: ["n": noise.int(0...7)])
+            return OpSample(op: Iota(element, start: Double(noise.int(-5...5)), step: Double(noise.int(-3...3)), count: .dimension(noise.dimension("n"))), operands: [], dimensions: [noise.dimension("n"): noise.int(0...7)])
         },
         "round_saturate": { noise in
             let shape = noise.shape()
@@ -163,20 +163,20 @@ enum OpSamples {
             let x = element == .f32 && noise.bool() ? noise.bits(element, shape) : noise.tensor(element, shape)
             return OpSample(op: TopK(k: Extent(noise.int(0...shape[axis])), axis: axis, largest: noise.bool()), operands: [x], tolerance: 0)
         },
-        "non_zero": { noise in OpSample(op: NonZero(count: .dimension("found")), operands: [noise.tensor(noise.pick(Noise.numeric + [.bool]), noise.shape(sizes: 0...4))]) },
+        "non_zero": { noise in OpSample(op: NonZero(count: .dimension(noise.dimension("found"))), operands: [noise.tensor(noise.pick(Noise.numeric + [.bool]), noise.shape(sizes: 0...4))]) },
         "compress": { noise in
             let shape = noise.shape(rank: 1...4), axis = noise.int(-1...shape.count - 1)
             let length = noise.int(0...(axis == -1 ? shape.reduce(1, *) : shape[axis]))
-            return OpSample(op: Compress(axis: axis, count: .dimension("found")), operands: [noise.bits(noise.pick(Noise.movable), shape), noise.tensor(.bool, [length])])
+            return OpSample(op: Compress(axis: axis, count: .dimension(noise.dimension("found"))), operands: [noise.bits(noise.pick(Noise.movable), shape), noise.tensor(.bool, [length])])
         },
         "unique": { noise in
             let shape = noise.shape(rank: 1...3, sizes: 1...6), axis = noise.int(-1...shape.count - 1), element = noise.pick([ElementType.f32, .i64, .u64, .bool, .i8])
             let x = element == .f32 && noise.bool() ? noise.bits(element, shape) : noise.tensor(element, shape)
-            return OpSample(op: Unique(axis: axis == -1 ? nil : axis, sorted: noise.bool(), count: .dimension("found")), operands: [x])
+            return OpSample(op: Unique(axis: axis == -1 ? nil : axis, sorted: noise.bool(), count: .dimension(noise.dimension("found"))), operands: [x])
         },
         "non_max_suppression": { noise in
             let (batches, classes, boxes) = (noise.int(1...2), noise.int(1...3), noise.int(0...12))
-            return OpSample(op: NonMaxSuppression(centerPointBox: noise.bool(), count: .dimension("found")), operands: [
+            return OpSample(op: NonMaxSuppression(centerPointBox: noise.bool(), count: .dimension(noise.dimension("found"))), operands: [
                 Tensor(.f32, [batches, boxes, 4], values: { $0 % 4 < 2 ? Double(noise.int(0...20)) / 4 : Double(noise.int(4...30)) / 4 }),
                 Tensor(.f32, [batches, classes, boxes], values: { _ in Double(noise.int(0...20)) / 20 }),
                 Tensor([noise.int(0...5)]), Tensor.scalar(Double(noise.int(0...10)) / 10, .f32), Tensor.scalar(noise.pick([0.2, -.infinity]), .f32),
@@ -194,7 +194,7 @@ enum OpSamples {
             let element = noise.pick(Noise.numeric + [.bool, .i4]), shape = noise.shape(sizes: noise.int(0...6) == 0 ? 0...3 : 1...4)
             let functions: [ReduceFunction] = element == .bool ? [.and, .or, .minimum, .maximum]
                 : element.isFloat ? ReduceFunction.allCases.filter { $0 != .and && $0 != .or }
-                : ReduceFunction.allCases.filter { !$0.needsFloat }
+                : ReduceFunction.allCases.filter { $0 != .logSum && $0 != .logSumExp }
             let axes = shape.indices.filter { _ in noise.bool() }.shuffled(using: &noise)
             return OpSample(op: Reduce(noise.pick(functions), axes: axes, keepDims: noise.bool()), operands: [noise.tensor(element, shape)])
         },
