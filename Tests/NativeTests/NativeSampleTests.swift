@@ -1,12 +1,19 @@
+import Foundation
 import GlmcIR
 import GlmcTestSupport
 import Testing
 
 /// Random examples of every op through emitted C, against `evaluate`. One artifact holds an example of every op.
 @Suite struct NativeSampleTests {
-    @Test(arguments: 0..<4) func staticShapes(_ seed: Int) throws { try check(seed, isSymbolic: false) }
+    /// `GLMC_SAMPLE_SEEDS=a..b` runs other examples than the few that are enough for every day.
+    private static let seeds: Range<Int> = {
+        let ends = ProcessInfo.processInfo.environment["GLMC_SAMPLE_SEEDS"]?.components(separatedBy: "..").compactMap { Int($0) } ?? []
+        return ends.count == 2 && ends[0] < ends[1] ? ends[0]..<ends[1] : 0..<3
+    }()
+
+    @Test(arguments: seeds) func staticShapes(_ seed: Int) throws { try check(seed, isSymbolic: false) }
     /// The same with sizes that are only known when the artifact runs.
-    @Test(arguments: 0..<4) func freeDimensions(_ seed: Int) throws { try check(seed, isSymbolic: true) }
+    @Test(arguments: seeds) func freeDimensions(_ seed: Int) throws { try check(seed, isSymbolic: true) }
 
     private struct Case {
         var sample: OpSample
