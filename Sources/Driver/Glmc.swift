@@ -1,6 +1,7 @@
 import Foundation
 import GlmcFrontend
 import GlmcIR
+import GlmcPasses
 import GlmcRuntime
 
 /// The command-line program: finds the subcommand, parses its flags, runs it, and turns errors into text and exit codes.
@@ -8,31 +9,32 @@ public enum Glmc {
     public static let version = "0.1.0"
 
     /// What `glmc help` lists, in this order. A subcommand is added here when it works.
-    static let subcommands: [Subcommand] = [.compile, .run, .bench, .inspect, .verify, .conformance, .conformanceCase, .doctor, .version, .help]
+    static let subcommands: [Subcommand] = [.compile, .run, .bench, .inspect, .verify, .conformance, .explain, .opt, .ops, .passes, .targets, .doctor, .version, .help, .conformanceCase]
 
     /// Runs `glmc` with these words (without the program's name) and returns its exit status.
-    public static func run(_ words: [String]) -> Int32 {
+    /// - Parameter passLibrary: the passes that are known; a program that adds passes of its own hands in an extended library.
+    public static func run(_ words: [String], passLibrary: PassLibrary = .standard) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         Interruption.install()
         do {
-            return try dispatch(words).rawValue
+            return try dispatch(words, passLibrary).rawValue
         } catch {
             return report(error).rawValue
         }
     }
 
-    private static func dispatch(_ words: [String]) throws -> ExitCode {
+    private static func dispatch(_ words: [String], _ passLibrary: PassLibrary) throws -> ExitCode {
         guard let name = words.first else {
             Console.write(Help.overview(subcommands) + "\n", to: 2)
             return .usage
         }
-        if name == "--help" || name == "-h" { return try dispatch(["help"]) }
-        if name == "--version" { return try dispatch(["version"]) }
+        if name == "--help" || name == "-h" { return try dispatch(["help"], passLibrary) }
+        if name == "--version" { return try dispatch(["version"], passLibrary) }
         guard let subcommand = subcommands.first(where: { $0.name == name }) else {
             let names = subcommands.filter { !$0.isHidden }.map(\.name)
             throw Diagnostic(.usage, "there is no subcommand '\(name)'", hint: nearestName(to: name, among: names).map { "did you mean glmc \($0)?" } ?? "glmc help lists them")
         }
-        let arguments = try Arguments(Array(words.dropFirst()), for: subcommand), console = Console(arguments)
+        let arguments = try Arguments(Array(words.dropFirst()), for: subcommand), console = Console(arguments, passLibrary)
         if arguments.has("help") {
             console.print(Help.text(subcommand))
             return .done

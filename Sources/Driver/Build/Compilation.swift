@@ -25,27 +25,35 @@ struct Compilation: Sendable {
     var recordedFlags: [String] = []
     let console: Console
 
-    /// Flags of everything that compiles a model.
-    static let flags: [Flag] = [
+    /// Flags that choose passes.
+    static let passFlags: [Flag] = [
         Flag("O", .attached("N"), choices: ["0", "1", "2", "3"], "how much to optimise (default -O2)"),
+        Flag("passes", .value("A,B"), "run these passes instead of the level's own"),
+        Flag("disable-pass", .value("P"), repeated: true, "leave a pass out"),
+        Flag("print-ir-after", .value("P"), repeated: true, "print the IR after a pass, or after all, where it changed"),
+        Flag("stop-after", .value("N.M"), "stop after rewrite M of pass N"),
+    ]
+
+    /// Flags that fix what a model leaves open.
+    static let modelFlags: [Flag] = [
         Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
+    ]
+
+    /// Flags of everything that compiles a model.
+    static let flags: [Flag] = modelFlags + passFlags + [
         Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
         Flag("cflag", .value("FLAG"), repeated: true, "a flag more for the C compiler, such as -fsanitize=address"),
         Flag("threads", .value("auto|N"), "threads to use (default: one per processor)"),
         Flag("jobs", .value("N"), short: "j", "compile this many kernels at once (default: one per processor)"),
-        Flag("passes", .value("A,B"), "run these passes instead of the level's own"),
-        Flag("disable-pass", .value("P"), repeated: true, "leave a pass out"),
-        Flag("print-ir-after", .value("P"), repeated: true, "print the IR after a pass, or after all, where it changed"),
-        Flag("stop-after", .value("N.M"), "stop after rewrite M of pass N"),
         Flag("save-temps", .value("DIR"), "keep the emitted C there"),
         Flag("no-cache", "compile every kernel anew"),
     ]
 
     init(console: Console) { self.console = console }
 
-    /// - Parameter sharesDimensions: the subcommand uses `--dim` for inputs as well, when MODEL is an artifact.
+    /// - Throws: a `.usage` diagnostic for a value that means nothing.
     init(_ arguments: Arguments, _ console: Console) throws {
         self.console = console
         if let text = arguments.string("O"), let value = Int(text), let level = OptimizationLevel(rawValue: value) { self.level = level }
@@ -72,7 +80,7 @@ struct Compilation: Sendable {
         passes = arguments.string("passes").map { $0.split(separator: ",").map(String.init) }
         disabledPasses = Set(arguments.all("disable-pass"))
         printAfter = Set(arguments.all("print-ir-after"))
-        let known = PassLibrary.standard.passes.map(\.name)
+        let known = console.passLibrary.passes.map(\.name)
         for name in disabledPasses.union(printAfter).subtracting(["all"]).sorted() where !known.contains(name) {
             throw Diagnostic(.usage, "there is no pass '\(name)'", hint: nearestName(to: name, among: known).map { "did you mean \($0)?" } ?? "glmc passes lists them")
         }
@@ -96,7 +104,7 @@ struct Compilation: Sendable {
 
     /// Runs the passes.
     func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
-        let library = PassLibrary.standard
+        let library = console.passLibrary
         let list = try passes.map { try library.passes(named: $0) } ?? library.pipeline(level)
         var manager = PassManager()
         manager.options.printAfter = printAfter

@@ -1,14 +1,18 @@
 import Foundation
 import GlmcIR
+import GlmcPasses
 
-/// Where a subcommand writes: results to standard output, everything else to standard error.
+/// What surrounds a subcommand. Results go to standard output, everything else to standard error.
 public struct Console: Sendable {
     public let progress: ProgressMode
     public let isVerbose: Bool
+    /// The passes that subcommands know.
+    let passLibrary: PassLibrary
 
     public enum ProgressMode: Sendable { case bar, plain, none }
 
-    init(_ arguments: Arguments) {
+    init(_ arguments: Arguments, _ passLibrary: PassLibrary) {
+        self.passLibrary = passLibrary
         isVerbose = arguments.has("verbose")
         progress = switch arguments.string("progress") {
         case "plain": .plain

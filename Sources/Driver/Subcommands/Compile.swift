@@ -32,7 +32,7 @@ extension Subcommand {
         }
         var function = try timed("import") { try compilation.load(path).function }
         let passes = try timed("optimise") { try compilation.optimise(&function) }
-        if arguments.has("time-passes") { console.note(columns(passes.map { ["  \($0.name)", "\($0.rewrites) rewrites", formatted("%.1f ms", $0.duration / .milliseconds(1))] })) }
+        if arguments.has("time-passes") { console.note(PassTable.text(passes)) }
         if arguments.has("dry-run") { return .done }
 
         var report = CompileReport()

@@ -1,0 +1,29 @@
+import Foundation
+import GlmcIR
+
+extension Subcommand {
+    static let opt = Subcommand(
+        "opt", "FILE.glm [--passes=A,B] [-o OUT.glm]",
+        summary: "run passes on textual IR",
+        details: "Prints the result unless -o is given. MODEL may also be an .onnx file or a folder of safetensors, whose IR is then the input.",
+        positionals: 1...1,
+        flags: [Flag("output", .value("OUT.glm"), short: "o", "the file to write; large constants go to a .weights file beside it"), Flag("time-passes", "print how long each pass took")]
+            + Compilation.modelFlags + Compilation.passFlags
+    ) { arguments, console in
+        let compilation = try Compilation(arguments, console)
+        var function = try compilation.load(arguments.positionals[0]).function
+        let reports = try compilation.optimise(&function)
+        if arguments.has("time-passes") { console.note(PassTable.text(reports)) }
+        if let output = arguments.string("output") {
+            let weights = (output as NSString).deletingPathExtension + ".weights"
+            try TextualIR.write(Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent)), to: output, weights: weights)
+        } else {
+            console.print(String(Printer.print(function).trimmingSuffix("\n")))
+        }
+        return .done
+    }
+}
+
+extension String {
+    func trimmingSuffix(_ character: Character) -> Substring { hasSuffix(String(character)) ? dropLast().description.trimmingSuffix(character) : self[...] }
+}
