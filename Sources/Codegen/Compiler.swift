@@ -67,8 +67,8 @@ public enum ArtifactCompiler {
         let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version).text()
         let files = try KernelFiles.split(program, name: name)
 
-        let work = try WorkFolder()
-        defer { work.remove() }
+        let work = try TemporaryFolder()
+        defer { withExtendedLifetime(work) {} }
         for file in RuntimeSupport.files + RuntimeSupport.kernelFiles { try work.write(file.name, file.text) }
         try work.write("main.c", Array(main.utf8))
         for file in files { try work.write(file.name, Array(file.text.utf8)) }
@@ -142,42 +142,4 @@ public enum ArtifactCompiler {
 
         """
     }
-}
-
-/// A private folder for one compilation, removed at the end.
-struct WorkFolder {
-    let path: String
-
-    init() throws {
-        var template = Array((NSTemporaryDirectory() + "/glmc.XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw Diagnostic(.invalid, "cannot make a folder in \(NSTemporaryDirectory()): \(String(cString: strerror(errno)))", hint: "set TMPDIR to a folder that can be written")
-        }
-        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    }
-
-    func write(_ name: String, _ bytes: [UInt8]) throws {
-        do {
-            try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
-        } catch {
-            throw Diagnostic(.invalid, "cannot write \(path)/\(name): \(error.localizedDescription)")
-        }
-    }
-
-    func copyAll(to folder: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            for stale in try FileManager.default.contentsOfDirectory(atPath: folder) where stale.hasPrefix("kernels") && stale.hasSuffix(".c") {
-                try FileManager.default.removeItem(atPath: "\(folder)/\(stale)")
-            }
-            for name in try FileManager.default.contentsOfDirectory(atPath: path) {
-                try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
-                try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")
-            }
-        } catch {
-            throw Diagnostic(.invalid, "cannot save the emitted files in \(folder): \(error.localizedDescription)")
-        }
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GlmcCodegen
 import GlmcFrontend
 import GlmcIR
 import GlmcPasses

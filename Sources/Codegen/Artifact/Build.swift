@@ -5,12 +5,12 @@ import GlmcIR
 struct Build {
     let toolchain: Toolchain
     let options: CompileOptions
-    let work: WorkFolder
+    let work: TemporaryFolder
     private(set) var cached = 0
     private(set) var compiled = 0
     private var objects: [String] = []
 
-    init(toolchain: Toolchain, options: CompileOptions, work: WorkFolder) {
+    init(toolchain: Toolchain, options: CompileOptions, work: TemporaryFolder) {
         self.toolchain = toolchain
         self.options = options
         self.work = work
@@ -58,9 +58,9 @@ struct Build {
         objects = jobs.map { "\(work.path)/\($0.source).o" }
     }
 
-    private static func compile(_ job: Job, to object: String, _ toolchain: Toolchain, _ work: WorkFolder) throws {
-        let result = try Subprocess.run(toolchain.path, job.flags + ["-I", work.path, "-c", "\(work.path)/\(job.source)", "-o", object])
-        guard result.status == 0 else {
+    private static func compile(_ job: Job, to object: String, _ toolchain: Toolchain, _ work: TemporaryFolder) throws {
+        let result = try ChildProcess.run([toolchain.path] + job.flags + ["-I", work.path, "-c", "\(work.path)/\(job.source)", "-o", object])
+        guard result.succeeded else {
             throw Diagnostic(.internal, "\(toolchain.path) failed on the emitted file \(job.source):\n\(result.errors.prefix(4000))", hint: "--save-temps DIR keeps the emitted files")
         }
     }
@@ -69,21 +69,25 @@ struct Build {
     func link(to path: String, progress: @escaping CompileProgress) throws {
         progress("linking", 0)
         let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
-        defer { unlink(temporary) }
+        Interruption.add(unfinished: temporary)
+        defer {
+            unlink(temporary)
+            Interruption.remove(unfinished: temporary)
+        }
         let flags = toolchain.targetFlags(options.target) + options.extraFlags
-        let result: Subprocess.Result
+        let result: ChildProcess.Result
         switch options.kind {
         case .sharedLibrary:
-            result = try Subprocess.run(toolchain.path, flags + ["-shared", "-o", temporary] + objects
+            result = try ChildProcess.run([toolchain.path] + flags + ["-shared", "-o", temporary] + objects
                 + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
         case .object:
-            result = try Subprocess.run(toolchain.path, flags + ["-r", "-nostdlib", "-o", temporary] + objects)
+            result = try ChildProcess.run([toolchain.path] + flags + ["-r", "-nostdlib", "-o", temporary] + objects)
         case .staticLibrary:
-            result = try Subprocess.run(Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", ["rcsD", temporary] + objects)
+            result = try ChildProcess.run([Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", "rcsD", temporary] + objects)
         case .cSource:
             throw Diagnostic(.internal, "C source is written, not linked")
         }
-        guard result.status == 0 else {
+        guard result.succeeded else {
             throw Diagnostic(.invalid, "cannot link \(path):\n\(result.errors.prefix(4000))", hint: "is the folder writable and is there room?")
         }
         chmod(temporary, 0o755)

@@ -18,7 +18,7 @@ public struct Toolchain: Sendable {
     public static func find(_ requested: String? = nil, for target: Target) throws -> Toolchain {
         let names = requested.map { [$0] } ?? candidates(for: target)
         for name in names {
-            guard let path = locate(name), let version = try? Subprocess.run(path, ["--version"]).output.split(separator: "\n").first else { continue }
+            guard let path = locate(name), let version = try? ChildProcess.run([path, "--version"], limit: 20).output.split(separator: "\n").first else { continue }
             return Toolchain(path: path, version: String(version))
         }
         throw Diagnostic(.usage, "no C compiler: \(names.joined(separator: ", ")) \(names.count == 1 ? "is" : "are") not on the PATH", hint: "install gcc or clang, or name one with --cc")
@@ -47,36 +47,4 @@ public struct Toolchain: Sendable {
         "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unknown-pragmas",
         "-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration",
     ]
-}
-
-/// Runs a program and collects what it prints.
-enum Subprocess {
-    struct Result {
-        var status: Int32
-        var output: String
-        var errors: String
-    }
-
-    static func run(_ path: String, _ arguments: [String]) throws -> Result {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        let output = Pipe(), errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        // Read errors on another thread so that neither pipe can fill up and stall the program.
-        let collected = Collected()
-        let group = DispatchGroup()
-        DispatchQueue.global().async(group: group) { collected.data = errors.fileHandleForReading.readDataToEndOfFile() }
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        group.wait()
-        process.waitUntilExit()
-        return Result(status: process.terminationStatus, output: String(decoding: text, as: UTF8.self), errors: String(decoding: collected.data, as: UTF8.self))
-    }
-
-    private final class Collected: @unchecked Sendable {
-        var data = Data()
-    }
 }

@@ -2,25 +2,25 @@ import Foundation
 import GlmcIR
 
 /// Runs programs: in a process group of their own, so that a time limit ends their children too.
-enum ChildProcess {
-    enum End: Equatable, Sendable {
+public enum ChildProcess {
+    public enum End: Equatable, Sendable {
         case exited(Int32)
         case crashed(signal: Int32)
         case timedOut
     }
 
-    struct Result: Sendable {
-        let end: End
-        let output: String
-        let errors: String
-        var succeeded: Bool { end == .exited(0) }
+    public struct Result: Sendable {
+        public let end: End
+        public let output: String
+        public let errors: String
+        public var succeeded: Bool { end == .exited(0) }
     }
 
     /// Runs `arguments` (the program first, searched in PATH) to its end.
     /// - Parameter limit: seconds after which the whole group is killed.
     /// - Parameter outputLimit: bytes of each stream that are kept.
     /// - Throws: when it cannot be started.
-    static func run(_ arguments: [String], limit: Double? = nil, environment: [String: String] = [:], outputLimit: Int = 1 << 22) throws(Diagnostic) -> Result {
+    public static func run(_ arguments: [String], limit: Double? = nil, environment: [String: String] = [:], outputLimit: Int = 1 << 22) throws(Diagnostic) -> Result {
         guard let program = arguments.first else { throw Diagnostic(.internal, "no program to run") }
         // Files, not pipes: nothing has to be drained while it runs.
         let out = try temporaryFile(), errors = try temporaryFile()
@@ -46,7 +46,7 @@ enum ChildProcess {
         guard status == 0 else { throw Diagnostic(.invalid, "cannot run '\(program)': \(String(cString: strerror(status)))") }
         Interruption.add(group: pid)
         defer { Interruption.remove(group: pid) }
-        let end = wait(for: pid, until: limit.map { now() + $0 })
+        let end = wait(for: pid, until: limit.map { clock() + $0 })
         return Result(end: end, output: contents(out, outputLimit), errors: contents(errors, outputLimit))
     }
 
@@ -56,7 +56,7 @@ enum ChildProcess {
             let result = waitpid(pid, &status, deadline == nil || timedOut ? 0 : WNOHANG)
             if result == pid { break }
             if result < 0 && errno != EINTR { return .exited(127) }
-            if result == 0, let deadline, now() > deadline {
+            if result == 0, let deadline, clock() > deadline {
                 kill(-pid, SIGKILL)
                 timedOut = true
             } else if result == 0 {
@@ -67,6 +67,9 @@ enum ChildProcess {
         if timedOut { return .timedOut }
         return status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .crashed(signal: status & 0x7f)
     }
+
+    /// Seconds since an arbitrary moment.
+    private static func clock() -> Double { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
 
     /// An open file without a name.
     private static func temporaryFile() throws(Diagnostic) -> Int32 {

@@ -1,7 +1,7 @@
 import Foundation
 
 /// What SIGINT, SIGTERM and SIGHUP have to clean up: child processes, and files and folders that are not finished yet.
-enum Interruption {
+public enum Interruption {
     private struct State {
         var groups: Set<pid_t> = []
         var unfinished: Set<String> = []
@@ -21,7 +21,7 @@ enum Interruption {
     private static let box = Box()
 
     /// Starts to listen; the handlers run on a thread of their own, so they may take locks and delete files.
-    static func install() {
+    public static func install() {
         for number in [SIGINT, SIGTERM, SIGHUP] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -43,6 +43,6 @@ enum Interruption {
 
     static func add(group: pid_t) { box.with { $0.groups.insert(group) } }
     static func remove(group: pid_t) { box.with { $0.groups.remove(group) } }
-    static func add(unfinished path: String) { box.with { $0.unfinished.insert(path) } }
-    static func remove(unfinished path: String) { box.with { $0.unfinished.remove(path) } }
+    public static func add(unfinished path: String) { box.with { $0.unfinished.insert(path) } }
+    public static func remove(unfinished path: String) { box.with { $0.unfinished.remove(path) } }
 }

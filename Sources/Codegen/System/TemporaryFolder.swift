@@ -1,0 +1,46 @@
+import Foundation
+import GlmcIR
+
+/// A folder that goes away with the value, or when glmc is interrupted.
+public final class TemporaryFolder: Sendable {
+    public let path: String
+
+    /// - Throws: when there is no place for one.
+    public init() throws(Diagnostic) {
+        let parent = FileManager.default.temporaryDirectory.path
+        var template = Array((parent + "/glmc-XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw Diagnostic(.invalid, "cannot make a folder in \(parent): \(String(cString: strerror(errno)))", hint: "set TMPDIR to a folder that can be written")
+        }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        Interruption.add(unfinished: path)
+    }
+
+    public func file(_ name: String) -> String { path + "/" + name }
+
+    func write(_ name: String, _ bytes: [UInt8]) throws(Diagnostic) {
+        do {
+            try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
+        } catch {
+            throw Diagnostic(.invalid, "cannot write \(file(name)): \(error.localizedDescription)")
+        }
+    }
+
+    /// Copies everything in it to `folder`, which is made where it does not exist.
+    func copyAll(to folder: String) throws(Diagnostic) {
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for name in try FileManager.default.contentsOfDirectory(atPath: path) {
+                try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+                try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")
+            }
+        } catch {
+            throw Diagnostic(.invalid, "cannot save the emitted files in \(folder): \(error.localizedDescription)")
+        }
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+        Interruption.remove(unfinished: path)
+    }
+}
