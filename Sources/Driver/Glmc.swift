@@ -41,6 +41,7 @@ public enum Glmc {
             return .done
         }
         try arguments.checkPositionals()
+        if !subcommand.isHidden { CrashReport.install(words) }
         return try subcommand.action(arguments, console)
     }
 

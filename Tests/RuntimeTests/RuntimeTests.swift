@@ -3,7 +3,7 @@ import GlmcRuntime
 import Testing
 
 /// GlmcRuntime on the mock model of `Mock/mock_model.c`.
-@Suite struct RuntimeTests {
+@Suite final class RuntimeTests {
     let scratch: Scratch
     let artifact: Artifact
 
@@ -11,6 +11,8 @@ import Testing
         scratch = try Scratch()
         artifact = try Artifact(path: try buildMock(scratch))
     }
+
+    deinit { scratch.remove() }
 
     @Test func describes() throws {
         #expect(artifact.name == "mock" && artifact.manifest == #"{"name":"mock"}"# && artifact.weightsByteCount == 64)

@@ -24,14 +24,14 @@ func has(_ tool: String) -> Bool { (try? shell(["sh", "-c", "command -v \(tool)"
 /// The C compilers of this machine.
 let compilers = ["gcc", "clang"].filter(has)
 
-/// A folder that goes away with the value.
-final class Scratch: Sendable {
+/// A folder for the files of one test.
+struct Scratch {
     let path: String
     init() throws {
         path = FileManager.default.temporaryDirectory.appendingPathComponent("glmc-test-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
     func file(_ name: String) -> String { path + "/" + name }
 }
 

@@ -15,6 +15,7 @@ import Testing
     func worksUnderSanitizers(flags: [String]) throws {
         guard compilers.contains("gcc") else { return }
         let scratch = try Scratch(), program = scratch.file("test")
+        defer { scratch.remove() }
         let built = try shell(["gcc"] + strict + ["-O1", "-g", includeFlag] + flags + [mock, "\(root)/Tests/RuntimeTests/Mock/mock_test.c", "-o", program])
         #expect(built.status == 0, "\(built.output)")
         // The thread sanitizer wants a predictable address space.
@@ -24,6 +25,7 @@ import Testing
 
     @Test func exportsNothingElse() throws {
         let scratch = try Scratch(), library = try buildMock(scratch)
+        defer { scratch.remove() }
         let names = try shell(["nm", "-D", "--defined-only", library]).output.split(separator: "\n").compactMap { $0.split(separator: " ").last }
         #expect(names.sorted() == ["glmc_model_get", "mock"])
     }
@@ -36,6 +38,7 @@ import Testing
 
     @Test func cExampleRuns() throws {
         let scratch = try Scratch(), library = try buildMock(scratch), program = scratch.file("run")
+        defer { scratch.remove() }
         let example = "\(root)/Examples/c/run.c"
         #expect(try shell([compilers[0]] + strict + [includeFlag, example, "-ldl", "-o", program]).status == 0)
         #expect(try shell([program, library]).output.contains("mock: 64 bytes of workspace"))
@@ -50,6 +53,7 @@ import Testing
         let python = ProcessInfo.processInfo.environment["GLMC_PYTHON"] ?? (FileManager.default.isExecutableFile(atPath: own) ? own : "python3")
         guard try shell([python, "-c", "import numpy"]).status == 0 else { return }
         let scratch = try Scratch(), library = try buildMock(scratch)
+        defer { scratch.remove() }
         let ran = try shell([python, "\(root)/Examples/python/run.py", library])
         #expect(ran.status == 0 && ran.output.contains("y: float32[2, 8]"), "\(ran.output)")
         let refused = try shell([python, "-c", "import sys; sys.path.insert(0, '\(root)/python'); import glmc; glmc.load('\(library)')(1)"])

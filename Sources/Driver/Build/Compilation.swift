@@ -97,6 +97,7 @@ struct Compilation: Sendable {
 
     /// Reads the model and prints what it has to warn about.
     func load(_ path: String) throws -> ImportedModel {
+        CrashReport.enter("reading \(path)")
         let model = try ModelFile.load(path, imports)
         for warning in model.warnings { console.warning(warning.description) }
         return model
@@ -111,6 +112,9 @@ struct Compilation: Sendable {
         manager.options.stopAfter = stopAfter
         manager.options.disabled = disabledPasses
         let console = console
+        manager.options.progress = { position, name in
+            CrashReport.enter("pass \(position + 1) (\(name))", hint: "the IR before it: the same flags with glmc opt, --stop-after=\(position + 1).0 and -o FILE.glm")
+        }
         manager.options.output = { console.note($0) }
         do {
             return try manager.run(list, on: &function, PassContext(level: level))
@@ -137,6 +141,7 @@ struct Compilation: Sendable {
         options.flags = recordedFlags
         options.extraFlags = extraFlags
         if let source { options.source = (URL(fileURLWithPath: source).lastPathComponent, try ModelFile.digest(source)) }
+        CrashReport.enter("code generation")
         let bar = ProgressBar(console)
         defer { bar.finish() }
         let report = try ArtifactCompiler.compile(function, to: output, options: options) { bar.show($0, share: $1) }

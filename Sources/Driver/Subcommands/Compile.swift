@@ -41,8 +41,7 @@ extension Subcommand {
                 report = try compilation.emit(function, name: ModelFile.name(path), kind: artifact, source: path, to: output)
                 if kind == .a || kind == .o { try writeHeaders(beside: output, model: ModelFile.name(path)) }
             } else {
-                let weights = (output as NSString).deletingPathExtension + ".weights"
-                try TextualIR.write(Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent)), to: output, weights: weights)
+                try TextualIR.write(function, to: output)
             }
         }
         let bytes = ((try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber)?.intValue ?? 0

@@ -15,8 +15,7 @@ extension Subcommand {
         let reports = try compilation.optimise(&function)
         if arguments.has("time-passes") { console.note(PassTable.text(reports)) }
         if let output = arguments.string("output") {
-            let weights = (output as NSString).deletingPathExtension + ".weights"
-            try TextualIR.write(Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent)), to: output, weights: weights)
+            try TextualIR.write(function, to: output)
         } else {
             console.print(String(Printer.print(function).trimmingSuffix("\n")))
         }

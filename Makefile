@@ -1,0 +1,55 @@
+# The front door: make demo | test | bench | install. Everything else is `glmc help`.
+PREFIX ?= /usr/local
+BUILD  := .build/release
+PYTHON := .venv/bin/python
+# Where the demo, the tests and the benchmarks keep models; nothing in it is needed again.
+MODELS ?= .build-models
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: build demo test bench install models conformance clean
+
+build: dependencies
+	swift build -c release --product glmc
+
+# libprotobuf-c and zlib, where they are missing and there is apt.
+.PHONY: dependencies
+dependencies:
+	@pkg-config --exists libprotobuf-c zlib 2>/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "install libprotobuf-c (with headers), zlib and pkg-config first"; exit 1; }; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libprotobuf-c-dev zlib1g-dev pkg-config; }
+	@command -v gcc >/dev/null || command -v clang >/dev/null || $(SUDO) apt-get install -y -qq gcc
+
+.venv/ready: tools/requirements.txt
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+demo: build .venv/ready
+	$(PYTHON) tools/fetch_models.py $(MODELS) minilm
+	$(PYTHON) tools/demo.py $(BUILD)/glmc $(MODELS)
+
+# Every room's tests, in the one configuration that is built anyway.
+test: dependencies .venv/ready
+	swift build -c release --build-tests -Xswiftc -enable-testing
+	GLMC_PYTHON=$(abspath $(PYTHON)) swift test -c release --skip-build -Xswiftc -enable-testing
+
+models: .venv/ready
+	$(PYTHON) tools/fetch_models.py $(MODELS)
+	$(PYTHON) tools/make_models.py $(MODELS)
+
+# The ONNX test suite through emitted code: some minutes.
+conformance: build .venv/ready
+	[ -d $(MODELS)/nodetests ] || $(PYTHON) tools/node_tests.py $(MODELS)/nodetests
+	$(BUILD)/glmc conformance $(MODELS)/nodetests
+
+bench: build models
+	@for model in $(MODELS)/*.onnx; do $(BUILD)/glmc bench $$model -O3 --dim=batch=1 2>/dev/null || $(BUILD)/glmc bench $$model -O3 || true; done
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/glmc
+	install -m 755 $(BUILD)/glmc $(DESTDIR)$(PREFIX)/bin/glmc
+	install -m 644 Sources/CGlmcABI/include/glmc.h $(DESTDIR)$(PREFIX)/include/glmc.h
+	install -m 644 python/glmc.py $(DESTDIR)$(PREFIX)/share/glmc/glmc.py
+
+clean:
+	rm -rf .build .venv $(MODELS)

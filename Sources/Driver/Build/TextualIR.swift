@@ -1,0 +1,34 @@
+import Foundation
+import GlmcFrontend
+import GlmcIR
+
+/// Writing textual IR.
+enum TextualIR {
+    /// Writes a function; its large constants, if there are any, go to a file beside it that ends in `.weights`.
+    static func write(_ function: Function, to path: String) throws {
+        let weights = (path as NSString).deletingPathExtension + ".weights"
+        let module = Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent))
+        try write(module.resources.isEmpty ? Printer.module([function], weights: .inline) : module, to: path, weights: weights)
+    }
+
+    /// Writes a module whose large constants go to a file of their own; each file is written whole or not at all.
+    static func write(_ module: Printer.Module, to path: String, weights: String) throws {
+        if !module.resources.isEmpty {
+            var chunks: [UnsafeRawBufferPointer] = [], end = 0
+            let padding = [UInt8](repeating: 0, count: 4096)
+            try padding.withUnsafeBytes { zeros in
+                for resource in module.resources {
+                    while end < resource.offset {
+                        let gap = min(resource.offset - end, zeros.count)
+                        chunks.append(UnsafeRawBufferPointer(rebasing: zeros.prefix(gap)))
+                        end += gap
+                    }
+                    chunks.append(resource.tensor.bytes)
+                    end += resource.tensor.byteCount
+                }
+                try withExtendedLifetime(module) { try Files.replace(weights, with: chunks) }
+            }
+        }
+        try Array(module.text.utf8).withUnsafeBytes { try Files.replace(path, with: [$0]) }
+    }
+}

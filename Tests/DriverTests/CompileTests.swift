@@ -1,0 +1,94 @@
+import Foundation
+import GlmcCodegen
+import GlmcFrontend
+import GlmcRuntime
+import Testing
+
+@testable import GlmcDriver
+
+/// The command line from a textual model to a running artifact, and every way in which that can fail. Each test has a folder of its own.
+@Suite final class CompileTests {
+    let folder: TemporaryFolder
+    let model: String
+
+    init() throws {
+        folder = try TemporaryFolder()
+        model = folder.file("net.glm")
+        try Self.text.write(toFile: model, atomically: true, encoding: .utf8)
+    }
+
+    static let text = """
+        func @net(%x: f32[n, 3]) {
+          dimension n = input 0 axis 0
+          %y = binary.add(%x, %x) : f32[n, 3]
+          return %y
+        }
+
+        """
+
+    func glmc(_ words: String...) -> Int32 { Glmc.run(words + (words[0] == "compile" ? ["--no-cache", "-march=scalar"] : [])) }
+
+    /// Names in the folder, sorted.
+    var files: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted() }
+
+    @Test func compilesRunsAndDescribes() throws {
+        let artifact = folder.file("net.so"), inputs = folder.file("in.npz"), outputs = folder.file("out.npz")
+        #expect(glmc("compile", model, "-o", artifact) == 0)
+        #expect(glmc("inspect", artifact) == 0 && glmc("inspect", artifact, "--json") == 0)
+        let x = try #require(try TensorBuffer((0..<6).map { Float($0) }, shape: [2, 3]).numpy)
+        try Npz.write([.init(name: "x", array: x)], to: inputs)
+        #expect(glmc("run", artifact, "--inputs", inputs, "--output", outputs) == 0)
+        let y = try TensorBuffer(#require(try Npz.read(outputs).first).array)
+        #expect(try y.shape == [2, 3] && y.array(of: Float.self) == [0, 2, 4, 6, 8, 10])
+        #expect(glmc("run", artifact, "--inputs", inputs, "--expected", outputs) == 0)
+        #expect(glmc("run", artifact, "--random", "1", "--dim", "n=2", "--expected", outputs) == 3)
+        #expect(glmc("bench", artifact, "--duration", "0.01", "--warmup", "0", "--json") == 0)
+        #expect(glmc("run", model, "--random", "1", "-march=scalar") == 0)
+        #expect(files == ["in.npz", "net.glm", "net.so", "out.npz"])
+    }
+
+    @Test func givesTheSameBytesTwice() throws {
+        #expect(glmc("compile", model, "-o", folder.file("a.so")) == 0 && glmc("compile", model, "-o", folder.file("b.so")) == 0)
+        #expect(FileManager.default.contentsEqual(atPath: folder.file("a.so"), andPath: folder.file("b.so")))
+    }
+
+    @Test func writesLibrariesWithHeaders() throws {
+        #expect(glmc("compile", model, "-o", folder.file("net.a")) == 0)
+        #expect(files == ["glmc.h", "net.a", "net.glm", "net.h"])
+        let program = folder.file("main.c")
+        try "#include \"net.h\"\nint main(void) { return (int)net()->entry_count; }\n".write(toFile: program, atomically: true, encoding: .utf8)
+        let compiler = try #require(Toolchain.available.first).path, binary = folder.file("main")
+        let built = try ChildProcess.run([compiler, "-Wall", "-Wextra", "-Werror", program, folder.file("net.a"), "-pthread", "-lm", "-o", binary])
+        #expect(built.succeeded, "\(built.errors)")
+        #expect(try ChildProcess.run([binary]).end == .exited(1))
+    }
+
+    @Test func writesTextualIR() throws {
+        #expect(glmc("compile", model, "-o", folder.file("out.glm")) == 0)
+        #expect(try String(contentsOfFile: folder.file("out.glm"), encoding: .utf8).contains("func @net"))
+        #expect(glmc("opt", folder.file("out.glm"), "--passes=dce", "-o", folder.file("again.glm")) == 0)
+    }
+
+    @Test func refusesWhatItCannotDo() throws {
+        let bad = folder.file("bad.onnx"), output = folder.file("x.so")
+        try "this is no model".write(toFile: bad, atomically: true, encoding: .utf8)
+        #expect(glmc("compile", bad, "-o", output) == 1)
+        #expect(glmc("compile", folder.file("absent.onnx"), "-o", output) == 1)
+        #expect(glmc("compile", model, "-o", folder.file("none/x.so")) == 1)
+        #expect(glmc("compile", model, "-o", folder.path) == 2 || glmc("compile", model, "-o", folder.path) == 1)
+        #expect(glmc("compile", model, "-o", folder.file("x.zip")) == 2)
+        #expect(glmc("compile", model, "-o", output, "--disable-pass=nothing") == 2)
+        #expect(glmc("compile", model, "-o", output, "--cc", folder.file("no-compiler")) != 0)
+        #expect(glmc("compile", model, "-o", output, "--cflag=--no-such-flag") != 0)
+        #expect(glmc("run", model, "--input", "x=\(bad)") == 1)
+        #expect(files == ["bad.onnx", "net.glm"])
+    }
+
+    /// What was there stays as it was when a compilation fails.
+    @Test func keepsTheOldArtifact() throws {
+        let output = folder.file("net.so")
+        try "old".write(toFile: output, atomically: true, encoding: .utf8)
+        #expect(glmc("compile", model, "-o", output, "--cflag=--no-such-flag") != 0)
+        #expect(try String(contentsOfFile: output, encoding: .utf8) == "old" && files == ["net.glm", "net.so"])
+    }
+}
