@@ -77,12 +77,13 @@ extension GraphImporter {
         guard carriedCount >= 0, body.inputs.count == carriedCount + 2, body.outputs.count > carriedCount else {
             throw Diagnostic(.invalid, "the body does not fit \(c.inputCount) inputs")
         }
-        let limit = try c.optional(0).flatMap { knownConstant($0)?.integers.first }
+        let limit = try c.optional(0).map { try requiredInt($0, "the number of rounds") }
         var carried = try (0..<carriedCount).map { try c.value($0 + 2) }
         var isRunning = try c.optional(1).map { try requiredScalar($0, "the first condition") != 0 } ?? true
         var stacked = [[ValueID]](repeating: [], count: body.outputs.count - 1 - carriedCount)
         var round = 0
         while isRunning, round < limit ?? Int.max {
+            try countRound()
             guard round < Self.unrollLimit else { throw Diagnostic.unsupported("loops of more than \(Self.unrollLimit) rounds are not supported") }
             let index = try constant(Tensor(.i64, [], integers: { _ in round }))
             let results = try importSubgraph(body, inputs: [.tensor(index), .tensor(try scalar(1, .bool))] + carried)
@@ -103,6 +104,14 @@ extension GraphImporter {
             guard !parts.isEmpty else { return .tensor(try emptyStack(info)) }
             return .tensor(try concat(try parts.map { try unsqueeze($0, [0]) }, axis: 0))
         })
+    }
+
+    /// Loops in loops multiply; together they may not exceed a bound either.
+    private mutating func countRound() throws {
+        writtenRounds += 1
+        guard writtenRounds <= Self.unrollLimit * Self.unrollLimit else {
+            throw Diagnostic.unsupported("the loops of the model have more than \(Self.unrollLimit * Self.unrollLimit) rounds together")
+        }
     }
 
     /// What a loop without rounds stacks up: nothing, in the declared type.
@@ -139,6 +148,7 @@ extension GraphImporter {
         var carried = try (0..<states).map { try c.value($0) }
         var stacked = [[ValueID]](repeating: [], count: outputs)
         for round in 0..<length {
+            try countRound()
             let slices = try sequences.indices.map { i -> Imported in
                 let position = directions[i] == 1 ? length - 1 - round : round
                 return .tensor(try squeeze(try slice(sequences[i], axis: inputAxes[i], start: Extent(position), size: 1), [inputAxes[i]]))

@@ -25,6 +25,8 @@ struct GraphImporter: GraphBuilding {
     /// Values known at compile time, remembered; nil is remembered too.
     var knownConstants: [ValueID: Tensor?] = [:]
     var freshDimensions = 0
+    /// Rounds of loops written out so far.
+    var writtenRounds = 0
     private let functions: [String: OnnxFunction]
 
     init(_ model: OnnxModel, options: ImportOptions) {

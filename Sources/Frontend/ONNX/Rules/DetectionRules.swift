@@ -48,6 +48,12 @@ extension GraphImporter {
         let output = Array(shape(offset)[2...]), own = element(x), taps = filter[2] * filter[3], batch = shape(x)[0]
         // Offsets [N, sets, taps, (y, x), oh, ow]; positions [N·sets, taps·oh, ow] in elements of the image.
         let parts = try reshape(offset, [batch, Extent(sets), Extent(taps), 2] + output)
+        // Zeros around the image change nothing; with extents of 2ᵏ + 1 whole positions survive normalisation exactly.
+        let padded = image.map { extent in
+            var steps = 1
+            while steps < extent - 1 { steps *= 2 }
+            return steps + 1
+        }
         var normalized: [ValueID] = []
         for axis in [1, 0] {
             let shift = try squeeze(try slice(parts, axis: 3, start: Extent(axis), size: 1), [3])  // [N, sets, taps, oh, ow]
@@ -56,14 +62,15 @@ extension GraphImporter {
                 Double((axis == 0 ? t / filter[3] : t % filter[3]) * geometry.dilations[axis] - geometry.before[axis])
             })
             let position = try add(try add(shift, line), try constant(tap))
-            // The inverse of grid sampling's (g + 1)·extent/2 − ½.
-            let unit = try sub(try div(try add(try mul(position, 2), 1), Double(image[axis])), 1)
+            // The inverse of grid sampling's (g + 1)·(extent − 1)/2.
+            let unit = try sub(try mul(position, 2 / Double(padded[axis] - 1)), 1)
             normalized.append(try reshape(unit, [batch * Extent(sets), Extent(taps) * output[0], output[1], 1]))
         }
         let grid = try concat(normalized, axis: 3)
         let each = channels / sets
-        let source = try reshape(x, [batch * Extent(sets), Extent(each)] + Array(shape(x)[2...]))
-        var columns = try emit(GridSample(mode: .linear, padding: .zeros, alignCorners: false), [source, grid])
+        let after = [0, 0] + zip(padded, image).map { $0 - $1 }
+        let source = try pad(try reshape(x, [batch * Extent(sets), Extent(each)] + Array(shape(x)[2...])), before: [0, 0, 0, 0], after: after)
+        var columns = try emit(GridSample(mode: .linear, padding: .zeros, alignCorners: true), [source, grid])
         columns = try reshape(columns, [batch, Extent(sets), Extent(each), Extent(taps)] + output)
         if let mask = try c.optional(4) {
             columns = try mul(columns, try reshape(mask, [batch, Extent(sets), 1, Extent(taps)] + output))
