@@ -20,7 +20,8 @@ total = sum(times.values())
 families = collections.defaultdict(lambda: [0, 0.0, 0.0])
 rows = []
 for i, kernel in enumerate(kernels):
-    work = kernel["flops"] if isinstance(kernel["flops"], (int, float)) else 0
+    work = kernel.get("flops", 0)
+    work = work if isinstance(work, (int, float)) else 0
     family = families[kernel["name"]]
     family[0] += 1
     family[1] += times.get(i, 0)

@@ -49,6 +49,14 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ], dimensions: dimensions)
     }
 
+    private static func pool(_ name: String, _ x: String, _ attributes: String) -> KernelCase {
+        KernelCase(name, "pool-vectors", "%x: \(x)", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = pool(%l, \(attributes), dilations: [1, 1], ceil: false, include_pad: false, p: 2, indices: false, column_major_indices: false)",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ])
+    }
+
     static let all: [KernelCase] = convolutions + products + rows
 
     private static let convolutions: [KernelCase] = [
@@ -99,6 +107,10 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
     ]
 
     private static let rows: [KernelCase] = [
+        pool("max pool", "f32[2, 37, 9, 11]", "fn: \"max\", window: [3, 3], strides: [2, 2], before: [1, 1], after: [1, 0]"),
+        pool("max pool, bytes", "u8[1, 20, 6, 7]", "fn: \"max\", window: [2, 3], strides: [2, 1], before: [0, 1], after: [0, 1]"),
+        pool("average pool", "f32[1, 70, 7, 7]", "fn: \"average\", window: [7, 7], strides: [1, 1], before: [0, 0], after: [0, 0]"),
+        pool("average pool, padded", "f32[1, 16, 6, 7]", "fn: \"average\", window: [3, 3], strides: [1, 2], before: [1, 1], after: [1, 1]"),
         attention("attention", "2, 3", "2, 3", s: "33", t: "33", d: 16, e: 20),
         attention("attention, grouped heads, causal", "1, 4", "1, 2", s: "19", t: "23", d: 8, e: 16, options: "causal: true, causal_offset: 4, softcap: 0.0"),
         attention("attention, soft cap", "1, 2", "1, 2", s: "8", t: "40", d: 12, e: 7, options: "causal: false, causal_offset: 0, softcap: 2.0"),
