@@ -25,12 +25,12 @@
     typedef uint8_t u8x##N __attribute__((vector_size(N), may_alias));                                  \
     typedef int8_t i8x##N __attribute__((vector_size(N), may_alias));
 
-#define GLMC_MEMORY(S, T, N)                                                                            \
+#define GLMC_VECTOR_MEMORY(S, T, N)                                                                            \
     GLMC_INLINE S##x##N glmc_load_##S##x##N(const void *p) { S##x##N v; memcpy(&v, p, sizeof v); return v; } \
     GLMC_INLINE void glmc_store_##S##x##N(void *p, S##x##N v) { memcpy(p, &v, sizeof v); }
 
 #define GLMC_ACCESS(S, T, N)                                                                            \
-    GLMC_MEMORY(S, T, N)                                                                                \
+    GLMC_VECTOR_MEMORY(S, T, N)                                                                                \
     /* x - 0 is x for every x, negative zero included, so compilers drop the subtraction and leave a broadcast. */ \
     GLMC_INLINE S##x##N glmc_set_##S##x##N(T x) { return x - (S##x##N){0}; }
 
@@ -44,8 +44,8 @@
     GLMC_ACCESS(i32, int32_t, N)                                                                        \
     GLMC_ACCESS(u8, uint8_t, N)                                                                         \
     GLMC_ACCESS(i8, int8_t, N)                                                                          \
-    GLMC_MEMORY(f16, _Float16, N)                                                                       \
-    GLMC_MEMORY(bf16, uint16_t, N)                                                                      \
+    GLMC_VECTOR_MEMORY(f16, _Float16, N)                                                                       \
+    GLMC_VECTOR_MEMORY(bf16, uint16_t, N)                                                                      \
     GLMC_VECTOR_MATH(f32x##N, f32x##N, i32x##N)                                                         \
     GLMC_INLINE f32x##N glmc_select_f32x##N(i32x##N m, f32x##N a, f32x##N b) { return (f32x##N)((m & (i32x##N)a) | (~m & (i32x##N)b)); } \
     GLMC_INLINE i32x##N glmc_select_i32x##N(i32x##N m, i32x##N a, i32x##N b) { return (m & a) | (~m & b); } \
