@@ -63,6 +63,28 @@ import Testing
         #expect(try ChildProcess.run([binary]).end == .exited(1))
     }
 
+    @Test func quantisesWithCalibration() throws {
+        let network = folder.file("conv.glm"), samples = folder.file("samples.npz"), output = folder.file("conv.so")
+        try """
+            func @conv(%x: f32[1, 4, 8, 8]) {
+              %w = constant(value: f32[8, 4, 3, 3] splat(0.25)) : f32[8, 4, 3, 3]
+              %y = conv(%x, %w, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 6, 6]
+              return %y
+            }
+
+            """.write(toFile: network, atomically: true, encoding: .utf8)
+        let x = try #require(try TensorBuffer((0..<256).map { Float($0 % 16) / 16 }, shape: [1, 4, 8, 8]).numpy)
+        try Npz.write([.init(name: "x", array: x)], to: samples)
+        #expect(glmc("compile", network, "-o", output, "--int8", "--calib", samples) == 0)
+        let expected = folder.file("expected.npz")
+        #expect(glmc("run", network, "-march=scalar", "--inputs", samples, "--output", expected) == 0)
+        #expect(glmc("run", output, "--inputs", samples, "--expected", expected, "--atol", "0.1", "--rtol", "0.02") == 0)
+        #expect(glmc("compile", network, "-o", output, "--int8") == 0)
+        #expect(glmc("compile", network, "-o", output, "--calib", samples) == 2)
+        #expect(glmc("compile", network, "-o", output, "--int8", "--quant=static") == 2)
+        #expect(glmc("compile", network, "-o", output, "--int8", "--calib", network) == 1)
+    }
+
     @Test func writesTextualIR() throws {
         #expect(glmc("compile", model, "-o", folder.file("out.glm")) == 0)
         #expect(try String(contentsOfFile: folder.file("out.glm"), encoding: .utf8).contains("func @net"))

@@ -21,6 +21,7 @@ struct Compilation: Sendable {
     var disabledPasses: Set<String> = []
     var printAfter: Set<String> = []
     var stopAfter: (pass: Int, rewrite: Int)?
+    var int8: Int8?
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
     let console: Console
@@ -41,7 +42,7 @@ struct Compilation: Sendable {
     ]
 
     /// Flags of everything that compiles a model.
-    static let flags: [Flag] = modelFlags + passFlags + [
+    static let flags: [Flag] = modelFlags + Int8.flags + passFlags + [
         Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
         Flag("cflag", .value("FLAG"), repeated: true, "a flag more for the C compiler, such as -fsanitize=address"),
@@ -89,10 +90,12 @@ struct Compilation: Sendable {
             guard numbers.count == 2, let pass = numbers[0], let rewrite = numbers[1], pass > 0, rewrite >= 0 else { throw arguments.misuse("--stop-after takes N.M, not '\(text)'") }
             stopAfter = (pass, rewrite)
         }
+        int8 = try Int8(arguments)
         saveFolder = arguments.string("save-temps")
         if arguments.has("no-cache") { cacheFolder = nil }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" }
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
+            + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
 
     /// Reads the model and prints what it has to warn about.
@@ -103,21 +106,42 @@ struct Compilation: Sendable {
         return model
     }
 
-    /// Runs the passes.
+    /// Runs the passes: the named ones, or the pipeline of the level. Static quantisation calibrates in its midst.
     func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
-        let list = try passes.map { try library.passes(named: $0) } ?? library.pipeline(level)
+        if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
+        guard let int8 else { return try run(library.pipeline(level), on: &function, from: 0) }
+        if int8.mode == .dynamic {
+            let reports = try run(library.pipeline(level, quantization: [.quantizeDynamic(int8.options)]), on: &function, from: 0)
+            reportInt8(reports)
+            return reports
+        }
+        let first = library.optimization(level)
+        var reports = try run(first, on: &function, from: 0)
+        let pass = try calibrate(function, int8)
+        let rest = library.pipeline(level, quantization: [pass]).drop { $0.name != pass.name }
+        reports += try run(Array(rest), on: &function, from: first.count)
+        reportInt8(reports)
+        return reports
+    }
+
+    /// - Parameter position: how many passes ran before these, for `--stop-after`.
+    private func run(_ passes: [Pass], on function: inout Function, from position: Int) throws -> [PassManager.PassReport] {
         var manager = PassManager()
         manager.options.printAfter = printAfter
-        manager.options.stopAfter = stopAfter
-        manager.options.disabled = disabledPasses
-        let console = console
-        manager.options.progress = { position, name in
-            CrashReport.enter("pass \(position + 1) (\(name))", hint: "the IR before it: the same flags with glmc opt, --stop-after=\(position + 1).0 and -o FILE.glm")
+        if let stopAfter {
+            guard stopAfter.pass > position else { return [] }
+            manager.options.stopAfter = (stopAfter.pass - position, stopAfter.rewrite)
         }
+        manager.options.disabled = disabledPasses
+        manager.options.progress = { index, name in
+            let number = position + index + 1
+            CrashReport.enter("pass \(number) (\(name))", hint: "the IR before it: the same flags with glmc opt, --stop-after=\(number).0 and -o FILE.glm")
+        }
+        let console = console
         manager.options.output = { console.note($0) }
         do {
-            return try manager.run(list, on: &function, PassContext(level: level))
+            return try manager.run(passes, on: &function, PassContext(level: level))
         } catch {
             guard error.diagnostic.kind == .internal else { throw error.diagnostic }
             throw Reproducer.write(error.reproducer, error.diagnostic)

@@ -1,0 +1,101 @@
+import Foundation
+import GlmcCodegen
+import GlmcFrontend
+import GlmcIR
+import GlmcPasses
+import GlmcRuntime
+
+/// `--int8` and the flags that go with it.
+struct Int8: Sendable {
+    enum Mode: String, CaseIterable { case `static`, dynamic }
+
+    var mode = Mode.dynamic
+    /// A .npz file, a folder of them, or ONNX test data.
+    var data: String?
+    var options = QuantizationOptions()
+
+    static let flags: [Flag] = [
+        Flag("int8", "compute in int8 where it can: static with --calib, else dynamic for matrix products"),
+        Flag("calib", .value("DATA"), "calibration data: a .npz file, a folder of .npz files, or ONNX test_data_set folders"),
+        Flag("quant", .value("MODE"), choices: Mode.allCases.map(\.rawValue), "static needs --calib; dynamic quantises activations while the model runs"),
+        Flag("calib-method", .value("M"), choices: CalibrationMethod.allCases.map(\.rawValue), "how a range is chosen from what was seen (default auto)"),
+        Flag("keep", .value("GLOB"), repeated: true, "nodes that stay in fp32, by name"),
+    ]
+
+    /// nil without `--int8`.
+    init?(_ arguments: Arguments) throws(Diagnostic) {
+        guard arguments.has("int8") else {
+            if let other = Int8.flags.first(where: { $0.name != "int8" && arguments.has($0.name) }) { throw arguments.misuse("\(other.spelling) means nothing without --int8") }
+            return nil
+        }
+        data = arguments.string("calib")
+        mode = arguments.string("quant").flatMap(Mode.init(rawValue:)) ?? (data == nil ? .dynamic : .static)
+        guard mode != .static || data != nil else { throw arguments.misuse("--quant=static needs --calib DATA") }
+        if let name = arguments.string("calib-method"), let method = CalibrationMethod(rawValue: name) { options.method = method }
+        options.keep = arguments.all("keep")
+    }
+
+    /// The calibration samples, by input name.
+    func samples(for entry: Artifact.EntryPoint) throws -> [[String: TensorBuffer]] {
+        guard let data else { return [] }
+        var samples: [[String: TensorBuffer]] = []
+        if !Files.isFolder(data) {
+            samples = [try sample(data, entry)]
+        } else if TestCase.isOne(data) {
+            samples = try TestCase(data).dataSets().map { try $0.inputs.mapValues { try TensorBuffer($0) } }
+        } else {
+            let names = ((try? FileManager.default.contentsOfDirectory(atPath: data)) ?? []).sorted()
+            samples = try names.filter { $0.hasSuffix(".npz") }.map { try sample(data + "/" + $0, entry) }
+        }
+        guard !samples.isEmpty else { throw Diagnostic(.invalid, "holds no calibration data", at: [data], hint: "put .npz files there, with one array per input of the model") }
+        return samples
+    }
+
+    private func sample(_ file: String, _ entry: Artifact.EntryPoint) throws -> [String: TensorBuffer] {
+        var result: [String: TensorBuffer] = [:]
+        for item in try Npz.read(file) {
+            guard let info = entry.inputs.first(where: { $0.name == item.name }) else { continue }
+            result[item.name] = try TensorBuffer(item.array, as: info.type)
+        }
+        if let missing = entry.inputs.first(where: { result[$0.name] == nil }) { throw Diagnostic(.invalid, "has no array '\(missing.name)'", at: [file]) }
+        return result
+    }
+}
+
+extension Compilation {
+    /// Runs an optimised function, compiled natively, on the calibration data and gives the pass that quantises it.
+    func calibrate(_ function: Function, _ int8: Int8) throws -> Pass {
+        var quantization = StaticQuantization(function, options: int8.options)
+        guard !quantization.plan.values.isEmpty else { return quantization.pass }
+        var observation = quantization.observation
+        // Layouts come last in a pipeline: the function that is observed needs them too, to be as fast.
+        try PassManager().run(level >= .o2 ? [.assignLayouts] : [], on: &observation, PassContext(level: level))
+        var quiet = self
+        quiet.saveFolder = nil
+        let artifact = try quiet.temporaryArtifact(observation, name: "calibration")
+        let entry = try artifact.entryPoint(named: nil), session = try Session(artifact, threads: threads ?? 0)
+        let samples = try int8.samples(for: entry), bar = ProgressBar(console)
+        for (index, sample) in samples.enumerated() {
+            let invocation = try session.bind(sample)
+            try invocation.run()
+            for position in quantization.plan.values.indices {
+                let values = try invocation.output(function.outputs.count + position)
+                values.withUnsafeBytes { quantization.observe(position, $0.bindMemory(to: Float.self)) }
+            }
+            bar.show("calibrating", share: Double(index + 1) / Double(samples.count))
+        }
+        bar.finish()
+        return quantization.pass
+    }
+
+    /// Says how much computes in int8, and what stays in fp32 and why.
+    func reportInt8(_ reports: [PassManager.PassReport]) {
+        let remarks = reports.filter { $0.name.hasPrefix("quantize-") }.flatMap(\.remarks)
+        let kept = remarks.filter(\.missed), done = remarks.count - kept.count
+        var reasons: [String: Int] = [:]
+        for remark in kept { reasons[remark.message, default: 0] += 1 }
+        console.note("int8: \(done) of \(remarks.count) layers compute in int8")
+        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { console.warning("\(count) \(count == 1 ? "layer" : "layers"): \(reason)") }
+        for remark in remarks { console.detail("  \(remark.missed ? "fp32" : "int8")  \(remark.op) \(remark.provenance.first ?? ""): \(remark.message)") }
+    }
+}
