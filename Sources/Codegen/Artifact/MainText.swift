@@ -163,7 +163,7 @@ struct MainText {
 
     private func tables() -> String {
         let function = program.function
-        var out = tensorInfos("glmc_main_inputs", function.inputs) + tensorInfos("glmc_main_outputs", function.outputs)
+        var out = tensorInfos("glmc_main_inputs", function.inputs, function.inputNames) + tensorInfos("glmc_main_outputs", function.outputs, function.outputNames)
         if !dimensions.isEmpty {
             out += "static const glmc_dim_info glmc_main_dims[] = {\n"
             for dimension in dimensions {
@@ -213,16 +213,16 @@ struct MainText {
         return out
     }
 
-    private func tensorInfos(_ table: String, _ values: [ValueID]) -> String {
+    private func tensorInfos(_ table: String, _ values: [ValueID], _ names: [String]) -> String {
         if values.isEmpty { return "" }
         var out = "static const glmc_tensor_info \(table)[] = {\n"
         let runtime = Set(dimensions.compactMap { if case .runtime = $0.info.source { $0.name } else { nil } })
-        for value in values {
+        for (value, name) in zip(values, names) {
             let type = program.function.tensorType(value)
             let shape = type.shape.map { $0.constant.map(String.init) ?? "-1" }.joined(separator: ", ")
             let dims = type.shape.map { Self.quote($0.description) }.joined(separator: ", ")
             let depends = type.shape.contains { !$0.dimensions.isDisjoint(with: runtime) }
-            out += "    {.name = \(Self.quote(program.function[value].name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
+            out += "    {.name = \(Self.quote(name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
             out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
             out += "\(depends ? ", .flags = GLMC_DATA_DEPENDENT" : ""), .state = -1},\n"
         }

@@ -24,14 +24,14 @@ struct Manifest {
 
     var json: String {
         let function = program.function
-        func tensors(_ values: [ValueID]) -> [Document.Tensor] {
-            values.map { value in
+        func tensors(_ values: [ValueID], _ names: [String]) -> [Document.Tensor] {
+            zip(values, names).map { value, name in
                 let type = function.tensorType(value)
-                return Document.Tensor(name: function[value].name, type: type.element.rawValue, shape: type.shape.map(\.description))
+                return Document.Tensor(name: name, type: type.element.rawValue, shape: type.shape.map(\.description))
             }
         }
         let entry = Document.Entry(
-            name: "main", inputs: tensors(function.inputs), outputs: tensors(function.outputs), dims: function.dimensions.map(\.name),
+            name: "main", inputs: tensors(function.inputs, function.inputNames), outputs: tensors(function.outputs, function.outputNames), dims: function.dimensions.map(\.name),
             kernels: program.launches.map { Document.Kernel(name: $0.family, nodes: $0.provenance, flops: $0.operations.constant, bytes: $0.bytes.constant) },
             arena: Document.Arena(bytes: plan.fixedBytes, lower_bound: plan.lowerBound))
         let document = Document(
