@@ -28,6 +28,15 @@ struct Grouping {
     let function: Function
     let target: Target
     let families: [KernelFamily]
+    /// The order of the nodes.
+    private let positions: [NodeID: Int]
+
+    init(function: Function, target: Target, families: [KernelFamily]) {
+        self.function = function
+        self.target = target
+        self.families = families
+        positions = Dictionary(uniqueKeysWithValues: function.allNodes.enumerated().map { ($1, $0) })
+    }
 
     /// The groups of `block`, in an order in which they can run.
     func groups(in block: BlockID) -> [Group] {
@@ -80,7 +89,11 @@ struct Grouping {
     private func absorb(producersOf id: NodeID, into group: inout Group, epilogueOf root: NodeID) {
         guard let consumer = function[id].op as? any PointwiseOp else { return }
         if case .tuned(_, let anchor) = group.kind, anchor == id { return }
-        for operand in function[id].operands {
+        // Where several tuned kernels meet, the last one goes on in registers; the others end with epilogues of their own.
+        let anchors = function[id].operands.map { anchor($0, readBy: id, root) }
+        let chosen = anchors.compactMap { $0 }.max()
+        for (operand, anchor) in zip(function[id].operands, anchors) {
+            if anchor != nil && anchor != chosen { continue }
             guard let producer = function.definingNode(operand), !group.nodes.contains(producer), !isInlinedEverywhere(producer),
                   function[producer].block == function[root].block, function[producer].results.count == 1,
                   hasSingleReader(operand, id) else { continue }
@@ -97,6 +110,19 @@ struct Grouping {
                 absorb(producersOf: producer, into: &group, epilogueOf: root)
             case .loops, .movement, .control: continue
             }
+        }
+    }
+
+    /// The position of the last tuned kernel that computes a value, through elementwise nodes of one shape that nothing else
+    /// reads.
+    private func anchor(_ value: ValueID, readBy reader: NodeID, _ root: NodeID) -> Int? {
+        guard let id = function.definingNode(value), function[id].block == function[root].block, function[id].results.count == 1,
+              hasSingleReader(value, reader) else { return nil }
+        switch kind(of: id) {
+        case .tuned: return positions[id]
+        case .pointwise where function[id].op.layoutBehavior == .uniform:
+            return function[id].operands.filter { sameShape($0, value) }.compactMap { anchor($0, readBy: id, root) }.max()
+        default: return nil
         }
     }
 
