@@ -5,6 +5,7 @@ public enum OpSamples {
     public typealias Generator = @Sendable (inout Noise) -> OpSample
 
     public static let all: [String: Generator] = elementwise.merging(movement) { a, _ in a }.merging(indexed) { a, _ in a }.merging(reductions) { a, _ in a }
+        .merging(networks) { a, _ in a }
 
     static func broadcast(_ noise: inout Noise, _ shape: [Int]) -> [Int] {
         let kept = shape.suffix(noise.int(0...shape.count))
