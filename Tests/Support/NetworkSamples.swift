@@ -1,4 +1,4 @@
-@testable import GlmcIR
+import GlmcIR
 
 /// Samples of the ops that networks are made of: windows, products, norms, attention, recurrence, sampling, quantisation.
 extension OpSamples {
