@@ -32,6 +32,7 @@ demo: build .venv/ready
 test: dependencies .venv/ready
 	swift build -c release --build-tests -Xswiftc -enable-testing
 	GLMC_PYTHON=$(abspath $(PYTHON)) swift test -c release --skip-build -Xswiftc -enable-testing
+	swift test --package-path Examples/CustomPass --scratch-path .build/custom-pass
 
 models: .venv/ready
 	$(PYTHON) tools/fetch_models.py $(MODELS)

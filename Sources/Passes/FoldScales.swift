@@ -18,9 +18,15 @@ extension Pass {
     ///
     /// A pass of its own because it rewrites weights, which costs time and memory and which quantisation wants done before it
     /// looks at their ranges.
-    public static let foldScales = Pass(
-        "fold-scales", "Folds multiplications by constants into weights (Conv+BatchNorm)",
-        rules: [scaleAfterProduct, scaleAfterBias, scaleBeforeProduct, chainedConstants])
+    public static let foldScales = Pass("fold-scales", "Folds multiplications by constants into weights (Conv+BatchNorm)") { rewriter, context in
+        try RuleDriver([scaleAfterProduct, scaleAfterBias, scaleBeforeProduct, chainedConstants]).run(&rewriter, context)
+        for id in rewriter.function.allNodes {
+            let node = rewriter.function[id]
+            guard (node.op as? Binary)?.function == .multiply, rewriter.function.constant(node.operands[1]) != nil,
+                  WeightedProduct(node.operands[0], in: rewriter.function) != nil, !rewriter.function.hasOneUse(node.operands[0]) else { continue }
+            rewriter.remark("not folded into the weights before it: their result has other readers", at: id, missed: true)
+        }
+    }
 }
 
 /// A convolution or matrix product with constant float weights, seen by its channels.
@@ -155,7 +161,7 @@ private let scaleAfterProduct = Rule("scale-after-product", on: Binary.self) { f
     return { rewriter in
         try product.replacing(id, weights: product.scalingOutputs(scales), in: &rewriter)
     }
-}
+}.explained("a multiplication behind it became part of the weights")
 
 /// `(x ⋅ w + b) * s` → `x ⋅ w * s + b * s`.
 private let scaleAfterBias = Rule("scale-after-bias", on: Binary.self) { function, id, op in
@@ -190,4 +196,4 @@ private let scaleBeforeProduct = Rule("scale-before-product", at: Convolution.se
         if let padding { operand = try rewriter.create1(padding.op, [x], at: .before(id), provenance: rewriter.function[padding.node].provenance) }
         try product.replacing(id, weights: product.scalingInputs(scales), input: operand, in: &rewriter)
     }
-}
+}.explained("a multiplication before it became part of the weights")

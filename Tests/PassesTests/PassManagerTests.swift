@@ -85,6 +85,24 @@ import Testing
         #expect(failure?.description.contains("do not come to an end") == true)
     }
 
+    @Test func remarksSayWhatWasDoneAndWhatWasNot() throws {
+        var f = try Parser.parseFunction("""
+            func @f(%x: f32[2, 4], %q: f32[1, 1, 2, 2], %k: f32[1, 1, 2, 2], %v: f32[1, 1, 2, 2]) {
+              %g = activation.sigmoid(%x) loc("gate")
+              %y = binary.multiply(%x, %g) loc("swish")
+              %s = matmul(%q, %k)
+              %p = softmax(%s) loc("probabilities")
+              %o = matmul(%p, %v) loc("mixed")
+              return %y, %o, %p
+            }
+            """)
+        let reports = try PassManager().run([.recognizeActivations, .recognizeAttention], on: &f, PassContext())
+        let done = try #require(reports[0].remarks.first)
+        #expect(done.op == "activation" && done.provenance == ["gate", "swish"] && !done.missed)
+        let missed = try #require(reports[1].remarks.first)
+        #expect(missed.provenance == ["mixed"] && missed.missed && missed.message.hasSuffix("the softmax has other readers"))
+    }
+
     @Test func extensionsRunWhereTheyAreTold() throws {
         let mine = Pass("mine", "A pass from outside") { _, _ in }
         var library = PassLibrary.standard

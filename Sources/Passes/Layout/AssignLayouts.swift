@@ -50,6 +50,7 @@ extension Pass {
             let provenance = rewriter.function.definingNode(value).map { rewriter.function[$0].provenance } ?? []
             let result = try rewriter.create1(Relayout(layout), [value], at: position, provenance: provenance)
             copies[key] = result
+            if let node = rewriter.function.definingNode(result) { rewriter.remark("copies \(rewriter.function.type(value)) to \(rewriter.function.type(result))", at: node) }
             return result
         }
         for id in rewriter.function.nodes(in: block) {

@@ -51,7 +51,7 @@ private let leakyMaximum = Rule("leaky-maximum", on: Binary.self) { function, id
 private let clampAsHardSigmoid = Rule("clamp-as-hard-sigmoid", on: Binary.self) { function, id, _ in
     guard let clamp = function.clampedLine(function[id].results[0]), isClose(clamp.top, 1) else { return nil }
     return { try $0.replace(id, with: Activation(.hardSigmoid, alpha: clamp.slope, beta: clamp.offset), [clamp.x]) }
-}
+}.explained("recognised from elementwise ops")
 
 /// `min(max(x + 3, 0), 6) / 6` → hard sigmoid.
 private let scaledClampAsHardSigmoid = Rule("scaled-clamp-as-hard-sigmoid", on: Binary.self) { function, id, op in
@@ -64,14 +64,14 @@ private let scaledClampAsHardSigmoid = Rule("scaled-clamp-as-hard-sigmoid", on: 
 private let reciprocalAsSigmoid = Rule("reciprocal-as-sigmoid", on: Unary.self) { function, id, op in
     guard op.function == .reciprocal, let (x, rate) = function.onePlusExponential(function[id].operands[0]), rate == -1 else { return nil }
     return { try $0.replace(id, with: Activation(.sigmoid), [x]) }
-}
+}.explained("recognised from elementwise ops")
 
 /// `x / (1 + exp(-a·x))` → SiLU.
 private let quotientAsSilu = Rule("quotient-as-silu", on: Binary.self) { function, id, op in
     let operands = function[id].operands
     guard op.function == .divide, let (x, rate) = function.onePlusExponential(operands[1]), x == operands[0], rate < 0 else { return nil }
     return { try $0.replace(id, with: gated(sigmoidOf: -rate), [x]) }
-}
+}.explained("recognised from elementwise ops")
 
 /// `log(1 + exp(x))` → softplus.
 private let logAsSoftplus = Rule("log-as-softplus", on: Unary.self) { function, id, op in
@@ -81,7 +81,7 @@ private let logAsSoftplus = Rule("log-as-softplus", on: Unary.self) { function, 
     }
     guard op.function == .log, let (x, rate) = function.onePlusExponential(inner), rate == 1 else { return nil }
     return { try $0.replace(id, with: Activation(.softplus), [x]) }
-}
+}.explained("recognised from elementwise ops")
 
 /// `x / (1 + |x|)` → softsign.
 private let quotientAsSoftsign = Rule("quotient-as-softsign", on: Binary.self) { function, id, op in
@@ -112,7 +112,7 @@ private let productAsGated = Rule("product-as-gated", on: Binary.self) { functio
         }
     }
     return nil
-}
+}.explained("recognised from elementwise ops")
 
 /// A factor that turns `x` into an activation of `x`: `constant · factor · x` is `activation(x)` if `constant · scale` is `expected`.
 private struct Gate {

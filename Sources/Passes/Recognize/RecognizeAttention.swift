@@ -19,9 +19,16 @@ extension Pass {
     /// The scale may stand before or after the product, or in parts on both factors; masks may be added or chosen with a
     /// select; the batch may be one axis or two; keys and values that are repeated for grouped queries are read where they
     /// are. Softmax and products must have no other readers: with the scores kept, nothing is gained.
-    public static let recognizeAttention = Pass(
-        "recognize-attention", "Finds scaled dot-product attention",
-        rules: [productOfSoftmax, repeatedKeys, triangularMask])
+    public static let recognizeAttention = Pass("recognize-attention", "Finds scaled dot-product attention") { rewriter, context in
+        try RuleDriver([productOfSoftmax, repeatedKeys, triangularMask]).run(&rewriter, context)
+        for id in rewriter.function.allNodes {
+            guard rewriter.function[id].op is MatMul, let softmax = rewriter.function.definingNode(rewriter.function[id].operands[0]),
+                  rewriter.function[softmax].op is Softmax else { continue }
+            let isShared = !rewriter.function.hasOneUse(rewriter.function[softmax].results[0])
+            let reason = isShared ? "the softmax has other readers" : "the scores are no product with scales and masks only, or have other readers"
+            rewriter.remark("a softmax and a product, but no attention: \(reason)", at: id, missed: true)
+        }
+    }
 }
 
 /// What is known about the scores of an attention: `scale · q·kᵀ + masks`.
@@ -129,7 +136,7 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
         if rank == 4 { return try rewriter.replace(id, with: [attention]) }
         try rewriter.replace(id, with: Reshape(rewriter.function.tensorType(node.results[0]).shape), [attention])
     }
-}
+}.explained("recognised from two products and a softmax")
 
 extension Scores.Mask {
     /// Whether the mask broadcasts to the scores without widening them.
@@ -190,7 +197,7 @@ private let repeatedKeys = Rule("repeated-keys", on: Attention.self) { function,
     guard let (k, keyGroup) = function.repeatedHeads(node.operands[1]), let (v, valueGroup) = function.repeatedHeads(node.operands[2]),
           keyGroup == valueGroup else { return nil }
     return { try $0.replace(id, with: op, [node.operands[0], k, v] + node.operands.dropFirst(3)) }
-}
+}.explained("reads shared keys and values where they are")
 
 extension Function {
     /// `x` [B, H, T, d] and n of `reshape(expand([B, H, 1, T, d] → [B, H, n, T, d]) → [B, H·n, T, d])`.
@@ -223,4 +230,4 @@ private let triangularMask = Rule("triangular-mask", on: Attention.self) { funct
     causal.causal = true
     let attention = causal
     return { try $0.replace(id, with: attention, Array(node.operands.prefix(3))) }
-}
+}.explained("the mask is causal")

@@ -94,7 +94,7 @@ private let normCore = Rule("norm-core", on: Binary.self) { function, id, _ in
         let one = try rewriter.scalar(1, element, at: .before(id))
         try rewriter.replace(id, with: RMSNorm(axis: axis, epsilon: epsilon), [numerator, one])
     }
-}
+}.explained("recognised from reductions and elementwise ops")
 
 /// `x·g + (b - mean(x)·g)` with `g = scale/√(variance + ε)` → layer norm: the form that TensorFlow writes.
 private let foldedNormCore = Rule("folded-norm-core", on: Binary.self) { function, id, op in
@@ -120,7 +120,7 @@ private let foldedNormCore = Rule("folded-norm-core", on: Binary.self) { functio
         }
     }
     return nil
-}
+}.explained("recognised from reductions and elementwise ops")
 
 extension Function {
     /// Whether a value broadcasts to `x` without changing its shape, and is constant along the axes before `axis`.

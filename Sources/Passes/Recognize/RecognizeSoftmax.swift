@@ -49,7 +49,7 @@ private let quotientOfExponentials = Rule("quotient-of-exponentials", on: Binary
         return { try $0.replace(id, with: Softmax(axis: axis), [x]) }
     }
     return nil
-}
+}.explained("recognised from exponentials and a sum")
 
 /// `log(softmax(x))` → log-softmax, which keeps small probabilities.
 private let logarithmOfSoftmax = Rule("logarithm-of-softmax", on: Unary.self) { function, id, op in
@@ -72,4 +72,4 @@ private let shiftedByLogSum = Rule("shifted-by-log-sum", on: Binary.self) { func
     guard source == operands[0] else { return nil }
     let x = function.withoutMaximum(source, axis: axis)
     return { try $0.replace(id, with: Softmax(axis: axis, log: true), [x]) }
-}
+}.explained("recognised from exponentials and a sum")

@@ -15,6 +15,8 @@ public struct Rule: Sendable {
     /// Mnemonics of the ops at which `match` is tried.
     public let ops: [String]
     public let match: Match
+    /// What `glmc explain` says where the rule was applied; nil for the many that only tidy up.
+    public private(set) var message: String?
 
     public init(_ name: String, at ops: (any Op.Type)..., match: @escaping Match) {
         self.name = name
@@ -30,6 +32,15 @@ public struct Rule: Sendable {
             guard let op = function[id].op as? O else { return nil }
             return try match(function, id, op)
         }
+    }
+}
+
+extension Rule {
+    /// The rule with something to say to people.
+    public func explained(_ message: String) -> Rule {
+        var copy = self
+        copy.message = message
+        return copy
     }
 }
 
@@ -77,7 +88,8 @@ public struct RuleDriver {
                     affected += erased.producers
                     lost += erased.provenance
                 }
-                rewriter.inherit(lost, byNodesFrom: firstNew)
+                let heir = rewriter.inherit(lost, byNodesFrom: firstNew)
+                if let message = rule.message, let heir { rewriter.remark(message, at: heir) }
                 for node in affected.reversed() where rewriter.function.contains(node) && queued.insert(node).inserted { queue.append(node) }
                 break
             }
@@ -92,15 +104,16 @@ public struct RuleDriver {
 }
 
 extension Rewriter {
-    /// Gives source names of erased nodes to the last new node that computes something.
-    fileprivate mutating func inherit(_ provenance: [String], byNodesFrom first: Int) {
-        guard !provenance.isEmpty else { return }
+    /// Gives source names of erased nodes to the last new node that computes something, and returns it.
+    fileprivate mutating func inherit(_ provenance: [String], byNodesFrom first: Int) -> NodeID? {
         for index in (first..<function.nodeCount).reversed() {
             let id = NodeID(index: index)
             guard function.contains(id), !(function[id].op is any ViewOp), !(function[id].op is Constant) else { continue }
             let known = function[id].provenance
             let missing = provenance.enumerated().filter { !known.contains($1) && provenance.firstIndex(of: $1) == $0 }.map(\.element)
-            return setProvenance(missing + known, of: id)
+            if !missing.isEmpty { setProvenance(missing + known, of: id) }
+            return id
         }
+        return nil
     }
 }
