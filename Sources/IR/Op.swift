@@ -180,7 +180,8 @@ public protocol ViewOp: PointwiseOp {
 public protocol PlacementOp: PointwiseOp {
     /// Where operand `i` lies inside the result's view.
     func placement(ofOperand i: Int, operandTypes: [TensorType], in result: TensorView) -> TensorView?
-    /// Emits what remains to be written when all operands are in place (a pad's halo); nothing for concat.
+    /// Emits what remains to be written when all operands are in place (a pad's halo); nothing for concat. As in `LoopOp.lower`,
+    /// every thread runs the statements.
     func fill(_ result: TensorView, operandTypes: [TensorType], in builder: inout KernelBuilder) throws
 }
 

@@ -67,7 +67,7 @@ struct ProgramBuilder {
         let (expression, result) = try prepare(nodes: group.nodes, reading: group.nodes, value, &assembly)
         let lowering = PointwiseLowering(expression: expression, value: value, result: result, cost: cost(of: group.nodes), target: target)
         try lowering.emit(in: &assembly.builder)
-        return launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes))
+        return try launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes))
     }
 
     private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> Step {
@@ -84,7 +84,7 @@ struct ProgramBuilder {
             constants: node.operands.map { function.definingOp($0, as: Constant.self)?.value },
             epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result))
         try family.emit(&site)
-        return launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))
+        return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))
     }
 
     private mutating func loops(_ id: NodeID) throws -> Step {
@@ -94,7 +94,7 @@ struct ProgramBuilder {
         let operands = try node.operands.map { assembly.view(try placements.placement(ofOperand: $0), isWritten: false) }
         let results = try node.results.map { assembly.view(try place($0), isWritten: true) }
         try op.lower(operands, to: results, in: &assembly.builder)
-        return launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]))
+        return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]))
     }
 
     /// Copies what could not be shared, and fills what no operand covers.
@@ -122,9 +122,8 @@ struct ProgramBuilder {
         let view = assembly.view(home, isWritten: true)
         let statements = try assembly.builder.block { try op.fill(view, operandTypes: types, in: &$0) }
         if !statements.isEmpty {
-            let isDivided = statements.allSatisfy { if case .loop(let loop) = $0 { loop.kind == .parallel } else { false } }
-            assembly.builder.emit(isDivided ? statements : [.single(statements)])
-            var step = launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)
+            assembly.builder.emit(statements)
+            var step = try launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)
             if case .launch(var fill) = step {
                 fill.isFill = true
                 step = .launch(fill)
@@ -148,7 +147,7 @@ struct ProgramBuilder {
         if !expression.isComputable(value) { expression.views[value] = assembly.view(try placements.placement(ofOperand: value), isWritten: false) }
         let lowering = PointwiseLowering(expression: expression, value: value, result: assembly.view(place, isWritten: true), cost: 1, target: target)
         try lowering.emit(in: &assembly.builder)
-        return launch(assembly, name: "copy", nodes: nodes, operations: 0)
+        return try launch(assembly, name: "copy", nodes: nodes, operations: 0)
     }
 
     /// Outputs that are inputs, constants, views, or outputs already delivered elsewhere.
@@ -199,7 +198,7 @@ struct ProgramBuilder {
         nodes.reduce(0) { $0 + OperationCount.of($1, in: function) }
     }
 
-    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent) -> Step {
+    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent) throws -> Step {
         var builder = assembly.builder
         let provenance = nodes.sorted { $0.index < $1.index }.flatMap { function[$0].provenance }
         let body = builder.finish()
@@ -224,6 +223,9 @@ struct ProgramBuilder {
             }
         }
         let kernel = KernelFunction(name, buffers: builder.buffers, body: body, provenance: [])
+        #if DEBUG
+        try KernelVerifier.verify(kernel)
+        #endif
         let index = kernelIndex[kernel] ?? program.kernels.count
         if index == program.kernels.count {
             program.kernels.append(kernel)
