@@ -1,6 +1,8 @@
 # The front door: make demo | test | bench | install. Everything else is `glmc help`.
 PREFIX ?= /usr/local
 BUILD  := .build/release
+# One configuration for the program and its tests, so that everything is built once.
+FLAGS  := -c release -Xswiftc -enable-testing
 PYTHON := .venv/bin/python
 # Where the demo, the tests and the benchmarks keep models; nothing in it is needed again.
 MODELS ?= .build-models
@@ -9,7 +11,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 .PHONY: build demo test bench install models conformance clean
 
 build: dependencies
-	swift build -c release --product glmc
+	swift build $(FLAGS) --product glmc
 
 # libprotobuf-c and zlib, where they are missing and there is apt.
 .PHONY: dependencies
@@ -30,8 +32,8 @@ demo: build .venv/ready
 
 # Every room's tests, in the one configuration that is built anyway.
 test: dependencies .venv/ready
-	swift build -c release --build-tests -Xswiftc -enable-testing
-	GLMC_PYTHON=$(abspath $(PYTHON)) swift test -c release --skip-build -Xswiftc -enable-testing
+	swift build $(FLAGS) --build-tests
+	GLMC_PYTHON=$(abspath $(PYTHON)) swift test $(FLAGS) --skip-build
 	swift test --package-path Examples/CustomPass --scratch-path .build/custom-pass
 
 models: .venv/ready

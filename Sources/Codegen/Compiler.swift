@@ -3,7 +3,9 @@ import GlmcIR
 
 /// What to emit.
 public enum ArtifactKind: String, Sendable, CaseIterable {
-    case sharedLibrary, staticLibrary, object, cSource
+    case sharedLibrary, staticLibrary, object, executable
+    /// One C file; its weights lie beside it in a file of the same name that ends in `.weights`.
+    case cSource
 }
 
 /// How to compile a function to an artifact.
@@ -77,16 +79,25 @@ public enum ArtifactCompiler {
         try weights.write(to: blob) { progress("packing weights", $0) }
         try work.write("weights.S", Array(weightsAssembly(name, blob).utf8))
 
-        let toolchain = try Toolchain.find(options.compiler, for: options.target)
-        var build = Build(toolchain: toolchain, options: options, work: work)
-        try build.compile(files, main: main, progress: progress)
-        try build.link(to: path, progress: progress)
         var report = CompileReport()
         report.kernelCount = program.kernels.count
         report.launchCount = program.launches.count
         report.weightBytes = weights.byteCount
         report.arenaBytes = plan.fixedBytes
         report.arenaLowerBound = plan.lowerBound
+        if options.kind == .cSource {
+            let beside = URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("weights")
+            let text = SingleFile.text(main: main, kernels: files, name: name, blob: beside.lastPathComponent, target: options.target)
+            try work.write("single.c", Array(text.utf8))
+            try work.move("weights.bin", to: beside.path)
+            try work.move("single.c", to: path)
+            return report
+        }
+
+        let toolchain = try Toolchain.find(options.compiler, for: options.target)
+        var build = Build(toolchain: toolchain, options: options, work: work)
+        try build.compile(files, main: main, progress: progress)
+        try build.link(to: path, progress: progress)
         report.cachedFiles = build.cached
         report.compiledFiles = build.compiled
         return report
@@ -102,7 +113,7 @@ public enum ArtifactCompiler {
                     failures.append(Diagnostic(.unsupported, "an artifact passes tensors, not \(function.type(value))", at: [place]))
                     continue
                 }
-                if type.element == .string || type.element.isComplex || type.element.bitWidth < 8 && type.element != .bool {
+                if type.element == .string || type.element.isComplex {
                     failures.append(Diagnostic(.unsupported, "tensors of type \(type.element.rawValue) cannot be passed to an artifact yet", at: [place]))
                 }
                 if type.rank > 8 { failures.append(Diagnostic(.unsupported, "a tensor of rank \(type.rank) cannot be passed; the most is 8", at: [place])) }

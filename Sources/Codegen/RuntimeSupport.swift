@@ -32,5 +32,6 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_pool.h", text: PackageResources.glmc_pool_h),
         RuntimeSupport(name: "glmc_program.h", text: PackageResources.glmc_program_h),
         RuntimeSupport(name: "glmc_session.h", text: PackageResources.glmc_session_h),
+        RuntimeSupport(name: "glmc_main.h", text: PackageResources.glmc_main_h),
     ]
 }

@@ -63,6 +63,30 @@ import Testing
         #expect(try ChildProcess.run([binary]).end == .exited(1))
     }
 
+    @Test func writesOneCFile() throws {
+        #expect(glmc("compile", model, "-o", folder.file("net.c"), "-march=avx2") == 0)
+        #expect(files == ["glmc.h", "net.c", "net.glm", "net.h", "net.weights"])
+        for compiler in Toolchain.available.prefix(2) {
+            let built = try ChildProcess.run(["sh", "-c", "cd \(folder.path) && \(compiler.path) -std=gnu11 -O1 -Wall -Wextra -Werror -fopenmp-simd -fPIC -shared -mavx2 -mfma -mf16c net.c -o net.so -pthread -lm"])
+            #expect(built.succeeded, "\(built.errors)")
+            #expect(glmc("run", folder.file("net.so"), "--random", "1") == 0)
+        }
+    }
+
+    @Test func writesAProgram() throws {
+        let program = folder.file("net"), input = folder.file("x.npy")
+        #expect(glmc("compile", model, "-o", program) == 0)
+        try Npy.write(#require(try TensorBuffer([Float]([1, 2, 3]), shape: [1, 3]).numpy), to: input)
+        let ran = try ChildProcess.run([program, "x=\(input)", "--bench", "0.01"])
+        #expect(ran.succeeded && ran.output.hasPrefix("y (1, 3): 2 4 6\n"), "\(ran.output)\(ran.errors)")
+        #expect(try ChildProcess.run([program, "x=\(input)", "--output", folder.path]).succeeded)
+        let y = try TensorBuffer(Npy.read(folder.file("y.npy")))
+        #expect(try y.shape == [1, 3] && y.array(of: Float.self) == [2, 4, 6])
+        #expect(try ChildProcess.run([program, "--help"]).output.contains("input x: type f4, shape (n, 3)"))
+        #expect(try ChildProcess.run([program, "x=\(model)"]).end == .exited(1))
+        #expect(try ChildProcess.run([program, "--nonsense"]).end == .exited(2))
+    }
+
     @Test func quantisesWithCalibration() throws {
         let network = folder.file("conv.glm"), samples = folder.file("samples.npz"), output = folder.file("conv.so")
         try """

@@ -20,7 +20,7 @@ struct Build {
     mutating func compile(_ files: [KernelFiles.File], main: String, progress: @escaping CompileProgress) throws {
         let base = Toolchain.commonFlags + toolchain.targetFlags(options.target) + options.extraFlags
         var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
-        let mainFlags = base + ["-O2"] + (options.kind == .staticLibrary || options.kind == .object ? ["-DGLMC_STATIC"] : [])
+        let mainFlags = base + ["-O2"] + (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
         jobs.append(Job(source: "main.c", flags: mainFlags, text: main))
         jobs.append(Job(source: "weights.S", flags: toolchain.targetFlags(options.target) + ["-c"], text: nil))
         let support = SHA256.hex((RuntimeSupport.files + RuntimeSupport.kernelFiles).map { String(decoding: $0.text, as: UTF8.self) }.joined())
@@ -82,6 +82,9 @@ struct Build {
                 + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
         case .object:
             result = try ChildProcess.run([toolchain.path] + flags + ["-r", "-nostdlib", "-o", temporary] + objects)
+        case .executable:
+            result = try ChildProcess.run([toolchain.path] + flags + ["-o", temporary] + objects
+                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
         case .staticLibrary:
             result = try ChildProcess.run([Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", "rcsD", temporary] + objects)
         case .cSource:

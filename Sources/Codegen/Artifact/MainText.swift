@@ -24,6 +24,9 @@ struct MainText {
     func text() throws -> String {
         var out = """
         /* \(name): compiled by glmc \(version) for \(program.target.name). */
+        #ifndef _GNU_SOURCE
+        #define _GNU_SOURCE
+        #endif
         #include "glmc_session.h"
         #include "glmc_scalar.h"
 
@@ -207,6 +210,10 @@ struct MainText {
         #ifndef GLMC_STATIC
         GLMC_EXPORT const glmc_model *glmc_model_get(void);
         GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &glmc_this_model; }
+        #endif
+        #ifdef GLMC_EXECUTABLE
+        #include "glmc_main.h"
+        int main(int argc, char **argv) { return glmc_main(&glmc_this_model, argc, argv); }
         #endif
 
         """

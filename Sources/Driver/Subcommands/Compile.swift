@@ -10,7 +10,8 @@ extension Subcommand {
         summary: "compile a model to a native artifact",
         details: """
             MODEL is an .onnx file, a folder with config.json and *.safetensors, or a .glm file. OUT decides by its ending what is made:
-            .so (the default, MODEL's name), .a or .o (with headers beside), .glm (the optimised IR as text).
+            .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside), .glm (the optimised IR
+            as text); without an ending, a program that reads and writes .npy files.
             """,
         positionals: 1...1,
         flags: [
@@ -39,7 +40,7 @@ extension Subcommand {
         try timed("emit") {
             if let artifact = kind.artifact {
                 report = try compilation.emit(function, name: ModelFile.name(path), kind: artifact, source: path, to: output)
-                if kind == .a || kind == .o { try writeHeaders(beside: output, model: ModelFile.name(path)) }
+                if kind == .a || kind == .o || kind == .c { try writeHeaders(beside: output, model: ModelFile.name(path)) }
             } else {
                 try TextualIR.write(function, to: output)
             }
@@ -55,10 +56,11 @@ extension Subcommand {
 
     /// The file to write and its kind; refuses early what could not be written at the end.
     private static func destination(_ arguments: Arguments, _ path: String) throws -> (String, OutputKind) {
-        let output = arguments.string("output") ?? ModelFile.name(path) + "." + (arguments.string("emit") ?? "so")
+        let emit = arguments.string("emit")
+        let output = arguments.string("output") ?? ModelFile.name(path) + (emit == OutputKind.exe.rawValue ? "" : "." + (emit ?? "so"))
         let ending = (output as NSString).pathExtension
-        guard let kind = OutputKind(rawValue: arguments.string("emit") ?? ending) else {
-            throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: \(OutputKind.allCases.map { "." + $0.rawValue }.joined(separator: " ")); or say --emit=KIND")
+        guard let kind = OutputKind(rawValue: emit ?? (ending.isEmpty ? "exe" : ending)) else {
+            throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: .so .a .o .c .glm, or none for a program; or say --emit=KIND")
         }
         let folder = Files.folder(of: output)
         guard Files.isFolder(folder) else { throw Diagnostic(.invalid, "the folder '\(folder)' does not exist", at: [output]) }
@@ -104,7 +106,7 @@ extension Subcommand {
 
 /// What `-o` and `--emit` can name, by file ending.
 enum OutputKind: String, CaseIterable {
-    case so, a, o, glm
+    case so, a, o, c, exe, glm
 
     /// nil for textual IR, which needs no code generation.
     var artifact: ArtifactKind? {
@@ -112,6 +114,8 @@ enum OutputKind: String, CaseIterable {
         case .so: .sharedLibrary
         case .a: .staticLibrary
         case .o: .object
+        case .c: .cSource
+        case .exe: .executable
         case .glm: nil
         }
     }
