@@ -8,15 +8,16 @@ import GlmcIR
 struct MemoryPlan {
     static let alignment = 64
 
-    /// An address in the workspace: a fixed offset, or the start of a slot.
+    /// An address in the workspace: a fixed offset, the start of a slot, or an offset in the running thread's own part.
     enum Address: Hashable {
         case fixed(Int)
         case slot(Int)
+        case thread(Extent)
     }
 
     /// Addresses of arena roots.
     private(set) var addresses: [RootID: Address] = [:]
-    /// Addresses of shared scratch areas, and offsets of per-thread ones inside a thread's part.
+    /// Addresses of scratch areas.
     private(set) var scratch: [Address] = []
     /// Bytes of the fixed part.
     private(set) var fixedBytes = 0
@@ -50,20 +51,13 @@ struct MemoryPlan {
         }
         scratch = Array(repeating: .fixed(0), count: program.scratch.count)
         var perThread: [Int: Extent] = [:]
-        // Private areas of free size come last, so that the offsets of all others are known.
-        let order = program.scratch.indices.sorted { a, b in
-            let (x, y) = (program.scratch[a].byteCount.isConstant, program.scratch[b].byteCount.isConstant)
-            return x != y ? x : a < b
-        }
-        for i in order {
-            let area = program.scratch[i]
+        for (i, area) in program.scratch.enumerated() {
             guard let life = lives[.scratch(i)] else { continue }
             let size = program.bounded(area.byteCount)
             if area.perThread {
                 // Launches run one after another, so their private areas overlap.
                 let offset = perThread[life.0] ?? 0
-                guard let known = offset.constant else { continue }
-                scratch[i] = .fixed(known)
+                scratch[i] = .thread(offset)
                 perThread[life.0] = offset + Self.aligned(size)
                 perThreadBytes = .maximum(perThreadBytes, offset + Self.aligned(size))
             } else {

@@ -20,6 +20,7 @@ struct NativeRunner {
         options.useTunedKernels = tuned
         options.jobs = 1
         options.target = target
+        options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(function.name)" }
         try ArtifactCompiler.compile(function, to: path, options: options)
         let session = try Session(try Artifact(path: path), threads: threads)
         let names = session.artifact.entryPoints[0].inputs.map(\.name)

@@ -71,12 +71,7 @@ struct BodyWriter {
             let address = switch argument {
             case .root(let root): main.address(root)
             case .packed(let i): "c + \(main.weights.packedOffsets[i])"
-            case .scratch(let i):
-                if main.program.scratch[i].perThread, case .fixed(let offset) = main.plan.scratch[i] {
-                    "t + \(offset)"
-                } else {
-                    main.workspace(main.plan.scratch[i])
-                }
+            case .scratch(let i): main.workspace(main.plan.scratch[i])
             }
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"

@@ -159,6 +159,7 @@ struct MainText {
         switch address {
         case .fixed(let offset): "w + \(offset)"
         case .slot(let i): "w + s\(i)"
+        case .thread(let offset): "t + \(offset.constant.map(String.init) ?? "(int64_t)\(text(offset, "d"))")"
         }
     }
 
