@@ -31,11 +31,14 @@ public struct CompileOptions: Sendable {
     public var flags: [String] = []
     /// File name and SHA-256 of the model, for the manifest.
     public var source: (file: String, sha256: String)?
-    /// Extra flags for every C compilation and the link, such as `-fsanitize=address`.
+    /// Extra flags for every C compilation and the link, such as `-fsanitize=address`: then every buffer of the workspace and
+    /// every weight also gets memory of its own with a gap behind it, so that the sanitizer sees one run over into the next.
     public var extraFlags: [String] = []
     public var useTunedKernels = true
 
     public init(name: String) { self.name = name }
+
+    var watchesMemory: Bool { extraFlags.contains { $0.hasPrefix("-fsanitize=") && $0.contains("address") } }
 }
 
 /// What was made.
@@ -63,8 +66,8 @@ public enum ArtifactCompiler {
         try checkInterface(function)
         let name = identifier(options.name)
         let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.useTunedKernels ? KernelFamily.all : [])
-        let plan = MemoryPlan(program)
-        let weights = Weights(program)
+        let plan = MemoryPlan(program, isWatched: options.watchesMemory)
+        let weights = Weights(program, isWatched: options.watchesMemory)
         let manifest = Manifest(program: program, plan: plan, weights: weights, options: options, name: name).json
         let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version).text()
         let files = try KernelFiles.split(program, name: name)

@@ -8,11 +8,19 @@ import GlmcIR
 struct MemoryPlan {
     static let alignment = 64
 
-    /// An address in the workspace: a fixed offset, the start of a slot, or an offset in the running thread's own part.
+    /// An address in the workspace: a fixed offset, the start of a slot, or an offset in the part that each thread has for itself.
     enum Address: Hashable {
         case fixed(Int)
         case slot(Int)
         case thread(Extent)
+    }
+
+    /// Bytes that nothing may touch.
+    struct Gap {
+        var start: Address
+        /// Where the gap begins and ends, counted from `start`.
+        var from: Extent
+        var to: Extent
     }
 
     /// Addresses of arena roots.
@@ -28,6 +36,10 @@ struct MemoryPlan {
     private(set) var perThreadBytes: Extent = 0
     /// The most bytes that are alive at once, of areas with known size: no plan can be smaller.
     private(set) var lowerBound = 0
+    /// Behind every area of a watched plan.
+    private(set) var gaps: [Gap] = []
+    /// Bytes that every area is followed by: 0, but in a watched plan.
+    private let gap: Int
 
     private struct Area {
         var id: AreaID
@@ -40,29 +52,34 @@ struct MemoryPlan {
         case scratch(Int)
     }
 
-    init(_ program: Program) {
+    /// - Parameter isWatched: gives every area bytes of its own for the whole run with a gap behind, for tools that find stray accesses.
+    init(_ program: Program, isWatched: Bool = false) {
+        gap = isWatched ? Self.alignment : 0
         var lives: [AreaID: (Int, Int)] = [:]
         var clock = 0
         Self.walk(program.steps, program, &clock, &lives)
         var areas: [Area] = []
+        func add(_ id: AreaID, _ byteCount: Extent, _ life: (Int, Int)) {
+            areas.append(Area(id: id, size: program.bounded(byteCount), first: isWatched ? 0 : life.0, last: isWatched ? clock : life.1))
+        }
         for (i, root) in program.roots.enumerated() where root.kind == .arena {
-            guard let life = lives[.root(RootID(index: i))] else { continue }
-            areas.append(Area(id: .root(RootID(index: i)), size: program.bounded(root.byteCount), first: life.0, last: life.1))
+            if let life = lives[.root(RootID(index: i))] { add(.root(RootID(index: i)), root.byteCount, life) }
         }
         scratch = Array(repeating: .fixed(0), count: program.scratch.count)
-        var perThread: [Int: Extent] = [:]
+        // Launches run one after another, so their private areas overlap.
+        var ends: [Int: Extent] = [:]
         for (i, area) in program.scratch.enumerated() {
             guard let life = lives[.scratch(i)] else { continue }
-            let size = program.bounded(area.byteCount)
-            if area.perThread {
-                // Launches run one after another, so their private areas overlap.
-                let offset = perThread[life.0] ?? 0
-                scratch[i] = .thread(offset)
-                perThread[life.0] = offset + Self.aligned(size)
-                perThreadBytes = .maximum(perThreadBytes, offset + Self.aligned(size))
-            } else {
-                areas.append(Area(id: .scratch(i), size: size, first: life.0, last: life.1))
+            guard area.perThread else {
+                add(.scratch(i), area.byteCount, life)
+                continue
             }
+            let key = isWatched ? 0 : life.0, offset = ends[key] ?? 0, size = program.bounded(area.byteCount)
+            scratch[i] = .thread(offset)
+            let end = offset + padded(size)
+            if isWatched { gaps.append(Gap(start: .thread(offset), from: size, to: padded(size))) }
+            ends[key] = end
+            perThreadBytes = .maximum(perThreadBytes, end)
         }
         place(areas)
     }
@@ -105,7 +122,7 @@ struct MemoryPlan {
 
     private mutating func place(_ areas: [Area]) {
         var placed: [(area: Area, offset: Int, size: Int)] = []
-        let fixed = areas.compactMap { area in area.size.constant.map { (area, Self.align($0)) } }
+        let fixed = areas.compactMap { area in area.size.constant.flatMap { padded(Extent($0)).constant.map { (area, $0) } } }
             .sorted { ($0.1, -$0.0.first) > ($1.1, -$1.0.first) }
         for (area, size) in fixed {
             let busy = placed.filter { $0.area.first <= area.last && area.first <= $0.area.last }.sorted { $0.offset < $1.offset }
@@ -115,7 +132,7 @@ struct MemoryPlan {
                 offset = Swift.max(offset, other.offset + other.size)
             }
             placed.append((area, offset, size))
-            assign(area.id, .fixed(offset))
+            assign(area, .fixed(offset))
             fixedBytes = Swift.max(fixedBytes, offset + size)
         }
         let times = Set(fixed.map(\.0.first))
@@ -125,28 +142,29 @@ struct MemoryPlan {
         for area in areas.filter({ $0.size.constant == nil }).sorted(by: { $0.first < $1.first }) {
             let free = slots.indices.filter { ends[$0] < area.first }
             // A slot of the same size costs nothing; any free one is better than a new one.
-            if let slot = free.first(where: { slots[$0].contains(Self.aligned(area.size)) }) ?? free.first {
-                if !slots[slot].contains(Self.aligned(area.size)) { slots[slot].append(Self.aligned(area.size)) }
+            if let slot = free.first(where: { slots[$0].contains(padded(area.size)) }) ?? free.first {
+                if !slots[slot].contains(padded(area.size)) { slots[slot].append(padded(area.size)) }
                 ends[slot] = area.last
-                assign(area.id, .slot(slot))
+                assign(area, .slot(slot))
             } else {
-                slots.append([Self.aligned(area.size)])
+                slots.append([padded(area.size)])
                 ends.append(area.last)
-                assign(area.id, .slot(slots.count - 1))
+                assign(area, .slot(slots.count - 1))
             }
         }
     }
 
-    private mutating func assign(_ id: AreaID, _ address: Address) {
-        switch id {
+    private mutating func assign(_ area: Area, _ address: Address) {
+        switch area.id {
         case .root(let root): addresses[root] = address
         case .scratch(let i): scratch[i] = address
         }
+        if gap > 0 { gaps.append(Gap(start: address, from: area.size, to: padded(area.size))) }
     }
 
-    private static func align(_ size: Int) -> Int { (size + alignment - 1) / alignment * alignment }
-    private static func aligned(_ size: Extent) -> Extent {
-        size.constant.map { Extent(align($0)) } ?? size.ceilDivided(by: Extent(alignment)) * Extent(alignment)
+    /// The size that an area takes up: aligned, with its gap.
+    private func padded(_ size: Extent) -> Extent {
+        (size + Extent(gap)).ceilDivided(by: Extent(Self.alignment)) * Extent(Self.alignment)
     }
 
     /// Whether two arena roots may share bytes.

@@ -76,6 +76,7 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         integers("u8 3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
         integers("u8 odd channels", x: "1, 5, 8, 9", w: "37, 5, 3, 3"),
         integers("u8 stem", x: "1, 3, 15, 15", w: "16, 3, 5, 5", strides: [2, 2]),
+        integers("u8 one channel per group", x: "1, 4, 8, 9", w: "40, 1, 3, 5", groups: 4),
         integers("u8 depthwise", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
         KernelCase("transposed 2x2 stride 2", "conv-transpose-tile", "%x: f32[1, 9, 5, 7], %kw: f32[9, 24, 2, 2]", [
             "%l = relayout(%x, layout: \"nhwc\")",

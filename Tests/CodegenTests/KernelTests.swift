@@ -22,15 +22,15 @@ import Testing
             }
         }
     }
+}
 
-    /// The function with its constant inputs replaced by the tensors that would have been passed.
-    private func withConstants(_ function: Function, _ inputs: [Tensor]) throws -> Function {
-        var rewriter = Rewriter(function)
-        guard let first = function.nodes(in: function.body).first else { return function }
-        for (value, tensor) in zip(function.inputs, inputs) where function[value].name.hasPrefix("k") {
-            let constant = try rewriter.create1(Constant(tensor), [], at: .before(first), name: "w")
-            try rewriter.replaceUses(of: value, with: constant)
-        }
-        return rewriter.function
+/// The function with its constant inputs, those whose name begins with `prefix`, replaced by the tensors that would have been passed.
+func withConstants(_ function: Function, _ inputs: [Tensor], prefix: String = "k") throws -> Function {
+    var rewriter = Rewriter(function)
+    guard let first = function.nodes(in: function.body).first else { return function }
+    for (value, tensor) in zip(function.inputs, inputs) where function[value].name.hasPrefix(prefix) {
+        let constant = try rewriter.create1(Constant(tensor), [], at: .before(first), name: "w")
+        try rewriter.replaceUses(of: value, with: constant)
     }
+    return rewriter.function
 }

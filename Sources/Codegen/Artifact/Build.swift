@@ -18,9 +18,11 @@ struct Build {
 
     /// Compiles kernels, main file and weights, `options.jobs` at a time.
     mutating func compile(_ files: [KernelFiles.File], main: String, progress: @escaping CompileProgress) throws {
-        let base = Toolchain.commonFlags + toolchain.targetFlags(options.target) + options.extraFlags
-        var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
-        let mainFlags = base + ["-O2"] + (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
+        let base = Toolchain.commonFlags + toolchain.targetFlags(options.target)
+        // The user's flags come last: of two that contradict each other, compilers take the later one.
+        var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags + options.extraFlags, text: $0.text) }
+        let defines = (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
+        let mainFlags = base + ["-O2"] + defines + options.extraFlags
         jobs.append(Job(source: "main.c", flags: mainFlags, text: main))
         jobs.append(Job(source: "weights.S", flags: toolchain.targetFlags(options.target) + ["-c"], text: nil))
         let support = SHA256.hex((RuntimeSupport.files + RuntimeSupport.kernelFiles).map { String(decoding: $0.text, as: UTF8.self) }.joined())
@@ -74,7 +76,7 @@ struct Build {
             unlink(temporary)
             Interruption.remove(unfinished: temporary)
         }
-        let flags = toolchain.targetFlags(options.target) + options.extraFlags
+        let flags = toolchain.linkFlags(options.target) + options.extraFlags
         let result: ChildProcess.Result
         switch options.kind {
         case .sharedLibrary:

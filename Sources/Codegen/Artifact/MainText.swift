@@ -76,13 +76,14 @@ struct MainText {
         return out
     }
 
-    private var workspaceEnd: String {
+    /// Where the threads' own parts begin.
+    var workspaceEnd: String {
         guard let last = plan.slots.last else { return "(int64_t)\(plan.fixedBytes)" }
         return "s\(plan.slots.count - 1) + (int64_t)\(largest(last, "d"))"
     }
 
     /// An extent as a C expression of type `glmc_size` over the dimensions in `array`.
-    private func text(_ extent: Extent, _ array: String) -> String {
+    func text(_ extent: Extent, _ array: String) -> String {
         var terms = extent.terms.map { term -> String in
             let factors = term.factors.map { factor -> String in
                 switch factor {
@@ -136,15 +137,24 @@ struct MainText {
     // MARK: Body
 
     private func body() throws -> String {
-        var out = "static void glmc_main_body(glmc_frame *f, int tid, int nt)\n{\n"
-        out += "    unsigned char *const w = f->workspace;\n    const unsigned char *const c = f->weights;\n    (void)w; (void)c;\n"
-        if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
-        out += slotOffsets
-        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = w + \(workspaceEnd) + tid * (int64_t)\(text(plan.perThreadBytes, "d"));\n" }
+        let watch = MemoryWatch(main: self)
+        var out = watch.function + "static void glmc_main_body(glmc_frame *f, int tid, int nt)\n{\n" + memoryNames
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(threadMemory("tid"));\n" }
+        out += watch.begin
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
-        return out + writer.out + "}\n"
+        return out + writer.out + watch.end + "}\n"
     }
+
+    /// Declarations of what addresses are made of.
+    var memoryNames: String {
+        var out = "    unsigned char *const w = f->workspace;\n    const unsigned char *const c = f->weights;\n    (void)w; (void)c;\n"
+        if !dimensions.isEmpty { out += "    const int64_t *const d = f->dims;\n    (void)d;\n" }
+        return out + slotOffsets
+    }
+
+    /// The start of the part of the workspace that thread number `number` has for itself.
+    func threadMemory(_ number: String) -> String { "w + \(workspaceEnd) + \(number) * (int64_t)(\(text(plan.perThreadBytes, "d")))" }
 
     func address(_ root: RootID) -> String {
         switch program.roots[root.index].kind {
@@ -159,7 +169,7 @@ struct MainText {
         switch address {
         case .fixed(let offset): "w + \(offset)"
         case .slot(let i): "w + s\(i)"
-        case .thread(let offset): "t + \(offset.constant.map(String.init) ?? "(int64_t)\(text(offset, "d"))")"
+        case .thread(let offset): "t + \(offset.constant.map(String.init) ?? "(int64_t)(\(text(offset, "d")))")"
         }
     }
 

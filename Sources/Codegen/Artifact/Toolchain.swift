@@ -39,7 +39,13 @@ public struct Toolchain: Sendable {
         // clang warns where it does not vectorise a loop that could be; that is advice, not a defect of the code.
         let warnings = isClang ? ["-Wno-pass-failed"] : []
         guard let triple = target.triple, target.family != HostFeatures.family else { return warnings }
-        return isClang ? warnings + ["--target=\(triple)", "-fuse-ld=lld", "-isystem", "/usr/\(triple)/include"] : []
+        return isClang ? warnings + ["--target=\(triple)", "-isystem", "/usr/\(triple)/include"] : []
+    }
+
+    /// Flags for linking; clang needs a linker that knows the other machine.
+    func linkFlags(_ target: Target) -> [String] {
+        guard isClang, let triple = target.triple, target.family != HostFeatures.family else { return [] }
+        return ["--target=\(triple)", "-fuse-ld=lld", "-L/usr/\(triple)/lib"]
     }
 
     static let commonFlags = [

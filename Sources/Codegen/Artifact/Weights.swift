@@ -6,10 +6,15 @@ struct Weights {
     private(set) var packedOffsets: [Int] = []
     private(set) var constantOffsets: [RootID: Int] = [:]
     private(set) var byteCount = 0
+    /// Bytes behind every constant that nothing may touch, where the blob is watched.
+    private(set) var gaps: [Range<Int>] = []
+    private let gap: Int
     private var segments: [(offset: Int, byteCount: Int, write: @Sendable (UnsafeMutableRawBufferPointer) -> Void)] = []
 
     /// Lays out the blob.
-    init(_ program: Program) {
+    /// - Parameter isWatched: leaves gaps, for tools that find stray accesses.
+    init(_ program: Program, isWatched: Bool = false) {
+        gap = isWatched ? 64 : 0
         for constant in program.packed {
             packedOffsets.append(add(constant.byteCount, constant.pack))
         }
@@ -24,7 +29,8 @@ struct Weights {
     private mutating func add(_ bytes: Int, _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
         let offset = byteCount
         segments.append((offset, bytes, write))
-        byteCount = (offset + bytes + 63) / 64 * 64
+        byteCount = (offset + bytes + gap + 63) / 64 * 64
+        if gap > 0 { gaps.append(offset + bytes..<byteCount) }
         return offset
     }
 

@@ -35,10 +35,6 @@ struct DenseConvolution {
 
     func emit(_ site: inout KernelSite) throws {
         let model = RegisterModel(site.target)
-        let contiguous = image.strides[1] == 1
-        guard let kind = ContractionKind(image.element, filter.element, target: site.target, contiguous: contiguous) else {
-            throw Diagnostic(.internal, "no tile form for \(image.element.rawValue) times \(filter.element.rawValue)")
-        }
         // With one spatial axis it plays y, so that blocks of rows can be split between threads.
         let xAxis = rank == 1 ? nil : rank - 1
         let yAxis = rank == 1 ? 0 : rank - 2
@@ -52,6 +48,11 @@ struct DenseConvolution {
             (ReductionAxis(Extent(filter.shape[i + 2]), stride: image.strides[i + 2] * Extent(op.dilations[i])), filterStrides[i + 2])
         }
         axes.append((ReductionAxis(Extent(depth), stride: image.strides[1]), filterStrides[1]))
+        // Where a group has one channel, the innermost run goes along a spatial axis.
+        let contiguous = Contraction.merged(axes.map(\.axis)).last?.stride == 1
+        guard let kind = ContractionKind(image.element, filter.element, target: site.target, contiguous: contiguous) else {
+            throw Diagnostic(.internal, "no tile form for \(image.element.rawValue) times \(filter.element.rawValue)")
+        }
         let taps = axes.dropLast().reduce(1) { $0 * ($1.axis.count.constant ?? 1) }
 
         let element = image.element.byteCount

@@ -74,7 +74,7 @@ struct MatrixProduct {
         return Contraction(
             kind: kind, outer: axes.map { result.shape[$0] }, y: result.shape[rowAxis], x: 1, columns: columns, input: a.buffer,
             inputBase: inputBase(), inputStrideY: aStride(rowAxis), inputStrideX: 0,
-            reduction: [ReductionAxis(depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
+            reduction: [ReductionAxis(kind == .dot4 ? types[1].shape[types[1].rank - 2] : depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
         ) { builder, outer, y, _, column, value, count in
             var index = [Expr](repeating: .int(0), count: rank)
             for (axis, position) in zip(axes, outer) { index[axis] = position }

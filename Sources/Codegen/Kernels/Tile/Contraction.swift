@@ -70,7 +70,7 @@ public struct Contraction {
     public var inputBase: (_ outer: [Expr]) -> Expr
     public var inputStrideY: Extent
     public var inputStrideX: Extent
-    /// Slowest first; the last axis must have stride 1 for `dot4`.
+    /// Slowest first; the last axis must have stride 1 and a known count for `dot4`.
     public var reduction: [ReductionAxis]
     public var weights: WeightSource
     /// The weight element of column 0, step 0 at an outer position.

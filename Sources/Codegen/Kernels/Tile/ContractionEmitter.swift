@@ -129,27 +129,45 @@ public struct ContractionEmitter {
         let weights = tile.weights
         let stepWidth = tile.vectors * lanes * problem.kind.stepDepth
 
+        let run = try wholeSteps(counts[counts.count - 1])
+
         func nest(_ axis: Int, _ input: Expr, _ step: Expr, _ builder: inout KernelBuilder) throws {
-            try builder.loop("k", to: Expr(counts[axis])) { builder, k in
+            let stride = problem.reduction[axis].stride
+            guard axis == counts.count - 1 else {
+                return try builder.loop("k", to: Expr(counts[axis])) { builder, k in
+                    try nest(axis + 1, builder.bind(input + k * Expr(stride), "a"), builder.bind(step * Expr(counts[axis]) + k, "k"), &builder)
+                }
+            }
+            func emit(_ k: Expr, elements: Int, _ builder: inout KernelBuilder) {
                 let flat = step * Expr(counts[axis]) + k
-                let stride = problem.reduction[axis].stride * Extent(axis == counts.count - 1 ? problem.kind.stepDepth : 1)
-                if axis < counts.count - 1 {
-                    return try nest(axis + 1, builder.bind(input + k * Expr(stride), "a"), builder.bind(flat, "k"), &builder)
+                let weight: Expr = switch problem.weights {
+                case .packed: weights + flat * .int(stepWidth)
+                case .rows(_, let stride): weights + flat * Expr(stride)
                 }
-                let position = input + k * Expr(stride)
-                let weight: Expr
-                switch problem.weights {
-                case .packed: weight = weights + flat * .int(stepWidth)
-                case .rows(_, let stride): weight = weights + flat * Expr(stride)
-                }
-                emitStep(position, weight, tile, accumulators, rowOffsets, into: &builder)
+                emitStep(input + k * Expr(stride * Extent(problem.kind.stepDepth)), elements: elements, weight, tile, accumulators, rowOffsets, into: &builder)
+            }
+            if run.steps != 0 { builder.loop("k", to: Expr(run.steps)) { emit($1, elements: problem.kind.stepDepth, &$0) } }
+            if run.rest > 0 {
+                let tail = builder.block { emit(Expr(run.steps), elements: run.rest, &$0) }
+                builder.emit(tail)
             }
         }
         // The start of the innermost runs is named once per run, so that the loop body only adds constants.
         try nest(0, base, .int(0), &builder)
     }
 
-    private func emitStep(_ input: Expr, _ weight: Expr, _ tile: Tile, _ accumulators: [[Variable]], _ rowOffsets: [Expr], into builder: inout KernelBuilder) {
+    /// The steps of an innermost run that consume `stepDepth` elements each, and the elements left over for one step more.
+    private func wholeSteps(_ count: Extent) throws -> (steps: Extent, rest: Int) {
+        let depth = problem.kind.stepDepth
+        if depth == 1 { return (count, 0) }
+        guard let elements = problem.reduction[problem.reduction.count - 1].count.constant else {
+            throw Diagnostic(.internal, "a reduction in steps of \(depth) has no known length")
+        }
+        return (Extent(elements / depth), elements % depth)
+    }
+
+    /// - Parameter elements: how many input elements exist for this step; `stepDepth`, or fewer at the end of a run.
+    private func emitStep(_ input: Expr, elements: Int, _ weight: Expr, _ tile: Tile, _ accumulators: [[Variable]], _ rowOffsets: [Expr], into builder: inout KernelBuilder) {
         let vectors = tile.vectors
         let buffer: BufferID
         var partial: Expr?
@@ -165,7 +183,7 @@ public struct ContractionEmitter {
             columns.append(builder.bind(widen(.load(access)), "b"))
         }
         for (row, offset) in rowOffsets.enumerated() {
-            let scalar = builder.bind(broadcast(input + offset), "x")
+            let scalar = builder.bind(broadcast(input + offset, elements), "x")
             for v in 0..<vectors {
                 let c = accumulators[row][v]
                 builder.emit(.assign(c, multiplyAdd(scalar, columns[v], .variable(c))))
@@ -174,15 +192,20 @@ public struct ContractionEmitter {
         if problem.kind == .dot4 { builder.emit(.pin(accumulators.flatMap { $0 })) }
     }
 
-    /// One input element (four for `dot4`) in every lane.
-    private func broadcast(_ index: Expr) -> Expr {
+    /// One input element in every lane; for `dot4` four, of which only the first `elements` are read.
+    private func broadcast(_ index: Expr, _ elements: Int) -> Expr {
         switch problem.kind {
         case .float:
             let access = Access(problem.input, index, KernelType(.f32))
             return lanes == 1 ? .load(access) : .loadBroadcast(access, lanes)
         case .dot4:
-            let access = Access(problem.input, index, KernelType(.i32))
-            return .bitcast(.loadBroadcast(access, lanes), KernelType(.u8, lanes: lanes * 4))
+            let bytes = KernelType(.u8, lanes: lanes * 4)
+            if elements == 4 { return .bitcast(.loadBroadcast(Access(problem.input, index, KernelType(.i32)), lanes), bytes) }
+            let parts = (0..<elements).map { i -> Expr in
+                let byte = Expr.cast(.load(Access(problem.input, index + .int(i), KernelType(.u8))), .i32)
+                return i == 0 ? byte : .binary(.shiftLeft, byte, .integer(8 * i, .i32))
+            }
+            return .bitcast(.broadcast(parts.dropFirst().reduce(parts[0]) { .binary(.or, $0, $1) }, lanes), bytes)
         case .widened(let element, _):
             let value = Expr.cast(.load(Access(problem.input, index, KernelType(element))), .i32)
             return lanes == 1 ? value : .broadcast(value, lanes)

@@ -1,0 +1,36 @@
+import GlmcIR
+
+/// C text that tells AddressSanitizer about the gaps of a watched memory plan: while a run lasts, touching one is an error.
+/// Without gaps all of it is empty.
+struct MemoryWatch {
+    let main: MainText
+
+    private var isNeeded: Bool { !main.plan.gaps.isEmpty || !main.weights.gaps.isEmpty }
+
+    /// The function that marks the gaps, or makes them ordinary memory again.
+    var function: String {
+        guard isNeeded else { return "" }
+        var out = """
+        void __asan_poison_memory_region(const volatile void *, size_t);
+        void __asan_unpoison_memory_region(const volatile void *, size_t);
+        static void glmc_main_watch(const glmc_frame *f, int nt, void (*mark)(const volatile void *, size_t))
+        {
+            (void)nt;
+
+        """ + main.memoryNames
+        for gap in main.plan.gaps {
+            let bytes = "(size_t)(\(main.text(gap.to - gap.from, "d")))", start = "\(main.workspace(gap.start)) + (int64_t)(\(main.text(gap.from, "d")))"
+            if case .thread = gap.start {
+                out += "    for (int i = 0; i < nt; i++) {\n        unsigned char *const t = \(main.threadMemory("i"));\n        mark(\(start), \(bytes));\n    }\n"
+            } else {
+                out += "    mark(\(start), \(bytes));\n"
+            }
+        }
+        // Weights are shared by all runs: their gaps stay marked.
+        for gap in main.weights.gaps { out += "    __asan_poison_memory_region(c + \(gap.lowerBound), \(gap.count));\n" }
+        return out + "}\n\n"
+    }
+
+    var begin: String { isNeeded ? "    if (tid == 0) glmc_main_watch(f, nt, __asan_poison_memory_region);\n    glmc_barrier_wait(&f->barrier);\n" : "" }
+    var end: String { isNeeded ? "    glmc_barrier_wait(&f->barrier);\n    if (tid == 0) glmc_main_watch(f, nt, __asan_unpoison_memory_region);\n" : "" }
+}

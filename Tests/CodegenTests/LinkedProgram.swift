@@ -1,0 +1,78 @@
+import Foundation
+import GlmcCodegen
+import GlmcIR
+import Testing
+
+/// Many small functions as one, so that one artifact holds every kernel family.
+struct KernelCollection {
+    let function: Function
+    let inputs: [Tensor]
+    let expected: [Tensor]
+    /// The loosest of its cases.
+    let tolerance: Double
+
+    /// All cases of `KernelCase` and `ArtifactTests`: those with fixed sizes, or those with free dimensions.
+    init(free: Bool) throws {
+        // Cases use few names for their dimensions; one value for each will do for all of them.
+        let dimensions = free ? ["a": 23, "b": 11, "c": 75, "h": 9, "m": 41, "n": 2, "s": 19, "t": 37, "w": 38] : [:]
+        let cases = KernelCase.all.filter { $0.dimensions.isEmpty != free }.map { ($0.text, $0.tolerance) }
+            + ArtifactTests.cases.filter { $0.dimensions.isEmpty != free }.map { ($0.text, $0.tolerance) }
+        var arguments: [String] = [], nodes: [String] = [], results: [String] = []
+        for (number, (text, _)) in cases.enumerated() {
+            let renamed = text.replacingOccurrences(of: "%k", with: "%constant\(number)_").replacing(/%(?!constant)/, with: "%case\(number)_")
+            for line in renamed.split(separator: "\n").map({ $0.trimmingCharacters(in: .whitespaces) }) {
+                if line.hasPrefix("func"), let start = line.firstIndex(of: "("), let end = line.lastIndex(of: ")") {
+                    arguments.append(String(line[line.index(after: start)..<end]))
+                } else if line.hasPrefix("return ") {
+                    results.append(String(line.dropFirst(7)))
+                } else if line != "}" {
+                    nodes.append(line)
+                }
+            }
+        }
+        let parsed = try Parser.parseFunction("func @all(\(arguments.joined(separator: ", "))) {\n\(nodes.joined(separator: "\n"))\nreturn \(results.joined(separator: ", "))\n}\n")
+        var random = RandomInputs()
+        inputs = try random.tensors(for: parsed, dimensions: dimensions)
+        function = try withConstants(parsed, inputs, prefix: "constant")
+        expected = try Interpreter.run(function, inputs, dimensions: dimensions)
+        tolerance = cases.map(\.1).max() ?? 0
+    }
+}
+
+/// An artifact linked with `tools/check_artifact.c` into a program that compares its outputs with the expected ones.
+struct LinkedProgram {
+    static let checker = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(path: "tools/check_artifact.c").path
+    private let folder: Scratch
+    private let tolerance: Double
+
+    /// - Parameters:
+    ///   - compiler: for the artifact; nil = the usual one.
+    ///   - linker: the C compiler that makes the program.
+    init(_ collection: KernelCollection, target: Target = .native, flags: [String] = [], compiler: String? = nil, linker: String = "gcc") throws {
+        folder = try Scratch()
+        tolerance = collection.tolerance
+        var options = CompileOptions(name: "all")
+        options.kind = .staticLibrary
+        options.target = target
+        options.compiler = compiler
+        options.optimization = "-O1"
+        options.extraFlags = flags + ["-Werror"]
+        let library = "\(folder.path)/all.a"
+        try ArtifactCompiler.compile(collection.function, to: library, options: options)
+        try folder.write("glmc.h", String(decoding: RuntimeSupport.publicHeader.text, as: UTF8.self))
+        try folder.write("shapes.txt", collection.inputs.map { ([$0.rank] + $0.shape).map(String.init).joined(separator: " ") }.joined(separator: "\n"))
+        for (kind, tensors) in [("in", collection.inputs), ("out", collection.expected)] {
+            for (i, tensor) in tensors.enumerated() { try Data(tensor.bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(kind)\(i).bin")) }
+        }
+        let built = try ChildProcess.run([linker, "-O1", "-g"] + flags + ["-DMODEL=all", "-I\(folder.path)", Self.checker, library, "-pthread", "-lm", "-o", "\(folder.path)/check"])
+        try #require(built.succeeded, "\(built.errors)")
+    }
+
+    /// Runs the model from several threads at once, each with a team of its own.
+    /// - Parameter launcher: a program that runs the program, such as an emulator.
+    func run(callers: Int, threads: Int, runs: Int = 2, launcher: [String] = [], environment: [String: String] = [:]) throws {
+        let words = launcher + ["\(folder.path)/check", folder.path, "\(callers)", "\(threads)", "\(runs)", "\(tolerance)"]
+        let result = try ChildProcess.run(words, limit: 300, environment: environment)
+        #expect(result.succeeded, "\(result.end): \(result.errors.prefix(4000))")
+    }
+}
