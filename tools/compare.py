@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Time glmc, ONNX Runtime and OpenVINO on the public models, in turn, in one process.
+
+    python3 tools/compare.py GLMC FOLDER [--threads 1,2] [--rounds 5] [--seconds 0.5] [--int8] [NAME ...]
+
+FOLDER holds what fetch_models.py and make_models.py write. In every round each engine runs for a while, and the best round of each
+counts: shared machines change speed within seconds, so only ratios of one run mean something. `ratio` = fastest fp32 peer / glmc.
+
+OpenVINO computes in bf16 on processors that can unless it is told not to. It takes part once as fp32 (INFERENCE_PRECISION_HINT=f32), the
+peer of glmc's fp32, and, where its default is another type, once as it comes, outside the ratio.
+With --int8, every engine's own static post-training quantisation, calibrated on the same eight inputs; the cosine is that of glmc's
+int8 and fp32 outputs."""
+import argparse
+import logging
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import openvino
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+import glmc
+from models import MODELS
+
+CALIBRATION_SEEDS = range(1, 9)
+
+
+def onnx_runtime(path, feed):
+    def make(threads):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, feed)
+    return make
+
+
+def openvino_model(path, feed):
+    model = openvino.Core().read_model(str(path))
+    model.reshape({name: list(value.shape) for name, value in feed.items()})
+    return model
+
+
+def open_vino(model, feed, **properties):
+    def make(threads):
+        settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "ENABLE_CPU_PINNING": False, **properties}
+        request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        return lambda: request.infer(feed, share_inputs=True)
+    return make
+
+
+def default_precision(model):
+    return openvino.Core().compile_model(model, "CPU").get_property("INFERENCE_PRECISION_HINT").get_type_name()
+
+
+def artifact_runner(artifact, feed):
+    def make(threads):
+        session = glmc.load(artifact).session(threads=threads)
+        return lambda: session.run(feed)
+    return make
+
+
+def fp32_peers(path, feed):
+    peers = {"ONNX Runtime": onnx_runtime(path, feed)}
+    try:
+        model = openvino_model(path, feed)
+    except RuntimeError as error:
+        print(f"OpenVINO cannot read {path.name}: {str(error).split('Summary:')[-1].strip()[:120]}", file=sys.stderr)
+        return peers
+    peers["OpenVINO"], default = open_vino(model, feed, INFERENCE_PRECISION_HINT="f32"), default_precision(model)
+    return peers if default == "f32" else peers | {f"OpenVINO {default}": open_vino(model, feed)}
+
+
+def int8_peers(path, feed, model, work):
+    import nncf
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.feeds = (model.feed(seed=seed) for seed in CALIBRATION_SEEDS)
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    peers = {}
+    try:
+        prepared, quantized = work / "prepared.onnx", work / "quantized.onnx"
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(str(prepared), str(quantized), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        peers["ONNX Runtime"] = onnx_runtime(quantized, feed)
+    except Exception as error:
+        print(f"ONNX Runtime cannot quantise {path.name}: {str(error)[:120]}", file=sys.stderr)
+    kind = {"model_type": nncf.ModelType.TRANSFORMER} if "input_ids" in feed else {}
+    data = nncf.Dataset([model.feed(seed=seed) for seed in CALIBRATION_SEEDS])
+    peers["OpenVINO"] = open_vino(nncf.quantize(openvino_model(path, feed), data, subset_size=len(CALIBRATION_SEEDS), **kind), feed)
+    return peers
+
+
+def compile_model(program, model, path, feed, artifact, flags):
+    shapes = [f"--shape={name}:{'x'.join(map(str, value.shape))}" for name, value in feed.items() if value.shape]
+    start = time.perf_counter()
+    subprocess.run([program, "compile", str(path), "-O3", "-o", str(artifact), *shapes, *flags], check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def median_ms(run, seconds):
+    times, end = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1e3
+
+
+def best_ms(engines, rounds, seconds):
+    best = dict.fromkeys(engines, math.inf)
+    for run in engines.values():
+        run()
+    for _ in range(rounds):
+        for name, run in engines.items():
+            best[name] = min(best[name], median_ms(run, seconds))
+    return best
+
+
+def cosine(a, b):
+    a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def row(cells):
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def compare(name, model, options, work):
+    path, feed = model.path(options.folder), model.feed()
+    artifact, fp32 = work / "model.so", work / "fp32.so"
+    seconds = compile_model(options.glmc, model, path, feed, fp32 if options.int8 else artifact, [])
+    peers, own = fp32_peers(path, feed) if not options.int8 else {}, {}
+    if options.int8:
+        (work / "calibration").mkdir()
+        for seed in CALIBRATION_SEEDS:
+            np.savez(work / "calibration" / f"{seed}.npz", **model.feed(seed=seed))
+        compile_model(options.glmc, model, path, feed, artifact, ["--int8", "--calib", str(work / "calibration")])
+        peers, own = int8_peers(path, feed, model, work), {"glmc fp32": artifact_runner(fp32, feed)}
+        quality = f"{cosine(artifact_runner(artifact, feed)(1)()[0], artifact_runner(fp32, feed)(1)()[0]):.4f}"
+    else:
+        expected, mine = onnx_runtime(path, feed)(1)()[0], artifact_runner(artifact, feed)(1)()[0]
+        quality = f"{np.linalg.norm(mine.astype(np.float64) - expected) / np.linalg.norm(expected):.1e}"
+    ratios = []
+    for threads in map(int, options.threads.split(",")):
+        times = best_ms({k: make(threads) for k, make in ({"glmc": artifact_runner(artifact, feed)} | own | peers).items()}, options.rounds, options.seconds)
+        level = [times[peer] for peer in ("ONNX Runtime", "OpenVINO") if peer in times]
+        ratios.append(min(level) / times["glmc"])
+        own_ratio = [f"{times['glmc fp32'] / times['glmc']:.2f}"] if options.int8 else [f"{times[k]:.3g}" for k in times if k.startswith("OpenVINO ")] or ["–"]
+        row([name, str(threads), *(f"{times[k]:.3g}" if k in times else "–" for k in ("ONNX Runtime", "OpenVINO")), f"{times['glmc']:.3g}",
+             f"{ratios[-1]:.2f}", *own_ratio, quality, f"{seconds:.1f} s"])
+    return ratios
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("glmc")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", choices=[[], *MODELS], metavar="NAME")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--int8", action="store_true")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    extra = ["glmc fp32 / int8", "cosine"] if options.int8 else ["OpenVINO as it comes", "error"]
+    titles = ["model", "threads", "ONNX Runtime ms", "OpenVINO ms", "glmc ms", "ratio", *extra, "compiled in"]
+    row(titles)
+    row(["---"] * len(titles))
+    ratios = []
+    for name in options.names or MODELS:
+        with tempfile.TemporaryDirectory() as work:
+            ratios += compare(name, MODELS[name], options, Path(work))
+    print(f"\ngeometric mean of the ratios {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, lowest {min(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()
