@@ -69,7 +69,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", choices=[[], *MODELS], metavar="NAME")
     parser.add_argument("--levels", default="O0,O3")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     failed = 0
     print("| model | sizes | level | dimensions | error |\n|---|---|---|---|---|", flush=True)
     for name in options.names or MODELS:

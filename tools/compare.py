@@ -172,7 +172,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--int8", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     logging.disable(logging.WARNING)
     extra = ["glmc fp32 / int8", "cosine"] if options.int8 else ["OpenVINO as it comes", "error"]
     titles = ["model", "threads", "ONNX Runtime ms", "OpenVINO ms", "glmc ms", "ratio", *extra, "compiled in"]
