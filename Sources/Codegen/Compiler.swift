@@ -6,6 +6,8 @@ public enum ArtifactKind: String, Sendable, CaseIterable {
     case sharedLibrary, staticLibrary, object, executable
     /// One C file; its weights lie beside it in a file of the same name that ends in `.weights`.
     case cSource
+    /// The same as a CUDA source, for nvcc; only for CUDA targets.
+    case cudaSource
 }
 
 /// How to compile a function to an artifact.
@@ -52,6 +54,14 @@ public struct CompileReport: Sendable {
     public var compiledFiles = 0
 
     public init() {}
+
+    init(_ program: Program, _ plan: MemoryPlan, _ weights: Weights) {
+        kernelCount = program.kernels.count
+        launchCount = program.launches.count
+        weightBytes = weights.byteCount
+        arenaBytes = plan.fixedBytes
+        arenaLowerBound = plan.lowerBound
+    }
 }
 
 /// What is being done, for a progress bar: the stage and the share of it that is done.
@@ -64,7 +74,12 @@ public enum ArtifactCompiler {
     @discardableResult
     public static func compile(_ function: Function, to path: String, options: CompileOptions, progress: @escaping CompileProgress = { _, _ in }) throws -> CompileReport {
         try checkInterface(function)
+        guard (options.kind == .cudaSource) == (options.target.family == .cuda) else {
+            throw Diagnostic(.usage, "for the target \(options.target.name) there is no such kind of output", at: [path],
+                             hint: options.target.family == .cuda ? "write a .cu file and compile it with nvcc" : "a .cu file needs a CUDA target: -march=sm_90")
+        }
         let name = identifier(options.name)
+        if options.kind == .cudaSource { return try compileCuda(function, to: path, options: options) }
         let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.useTunedKernels ? KernelFamily.all : [])
         let plan = MemoryPlan(program, isWatched: options.watchesMemory)
         let weights = Weights(program, isWatched: options.watchesMemory)
@@ -82,14 +97,9 @@ public enum ArtifactCompiler {
         try weights.write(to: blob) { progress("packing weights", $0) }
         try work.write("weights.S", Array(weightsAssembly(name, blob).utf8))
 
-        var report = CompileReport()
-        report.kernelCount = program.kernels.count
-        report.launchCount = program.launches.count
-        report.weightBytes = weights.byteCount
-        report.arenaBytes = plan.fixedBytes
-        report.arenaLowerBound = plan.lowerBound
+        var report = CompileReport(program, plan, weights)
         if options.kind == .cSource {
-            let beside = URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("weights")
+            let beside = weightsFile(beside: path)
             let text = SingleFile.text(main: main, kernels: files, name: name, blob: beside.lastPathComponent, target: options.target)
             try work.write("single.c", Array(text.utf8))
             try work.move("weights.bin", to: beside.path)
@@ -104,6 +114,21 @@ public enum ArtifactCompiler {
         report.cachedFiles = build.cached
         report.compiledFiles = build.compiled
         return report
+    }
+
+    private static func compileCuda(_ function: Function, to path: String, options: CompileOptions) throws -> CompileReport {
+        let source = try CudaText.emit(function, options: options)
+        let work = try TemporaryFolder(), beside = weightsFile(beside: path)
+        try source.writeWeights(work.file("weights.bin"))
+        try work.write("model.cu", Array(SingleFile.cudaText(source.text, blob: beside.lastPathComponent, target: options.target).utf8))
+        try work.move("weights.bin", to: beside.path)
+        try work.move("model.cu", to: path)
+        return source.report
+    }
+
+    /// Where the weights of a source file lie.
+    private static func weightsFile(beside path: String) -> URL {
+        URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("weights")
     }
 
     /// Every input and output must be a tensor that a caller can pass.

@@ -47,11 +47,11 @@ import Testing
         var options = CompileOptions(name: function.name)
         options.target = try #require(Target.named("sm_90"))
         options.useTunedKernels = tuned
-        let (source, weightBytes, writeWeights) = try CudaText.emit(function, options: options)
-        try folder.write("model.cu", source)
+        let source = try CudaText.emit(function, options: options)
+        try folder.write("model.cu", source.text)
         for file in RuntimeSupport.cudaFiles { try folder.write(file.name, String(decoding: file.text, as: UTF8.self)) }
-        try writeWeights("\(folder.path)/weights.bin")
-        return weightBytes
+        try source.writeWeights("\(folder.path)/weights.bin")
+        return source.weightBytes
     }
 
     /// A program that reads the inputs, runs the model, and writes the outputs.

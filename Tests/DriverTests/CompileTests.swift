@@ -34,7 +34,7 @@ import Testing
     @Test func compilesRunsAndDescribes() throws {
         let artifact = folder.file("net.so"), inputs = folder.file("in.npz"), outputs = folder.file("out.npz")
         #expect(glmc("compile", model, "-o", artifact) == 0)
-        #expect(glmc("inspect", artifact) == 0 && glmc("inspect", artifact, "--json") == 0)
+        for path in [artifact, model] { #expect(glmc("inspect", path) == 0 && glmc("inspect", path, "--json") == 0) }
         let x = try #require(try TensorBuffer((0..<6).map { Float($0) }, shape: [2, 3]).numpy)
         try Npz.write([.init(name: "x", array: x)], to: inputs)
         #expect(glmc("run", artifact, "--inputs", inputs, "--output", outputs) == 0)
@@ -71,6 +71,16 @@ import Testing
             #expect(built.succeeded, "\(built.errors)")
             #expect(glmc("run", folder.file("net.so"), "--random", "1") == 0)
         }
+    }
+
+    @Test func writesACudaSource() throws {
+        #expect(Glmc.run(["compile", model, "-o", folder.file("net.cu")]) == 0)
+        #expect(files == ["net.cu", "net.glm", "net.weights"])
+        let built = try ChildProcess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-DGLMC_EMULATE", "-x", "c++", "-fsyntax-only", folder.file("net.cu")])
+        #expect(built.succeeded, "\(built.errors)")
+        #expect(glmc("compile", model, "-o", folder.file("net.cu")) == 2, "the scalar target is no CUDA target")
+        #expect(Glmc.run(["compile", model, "-march=sm_90", "-o", folder.file("net.so")]) == 2)
+        #expect(Glmc.run(["compile", model, "-march=sm_90", "-o", folder.file("net")]) == 2)
     }
 
     @Test func writesAProgram() throws {

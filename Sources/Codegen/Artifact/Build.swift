@@ -89,7 +89,7 @@ struct Build {
                 + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
         case .staticLibrary:
             result = try ChildProcess.run([Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", "rcsD", temporary] + objects)
-        case .cSource:
+        case .cSource, .cudaSource:
             throw Diagnostic(.internal, "C source is written, not linked")
         }
         guard result.succeeded else {

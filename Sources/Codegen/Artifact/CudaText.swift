@@ -5,9 +5,19 @@ import GlmcIR
 /// The same lowering as for C, printed in the CUDA dialect. All pointers are device pointers; weights are a blob that the caller
 /// uploads once.
 public enum CudaText {
-    /// The source of `function` for `target`, and the writer of its weights.
+    /// A source file, and what belongs to it.
+    public struct Source {
+        public var text: String
+        /// Bytes of device memory that the weights need.
+        public var weightBytes: Int
+        public var report: CompileReport
+        /// Writes the weights to a file.
+        public var writeWeights: (String) throws -> Void
+    }
+
+    /// The source of `function` for a CUDA target.
     /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and sizes found while running.
-    public static func emit(_ function: Function, options: CompileOptions) throws -> (source: String, weightBytes: Int, writeWeights: (String) throws -> Void) {
+    public static func emit(_ function: Function, options: CompileOptions) throws -> Source {
         let name = ArtifactCompiler.identifier(options.name)
         let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.useTunedKernels ? KernelFamily.all : [])
         guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
@@ -49,7 +59,7 @@ public enum CudaText {
             out += try self.launch(launch, main, name)
         }
         out += "    return GLMC_LAST_ERROR();\n}\n"
-        return (out, max(weights.byteCount, 64), { try weights.write(to: $0) { _ in } })
+        return Source(text: out, weightBytes: max(weights.byteCount, 64), report: CompileReport(program, plan, weights)) { try weights.write(to: $0) { _ in } }
     }
 
     private static func launch(_ launch: Launch, _ main: MainText, _ name: String) throws -> String {

@@ -10,8 +10,8 @@ extension Subcommand {
         summary: "compile a model to a native artifact",
         details: """
             MODEL is an .onnx file, a folder with config.json and *.safetensors, or a .glm file. OUT decides by its ending what is made:
-            .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside), .glm (the optimised IR
-            as text); without an ending, a program that reads and writes .npy files.
+            .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside), .cu (for nvcc, with weights
+            beside), .glm (the optimised IR as text); without an ending, a program that reads and writes .npy files.
             """,
         positionals: 1...1,
         flags: [
@@ -24,7 +24,8 @@ extension Subcommand {
     ) { arguments, console in
         let path = arguments.positionals[0]
         let (output, kind) = try destination(arguments, path)
-        let compilation = try Compilation(arguments, console)
+        var compilation = try Compilation(arguments, console)
+        if kind == .cu, !arguments.has("march"), let cuda = Target.named("sm_90") { compilation.target = cuda }
         var times: [(stage: String, seconds: Double)] = []
         func timed<T>(_ stage: String, _ body: () throws -> T) rethrows -> T {
             let start = now()
@@ -60,7 +61,7 @@ extension Subcommand {
         let output = arguments.string("output") ?? ModelFile.name(path) + (emit == OutputKind.exe.rawValue ? "" : "." + (emit ?? "so"))
         let ending = (output as NSString).pathExtension
         guard let kind = OutputKind(rawValue: emit ?? (ending.isEmpty ? "exe" : ending)) else {
-            throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: .so .a .o .c .glm, or none for a program; or say --emit=KIND")
+            throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: .so .a .o .c .cu .glm, or none for a program; or say --emit=KIND")
         }
         let folder = Files.folder(of: output)
         guard Files.isFolder(folder) else { throw Diagnostic(.invalid, "the folder '\(folder)' does not exist", at: [output]) }
@@ -106,7 +107,7 @@ extension Subcommand {
 
 /// What `-o` and `--emit` can name, by file ending.
 enum OutputKind: String, CaseIterable {
-    case so, a, o, c, exe, glm
+    case so, a, o, c, cu, exe, glm
 
     /// nil for textual IR, which needs no code generation.
     var artifact: ArtifactKind? {
@@ -115,6 +116,7 @@ enum OutputKind: String, CaseIterable {
         case .a: .staticLibrary
         case .o: .object
         case .c: .cSource
+        case .cu: .cudaSource
         case .exe: .executable
         case .glm: nil
         }

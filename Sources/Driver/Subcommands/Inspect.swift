@@ -5,10 +5,17 @@ import GlmcRuntime
 
 extension Subcommand {
     static let inspect = Subcommand(
-        "inspect", "ART [--json]", summary: "describe an artifact: inputs, outputs, dimensions, memory, kernels", positionals: 1...1,
-        flags: [Flag("json", "print JSON"), Flag("kernels", "list every kernel and the nodes it came from")]
+        "inspect", "MODEL|ART [--json]", summary: "describe a model or an artifact: inputs, outputs, dimensions, ops, parameters, memory, kernels", positionals: 1...1,
+        flags: [Flag("json", "print JSON"), Flag("kernels", "list every kernel of an artifact and the nodes it came from")] + Compilation.modelFlags
     ) { arguments, console in
-        let artifact = try Artifact(path: arguments.positionals[0])
+        let path = arguments.positionals[0]
+        guard try ModelFile.kind(path) == .artifact else {
+            let function = try Compilation(arguments, console).load(path).function
+            let summary = ModelSummary(name: ModelFile.name(path), function: function)
+            console.print(arguments.has("json") ? summary.json.text(pretty: true) : summary.text)
+            return .done
+        }
+        let artifact = try Artifact(path: path)
         if arguments.has("json") {
             console.print(artifact.manifest)
         } else {
