@@ -112,7 +112,7 @@ public struct PackedConstant: Sendable {
 
 /// What a kernel's buffer parameter is bound to at the call.
 enum BufferBinding: Sendable {
-    case root(RootID)
+    case root(RootID, advances: [Advance])
     case packed(PackedConstant)
 }
 
@@ -121,20 +121,20 @@ struct KernelAssembly {
     var builder = KernelBuilder()
     /// What each parameter is bound to; scratch buffers have no entry.
     private(set) var bindings: [BufferID: BufferBinding] = [:]
-    private var bufferOf: [RootID: BufferID] = [:]
+    private var bufferOf: [Argument: BufferID] = [:]
     private var packedBuffers: [PackingKey: BufferID] = [:]
     private var spills: [KernelType: BufferID] = [:]
 
     /// The view of a placed value, adding its memory to the parameters when first seen.
     mutating func view(_ placement: TensorPlacement, isWritten: Bool) -> TensorView {
-        let id: BufferID
-        if let known = bufferOf[placement.root] {
+        let id: BufferID, memory = Argument.root(placement.root, advances: placement.advances)
+        if let known = bufferOf[memory] {
             id = known
             if isWritten { builder.markWritten(known) }
         } else {
             id = builder.parameter(Buffer("B\(builder.buffers.count)", placement.element, isWritten: isWritten))
-            bufferOf[placement.root] = id
-            bindings[id] = .root(placement.root)
+            bufferOf[memory] = id
+            bindings[id] = .root(placement.root, advances: placement.advances)
         }
         return TensorView(id, placement.element, shape: placement.shape, strides: placement.strides, offset: placement.offset)
     }

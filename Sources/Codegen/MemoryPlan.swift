@@ -97,11 +97,12 @@ struct MemoryPlan {
             case .launch(let launch):
                 for argument in launch.arguments {
                     switch argument {
-                    case .root(let root): touch(.root(root), clock)
+                    case .root(let root, _): touch(.root(root), clock)
                     case .scratch(let i): touch(.scratch(i), clock)
                     case .packed: break
                     }
                 }
+            case .define: break
             case .conditional(let condition, let then, let otherwise):
                 touch(.root(condition.root), clock)
                 walk(then, program, &clock, &lives)
@@ -111,7 +112,7 @@ struct MemoryPlan {
                 var inner: [AreaID: (Int, Int)] = [:]
                 walk(loop.body, program, &clock, &inner)
                 clock += 1
-                for place in [loop.tripCount, loop.condition, loop.counter] { if let place { inner[.root(place.root)] = (start, clock) } }
+                for root in loop.roots { inner[.root(root)] = (start, clock) }
                 for id in inner.keys {
                     touch(id, start)
                     touch(id, clock)

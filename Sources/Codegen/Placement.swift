@@ -14,19 +14,31 @@ struct Root {
     var byteCount: Extent
 }
 
-/// Where a value lies: a strided window of a root, strides and offset counted in elements by logical axis.
+/// Where a value lies: a strided window of a root, strides and offset counted in elements by logical axis. Inside a loop the window
+/// may move from round to round.
 struct TensorPlacement: Hashable {
     var root: RootID
     var element: ElementType
     var shape: [Extent]
     var strides: [Extent]
     var offset: Extent
+    var advances: [Advance] = []
 
     var view: TensorView { TensorView(BufferID(0), element, shape: shape, strides: strides, offset: offset) }
 
     /// The window that `view`, derived from this placement's view, shows.
     func showing(_ view: TensorView) -> TensorPlacement {
-        TensorPlacement(root: root, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset)
+        TensorPlacement(root: root, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, advances: advances)
+    }
+
+    /// One slice for each of `count` rounds of a loop.
+    func slice(along axis: Int, isReversed: Bool, count: Extent, of loop: LoopID) -> TensorPlacement {
+        var result = self
+        let stride = result.strides.remove(at: axis)
+        result.shape.remove(at: axis)
+        if isReversed { result.offset = result.offset + (count - 1) * stride }
+        result.advances.append(Advance(loop: loop, stride: isReversed ? 0 - stride : stride))
+        return result
     }
 }
 
@@ -144,7 +156,9 @@ struct Placements {
         let home = place(result)
         let types = node.operands.map { function.tensorType($0) }
         for i in eligible where placements[node.operands[i]] == nil {
-            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { continue }
+            // What is computed once may not lie in memory that moves from round to round.
+            guard function.definingNode(node.operands[i]).map({ function[$0].block }) == node.block,
+                  let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { continue }
             placements[node.operands[i]] = home.showing(view)
             placedInside.insert(.operand(group.root, i))
         }
@@ -189,13 +203,36 @@ struct Placements {
             }
         }
         for result in node.results where placements[result] == nil {
-            if let operand = reusableOperand(of: group) {
+            if case .control = group.kind {
+                place(result)
+            } else if let operand = reusableOperand(of: group) {
                 placements[result] = placements[operand]
             } else {
                 place(result)
             }
         }
+        if let op = node.op as? any ControlOp, case .loop(let form) = op.control(node, in: function) { placeArguments(of: form, group.root) }
     }
+
+    /// States live where the loop leaves them, so the last round's need no copy; slices show the sequences.
+    private mutating func placeArguments(of loop: LoopForm, _ node: NodeID) {
+        for state in loop.states {
+            if let result = state.result, let home = placements[result], function.type(result) == function.type(state.argument) {
+                placements[state.argument] = home
+            } else {
+                place(state.argument)
+            }
+        }
+        for sequence in loop.sequences {
+            guard let whole = try? placement(ofOperand: sequence.whole) else { continue }
+            placements[sequence.part] = whole.slice(
+                along: sequence.axis, isReversed: sequence.isReversed, count: whole.shape[sequence.axis], of: LoopID(index: node.index))
+        }
+        if let counter = loop.counter { place(counter) }
+    }
+
+    /// Fresh memory for a value of `type`.
+    mutating func temporary(_ type: TensorType) -> TensorPlacement { dense(type, in: addRoot(.arena, type)) }
 
     /// An operand that only this purely elementwise group reads and whose memory the result may take over element by element.
     private func reusableOperand(of group: Group) -> ValueID? {
@@ -204,7 +241,9 @@ struct Placements {
         let result = function.tensorType(function[group.root].results[0])
         for id in group.nodes {
             for operand in function[id].operands where !internalValues.contains(operand) {
-                guard let place = placements[operand], roots[place.root.index].kind == .arena,
+                // What outer blocks or other rounds compute is read again.
+                guard let definition = function.definingNode(operand), function[definition].block == function[group.root].block,
+                      let place = placements[operand], roots[place.root.index].kind == .arena,
                       function.tensorType(operand).shape == result.shape, function.tensorType(operand).layout == result.layout,
                       place.element.byteCount == result.element.byteCount, place.element == result.element,
                       place.view.strides(matchDenseOf: result.layout), place.offset == 0,

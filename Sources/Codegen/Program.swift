@@ -1,8 +1,19 @@
 import GlmcIR
 
+/// A step from round to round of an enclosing loop.
+struct Advance: Hashable {
+    var loop: LoopID
+    /// Elements per round.
+    var stride: Extent
+}
+
+/// Names a loop among the steps of a program.
+struct LoopID: Hashable { let index: Int }
+
 /// What a kernel parameter receives at a call.
 enum Argument: Hashable {
-    case root(RootID)
+    /// The start of a root, or what it is moved to by the loops around the call.
+    case root(RootID, advances: [Advance] = [])
     /// By position in `Program.packed`.
     case packed(Int)
     /// By position in `Program.scratch`.
@@ -35,18 +46,35 @@ struct Launch {
 /// What the threads do, in order.
 indirect enum Step {
     case launch(Launch)
+    /// Gives a data-dependent dimension its size.
+    case define(dimension: String, Extent)
     case conditional(TensorPlacement, then: [Step], otherwise: [Step])
-    /// Runs `body` while the iteration number is below the trip count and the condition holds; see `ControlLowering`.
     case loop(LoopStep)
 }
 
+/// Rounds of `body`, while the round's number is below the limit and the condition holds.
 struct LoopStep {
-    /// Where the trip count (i64) and the continuation condition (bool) lie; nil = no bound.
-    var tripCount: TensorPlacement?
+    enum Limit {
+        case extent(Extent)
+        /// Where an i64 lies; read once, before the first round.
+        case value(TensorPlacement)
+    }
+    var id: LoopID
+    var limit: Limit
+    /// Where a bool lies that must hold for a round to start.
     var condition: TensorPlacement?
-    /// Where each iteration finds its number (i64).
-    var counter: TensorPlacement
+    /// Where each round finds its number (i64).
+    var counter: TensorPlacement?
+    /// The data-dependent dimension that is the number of rounds.
+    var rounds: String?
     var body: [Step]
+
+    /// The memory that the loop itself reads and writes.
+    var roots: [RootID] {
+        var places = [condition, counter].compactMap { $0 }
+        if case .value(let place) = limit { places.append(place) }
+        return places.map(\.root)
+    }
 }
 
 /// A model lowered to kernels over memory: everything but addresses and text.
@@ -67,6 +95,7 @@ struct Program {
         steps.flatMap { step -> [Launch] in
             switch step {
             case .launch(let launch): [launch]
+            case .define: []
             case .conditional(_, let a, let b): launches(a) + launches(b)
             case .loop(let loop): launches(loop.body)
             }

@@ -152,22 +152,36 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
         return Extent(atom: .modulo(self, divisor))
     }
 
-    /// The larger of two extents, decided where their difference is constant.
+    /// The larger of two extents, decided where their difference is known not to be negative.
     public static func maximum(_ a: Extent, _ b: Extent) -> Extent {
-        let difference = a - b
-        if let value = difference.constant { return value >= 0 ? a : b }
-        if difference.isNeverNegative { return a }
-        if (b - a).isNeverNegative { return b }
-        return Extent(atom: .maximum(a, b))
+        extreme(a, b, covers: { ($0 - $1).isNeverNegative }, parts: \.maximumParts) { .maximum($0, $1) }
     }
 
-    /// The smaller of two extents, decided where their difference is constant.
+    /// The smaller of two extents, decided where their difference is known not to be negative.
     public static func minimum(_ a: Extent, _ b: Extent) -> Extent {
-        let difference = a - b
-        if let value = difference.constant { return value <= 0 ? a : b }
-        if difference.isNeverNegative { return b }
-        if (b - a).isNeverNegative { return a }
-        return Extent(atom: .minimum(a, b))
+        extreme(a, b, covers: { ($1 - $0).isNeverNegative }, parts: \.minimumParts) { .minimum($0, $1) }
+    }
+
+    /// Parts that another part covers are left out, so that sizes which meet again and again do not grow.
+    private static func extreme(
+        _ a: Extent, _ b: Extent, covers: (Extent, Extent) -> Bool, parts: (Extent) -> [Extent], atom: (Extent, Extent) -> Atom
+    ) -> Extent {
+        let (ours, theirs) = (parts(a), parts(b))
+        let new = theirs.filter { part in !ours.contains { covers($0, part) } }
+        if new.isEmpty { return a }
+        if ours.allSatisfy({ part in theirs.contains { covers($0, part) } }) { return b }
+        return new.reduce(a) { Extent(atom: atom($0, $1)) }
+    }
+
+    private var maximumParts: [Extent] {
+        if let atom = onlyAtom, case .maximum(let a, let b) = atom { a.maximumParts + b.maximumParts } else { [self] }
+    }
+    private var minimumParts: [Extent] {
+        if let atom = onlyAtom, case .minimum(let a, let b) = atom { a.minimumParts + b.minimumParts } else { [self] }
+    }
+    /// The atom that the extent is, if it is one.
+    private var onlyAtom: Atom? {
+        offset == 0 && terms.count == 1 && terms[0].coefficient == 1 && terms[0].factors.count == 1 ? terms[0].factors[0] : nil
     }
 
     /// Whether the value is known to be 0 or more whatever the dimensions, which are never negative themselves.

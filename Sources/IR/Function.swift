@@ -97,6 +97,13 @@ public struct Function: Sendable {
         definingNode(id).flatMap { self[$0].op as? O }
     }
 
+    /// Whether a dimension is known only while the model runs.
+    public func isFoundWhileRunning(_ dimension: String) -> Bool {
+        dimensions.contains { name, info in
+            if case .runtime = info.source { name == dimension } else { false }
+        }
+    }
+
     public var inputs: [ValueID] { self[body].arguments }
     public var outputs: [ValueID] { self[body].results }
 

@@ -25,6 +25,8 @@ public protocol Op: Hashable, Sendable {
 
     /// Whether the op may be removed when unused, merged with an equal one, and evaluated at compile time. Default: true.
     var isPure: Bool { get }
+    /// Sizes that are known once the op has run: named dimensions that it defines. Default: none.
+    var foundSizes: [Extent] { get }
     /// Which operand may share its memory with result 0, element for element. Default: none.
     var inPlaceOperands: [Int] { get }
     /// Whether a `uniform` op treats all axes alike (only broadcasting looks at them), so that axes may be merged. Default: true;
@@ -40,6 +42,7 @@ extension Op {
         Array(repeating: nil, count: context.resultCount)
     }
     public var isPure: Bool { true }
+    public var foundSizes: [Extent] { [] }
     public var inPlaceOperands: [Int] { [] }
     public var layoutBehavior: LayoutBehavior { .rowMajor }
     public var isAxisAgnostic: Bool { true }

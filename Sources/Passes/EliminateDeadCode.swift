@@ -25,10 +25,26 @@ extension Pass {
 }
 
 extension Function {
-    /// Whether a node exists, has no effect, and none of its results is read.
+    /// Whether a node exists, has no effect, and nothing reads its results or the sizes that it finds.
     public func isDead(_ id: NodeID) -> Bool {
         guard contains(id) else { return false }
         let node = self[id]
-        return node.op.isPure && node.results.allSatisfy { self[$0].uses.isEmpty }
+        guard node.op.isPure, node.results.allSatisfy({ self[$0].uses.isEmpty }) else { return false }
+        let found = Set(node.op.foundSizes.flatMap(\.dimensions)).filter(isFoundWhileRunning)
+        return found.isEmpty || !allNodes.contains { $0 != id && mentions(found, $0) }
+    }
+
+    /// Whether a node has one of the dimensions in an attribute or a result's type.
+    private func mentions(_ dimensions: Set<String>, _ id: NodeID) -> Bool {
+        func attributes<O: Op>(_ op: O) -> Bool {
+            O.attributes.contains { attribute in
+                guard case .extents(let list) = attribute.get(op) else { return false }
+                return list.contains { !$0.dimensions.isDisjoint(with: dimensions) }
+            }
+        }
+        let op: any Op = self[id].op
+        return attributes(op) || self[id].results.contains { result in
+            type(result).tensor?.shape.contains { !$0.dimensions.isDisjoint(with: dimensions) } ?? false
+        }
     }
 }

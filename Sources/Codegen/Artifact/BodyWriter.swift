@@ -7,7 +7,8 @@ struct BodyWriter {
     private var number = 0
     /// Launches since the last barrier.
     private var pending: [Launch] = []
-    private var loopDepth = 0
+    /// The loops around the current step, outermost first.
+    private var loops: [LoopID] = []
 
     init(main: MainText) { self.main = main }
 
@@ -21,9 +22,13 @@ struct BodyWriter {
                 if !launch.provenance.isEmpty { out += "\(indent)/* \(Self.comment(launch.provenance)) */\n" }
                 out += "\(indent)GLMC_KERNEL(f, tid, \(number), \(call(launch)));\n"
                 number += 1
+            case .define(let dimension, let size):
+                barrier(indent)
+                define(dimension, "(int64_t)(\(main.text(size, "d")))", indent)
+                barrier(indent)
             case .conditional(let condition, let then, let otherwise):
                 barrier(indent)
-                out += "\(indent)if (*(const glmc_bool *)(const void *)(\(main.address(condition.root))\(offset(condition)))) {\n"
+                out += "\(indent)if (*\(pointer(condition))) {\n"
                 try write(then, depth: depth + 1)
                 if !otherwise.isEmpty {
                     barrier(indent + "    ")
@@ -32,32 +37,61 @@ struct BodyWriter {
                 }
                 barrier(indent + "    ")
                 out += "\(indent)}\n"
-            case .loop(let loop):
-                barrier(indent)
-                try write(loop, indent: indent, depth: depth)
+            case .loop(let loop): try write(loop, depth: depth)
             }
         }
     }
 
-    private mutating func write(_ loop: LoopStep, indent: String, depth: Int) throws {
-        let i = "n\(loopDepth)"
-        loopDepth += 1
-        let limit = loop.tripCount.map { "*(const int64_t *)(const void *)(\(main.address($0.root))\(offset($0)))" } ?? "INT64_MAX"
-        let condition = loop.condition.map { " && *(const glmc_bool *)(const void *)(\(main.address($0.root))\(offset($0)))" } ?? ""
-        out += "\(indent){\n\(indent)    const int64_t \(i)_limit = \(limit);\n"
-        out += "\(indent)    for (int64_t \(i) = 0; \(i) < \(i)_limit\(condition); \(i)++) {\n"
-        out += "\(indent)        glmc_barrier_wait(&f->barrier);\n"
-        out += "\(indent)        if (tid == 0) *(int64_t *)(void *)(\(main.address(loop.counter.root))\(offset(loop.counter))) = \(i);\n"
-        out += "\(indent)        glmc_barrier_wait(&f->barrier);\n"
+    /// Every thread counts the rounds for itself and reads the condition, which no thread changes before all have read it.
+    private mutating func write(_ loop: LoopStep, depth: Int) throws {
+        let outer = String(repeating: "    ", count: depth), indent = outer + "        "
+        loops.append(loop.id)
+        defer { loops.removeLast() }
+        barrier(outer)
+        let n = round(loop.id)
+        let limit = switch loop.limit {
+        case .extent(let extent): "(int64_t)(\(main.text(extent, "d")))"
+        case .value(let place): "*\(pointer(place))"
+        }
+        let condition = loop.condition.map { " && *\(pointer($0))" } ?? ""
+        out += "\(outer){\n\(outer)    const int64_t \(n)_limit = \(limit);\n\(outer)    int64_t \(n) = 0;\n"
+        out += "\(outer)    for (; \(n) < \(n)_limit\(condition); \(n)++) {\n"
+        if loop.condition != nil || loop.counter != nil { barrier(indent) }
+        if let counter = loop.counter {
+            out += "\(indent)if (tid == 0) *\(pointer(counter)) = \(n);\n"
+            barrier(indent)
+        }
         try write(loop.body, depth: depth + 2)
-        barrier(indent + "        ")
-        out += "\(indent)    }\n\(indent)}\n"
-        loopDepth -= 1
+        barrier(indent)
+        out += "\(outer)    }\n"
+        if let rounds = loop.rounds {
+            // The dimension had its bound until now, which others may still be reading.
+            barrier(outer + "    ")
+            define(rounds, n, outer + "    ")
+            barrier(outer + "    ")
+        }
+        out += "\(outer)}\n"
     }
 
-    private func offset(_ place: TensorPlacement) -> String {
-        guard let offset = place.offset.constant, offset != 0 else { return "" }
-        return " + \(offset * place.element.byteCount)"
+    /// The C variable that holds the number of a loop's round.
+    private func round(_ loop: LoopID) -> String { "n\(loops.firstIndex(of: loop) ?? 0)" }
+
+    private mutating func define(_ dimension: String, _ size: String, _ indent: String) {
+        guard let index = main.dimensionIndex[dimension] else { return }
+        out += "\(indent)if (tid == 0) f->dims[\(index)] = \(size);\n"
+    }
+
+    /// A pointer to the first element of a value.
+    private func pointer(_ place: TensorPlacement) -> String {
+        var address = address(place.root, place.advances, place.element)
+        if place.offset != 0 { address += " + (int64_t)(\(main.text(place.offset * Extent(place.element.byteCount), "d")))" }
+        return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
+    }
+
+    private func address(_ root: RootID, _ advances: [Advance], _ element: ElementType) -> String {
+        advances.reduce(main.address(root)) { address, advance in
+            address + " + \(round(advance.loop)) * (int64_t)(\(main.text(advance.stride * Extent(element.byteCount), "d")))"
+        }
     }
 
     private mutating func barrier(_ indent: String) {
@@ -69,7 +103,7 @@ struct BodyWriter {
         let kernel = main.program.kernels[launch.kernel]
         let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address = switch argument {
-            case .root(let root): main.address(root)
+            case .root(let root, let advances): address(root, advances, buffer.element)
             case .packed(let i): "c + \(main.weights.packedOffsets[i])"
             case .scratch(let i): main.workspace(main.plan.scratch[i])
             }

@@ -22,7 +22,8 @@ struct Build {
         // The user's flags come last: of two that contradict each other, compilers take the later one.
         var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags + options.extraFlags, text: $0.text) }
         let defines = (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
-        let mainFlags = base + ["-O2"] + defines + options.extraFlags
+        // The main file holds no loops of its own.
+        let mainFlags = base + ["-O1"] + defines + options.extraFlags
         jobs.append(Job(source: "main.c", flags: mainFlags, text: main))
         jobs.append(Job(source: "weights.S", flags: toolchain.targetFlags(options.target) + ["-c"], text: nil))
         let support = SHA256.hex((RuntimeSupport.files + RuntimeSupport.kernelFiles).map { String(decoding: $0.text, as: UTF8.self) }.joined())

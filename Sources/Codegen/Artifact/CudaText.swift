@@ -71,7 +71,7 @@ public enum CudaText {
         let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address: String
             switch argument {
-            case .root(let root):
+            case .root(let root, _):
                 switch main.program.roots[root.index].kind {
                 case .input(let i): address = "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"

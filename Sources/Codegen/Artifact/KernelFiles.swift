@@ -15,16 +15,17 @@ enum KernelFiles {
         var sources: [Int: [String]] = [:]
         for launch in program.launches { sources[launch.kernel, default: []] += launch.provenance }
         var files: [File] = []
-        var body = ""
+        var body = "", usesVectors = false
         func close() {
             if body.isEmpty { return }
-            files.append(File(name: "kernels\(files.count).c", text: header(program.target) + body))
-            body = ""
+            files.append(File(name: "kernels\(files.count).c", text: header(vectorBits: usesVectors ? program.target.vectorBits : 0) + body))
+            (body, usesVectors) = ("", false)
         }
         for (i, kernel) in program.kernels.enumerated() {
             var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: index)
             let symbol = MainText.kernelSymbol(name, i)
             let text = try printer.text(symbol: symbol)
+            usesVectors = usesVectors || kernel.usesVectors
             body += "\n/* \(kernel.name)\(comment(sources[i] ?? [])) */\n"
             body += "__attribute__((visibility(\"hidden\"))) void \(symbol)(\(KernelPrinter.parameters(kernel, .c)));\n" + text
             if body.utf8.count > fileSize { close() }
@@ -33,9 +34,10 @@ enum KernelFiles {
         return files
     }
 
-    private static func header(_ target: Target) -> String {
+    /// Files without vectors go without the compiler's intrinsics, which take longer to read than all else.
+    private static func header(vectorBits: Int) -> String {
         """
-        #define GLMC_VECTOR_BITS \(target.vectorBits)
+        #define GLMC_VECTOR_BITS \(vectorBits)
         #include "glmc_frame.h"
         #include "glmc_vector.h"
 
@@ -46,5 +48,12 @@ enum KernelFiles {
         if names.isEmpty { return "" }
         let shown = names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", … (\(names.count) nodes)" : "")
         return ": " + String(shown.map { $0 == "*" || $0 == "/" ? "." : $0 })
+    }
+}
+
+extension KernelFunction {
+    /// Whether any value is a vector.
+    fileprivate var usesVectors: Bool {
+        body.contains { statement in statement.anyExpression { $0.type.lanes > 1 } }
     }
 }

@@ -15,7 +15,8 @@ struct MainText {
     static let largestDimension = 1 << 24
 
     private var dimensions: [(name: String, info: DimensionInfo)] { program.function.dimensions }
-    private var dimensionIndex: [String: Int] {
+    /// The position of each dimension in the artifact's table.
+    var dimensionIndex: [String: Int] {
         Dictionary(uniqueKeysWithValues: dimensions.enumerated().map { ($1.name, $0) })
     }
 

@@ -19,7 +19,7 @@ struct Weights {
             packedOffsets.append(add(constant.byteCount, constant.pack))
         }
         var used: Set<RootID> = []
-        for launch in program.launches { for case .root(let root) in launch.arguments { used.insert(root) } }
+        for launch in program.launches { for case .root(let root, _) in launch.arguments { used.insert(root) } }
         for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
             guard case .constant(let tensor) = root.kind else { continue }
             constantOffsets[RootID(index: i)] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }

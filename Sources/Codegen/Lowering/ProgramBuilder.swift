@@ -2,12 +2,12 @@ import GlmcIR
 
 /// Lowers a function to a program: groups, places, and emits every kernel.
 struct ProgramBuilder {
-    private let function: Function
+    let function: Function
     private let target: Target
     private let threads: Int
     private let grouping: Grouping
     private var program: Program
-    private var placements: Placements
+    var placements: Placements
     private var groups: [BlockID: [Group]] = [:]
     private var kernelIndex: [KernelFunction: Int] = [:]
     private var packedIndex: [PackingKey: Int] = [:]
@@ -33,7 +33,7 @@ struct ProgramBuilder {
         placements = Placements(function, groups: blocks.map { grouped[$0] ?? [] }, blocks: blocks)
     }
 
-    private mutating func lower(_ block: BlockID) throws -> [Step] {
+    mutating func lower(_ block: BlockID) throws -> [Step] {
         var steps: [Step] = []
         var failures: [Diagnostic] = []
         for group in groups[block] ?? [] {
@@ -134,17 +134,21 @@ struct ProgramBuilder {
     }
 
     private mutating func control(_ id: NodeID) throws -> [Step] {
-        try ControlLowering.lower(
-            id, in: function,
-            place: { try place($0) }, operand: { try placements.placement(ofOperand: $0) },
-            block: { try lower($0) }, copy: { try copy($0, to: $1, nodes: [id]) })
+        let node = function[id]
+        guard let op = node.op as? any ControlOp else { throw Diagnostic.unsupported("\(node.op.mnemonic) is not compiled to native code yet") }
+        switch op.control(node, in: function) {
+        case .branch(let condition): return try branch(id, condition)
+        case .loop(let form): return try loop(id, form)
+        }
     }
 
-    /// A kernel that copies a value elsewhere.
-    private mutating func copy(_ value: ValueID, to place: TensorPlacement, nodes: Set<NodeID>) throws -> Step {
+    /// A kernel that copies a value elsewhere, from `source` if it is not where it was computed.
+    mutating func copy(_ value: ValueID, from source: TensorPlacement? = nil, to place: TensorPlacement, nodes: Set<NodeID>) throws -> Step {
         var assembly = KernelAssembly()
         var expression = GroupExpression(function: function, inlined: [], views: [:])
-        if !expression.isComputable(value) { expression.views[value] = assembly.view(try placements.placement(ofOperand: value), isWritten: false) }
+        if !expression.isComputable(value) {
+            expression.views[value] = assembly.view(try source ?? placements.placement(ofOperand: value), isWritten: false)
+        }
         let lowering = PointwiseLowering(expression: expression, value: value, result: assembly.view(place, isWritten: true), cost: 1, target: target)
         try lowering.emit(in: &assembly.builder)
         return try launch(assembly, name: "copy", nodes: nodes, operations: 0)
@@ -163,7 +167,7 @@ struct ProgramBuilder {
 
     // MARK: Parts
 
-    private mutating func place(_ value: ValueID) throws -> TensorPlacement {
+    func place(_ value: ValueID) throws -> TensorPlacement {
         guard let place = placements[value] else { throw Diagnostic(.internal, "the result '\(function[value].name)' has no memory") }
         return place
     }
@@ -215,8 +219,8 @@ struct ProgramBuilder {
                     packedIndex[constant.key] = index
                 }
                 arguments.append(.packed(index))
-            case (_, .root(let root)):
-                arguments.append(.root(root))
+            case (_, .root(let root, let advances)):
+                arguments.append(.root(root, advances: advances))
                 if buffer.isWritten { writes.insert(root) }
                 if !buffer.isWritten || body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
             case (_, nil): break

@@ -42,36 +42,32 @@ extension GraphImporter {
 
     /// The value of `id` where it does not depend on the inputs, or only on bound ones, which are then noted as consumed.
     mutating func knownConstant(_ id: ValueID) -> Tensor? {
-        var used: Set<String> = []
-        guard let tensor = evaluated(id, &used, depth: 0) else { return nil }
-        consumed.formUnion(used)
-        return tensor
+        guard let known = evaluated(id, depth: 0) else { return nil }
+        consumed.formUnion(known.inputs)
+        return known.value
     }
 
-    private mutating func evaluated(_ id: ValueID, _ used: inout Set<String>, depth: Int) -> Tensor? {
-        if let constant = rewriter.function.definingOp(id, as: Constant.self) { return constant.value }
-        if let (name, value) = bound[id] {
-            used.insert(name)
-            return value
-        }
-        if let known = knownConstants[id], known == nil { return nil }
-        guard depth < 200, case .node(let nodeID, let position) = rewriter.function[id].definition else { return nil }
-        let node = rewriter.function[nodeID]
+    private mutating func evaluated(_ id: ValueID, depth: Int) -> KnownConstant? {
+        if let constant = rewriter.function.definingOp(id, as: Constant.self) { return KnownConstant(value: constant.value, inputs: []) }
+        if let (name, value) = bound[id] { return KnownConstant(value: value, inputs: [name]) }
+        if let known = knownConstants[id] { return known }
+        guard depth < 200, case .node(let node, let position) = rewriter.function[id].definition else { return nil }
+        let result = computed(rewriter.function[node], position, depth)
+        knownConstants[id] = .some(result)
+        return result
+    }
+
+    private mutating func computed(_ node: Node, _ position: Int, _ depth: Int) -> KnownConstant? {
         guard node.op.isPure, node.regions.isEmpty else { return nil }
-        var operands: [Tensor] = []
+        var operands: [Tensor] = [], inputs: Set<String> = []
         for operand in node.operands {
-            guard let tensor = evaluated(operand, &used, depth: depth + 1) else {
-                knownConstants[id] = .some(nil)
-                return nil
-            }
-            operands.append(tensor)
+            guard let known = evaluated(operand, depth: depth + 1) else { return nil }
+            operands.append(known.value)
+            inputs.formUnion(known.inputs)
         }
         let context = EvaluationContext(resultTypes: node.results.map { rewriter.function.type($0) })
-        guard let results = try? node.op.evaluate(operands, in: context), results.indices.contains(position) else {
-            knownConstants[id] = .some(nil)
-            return nil
-        }
-        return results[position]
+        guard let results = try? node.op.evaluate(operands, in: context), results.indices.contains(position) else { return nil }
+        return KnownConstant(value: results[position], inputs: inputs)
     }
 
     /// The value of an operand that must be known at compile time.
@@ -138,15 +134,16 @@ extension GraphImporter {
     }
 }
 
+/// A value that follows from constants and bound inputs.
+struct KnownConstant {
+    var value: Tensor
+    var inputs: Set<String>
+}
+
 extension GraphImporter {
     /// The value of `id` where it does not depend on any input, bound or not.
     mutating func knownConstantUnlessBound(_ id: ValueID) -> Tensor? {
-        let saved = bound
-        bound = [:]
-        defer { bound = saved }
-        // A failure without bound inputs says nothing about what they could give.
-        let memory = knownConstants
-        defer { knownConstants = memory }
-        return knownConstant(id)
+        guard let known = evaluated(id, depth: 0), known.inputs.isEmpty else { return nil }
+        return known.value
     }
 }

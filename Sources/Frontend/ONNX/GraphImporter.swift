@@ -22,8 +22,8 @@ struct GraphImporter: GraphBuilding {
     /// Bound inputs by value, and the names of those whose value was used.
     var bound: [ValueID: (name: String, value: Tensor)] = [:]
     var consumed: Set<String> = []
-    /// Values known at compile time, remembered; nil is remembered too.
-    var knownConstants: [ValueID: Tensor?] = [:]
+    /// Values known at compile time, with the bound inputs that they depend on; nil for what is known to be unknown.
+    var knownConstants: [ValueID: KnownConstant?] = [:]
     var freshDimensions = 0
     /// Rounds of loops written out so far.
     var writtenRounds = 0
@@ -210,20 +210,15 @@ struct GraphImporter: GraphBuilding {
         }
     }
 
-    /// Imports a subgraph into a block of its own, as a region. The arguments have the given types.
-    /// - Returns: the block and what it yields, nil when a node of it cannot be imported (recorded).
-    mutating func importRegion(_ graph: OnnxGraph, arguments: [ValueType]) throws -> (block: BlockID, results: [ValueID])? {
+    /// Builds a region: a block of its own with arguments of the given types. Values that are known of outer blocks stay known.
+    /// - Returns: the block, nil where `build` has none (and has recorded why).
+    mutating func importRegion(_ arguments: [ValueType], names: [String], _ build: (inout Self, [ValueID]) throws -> [ValueID]?) throws -> BlockID? {
         let outer = block
         defer { block = outer }
         block = rewriter.addBlock()
-        let inputs = zip(graph.inputs, arguments).map { info, type in Imported.tensor(rewriter.addArgument(type, name: info.name, to: block)) }
-        let results = try importSubgraph(graph, inputs: inputs)
-        if results.contains(where: \.isFailed) { return nil }
-        let values = try results.enumerated().map { i, result in
-            guard case .tensor(let id) = result else { throw Diagnostic.unsupported("output \(i) of the subgraph '\(graph.name)' is not a tensor") }
-            return id
-        }
-        rewriter.setResults(values, of: block)
-        return (block, values)
+        let values = zip(arguments, names).map { rewriter.addArgument($0, name: $1, to: block) }
+        guard let results = try build(&self, values) else { return nil }
+        rewriter.setResults(results, of: block)
+        return block
     }
 }

@@ -29,6 +29,8 @@ public struct Compress: LoopOp {
         return [.tensor(TensorType(types[0].element, shape))]
     }
 
+    public var foundSizes: [Extent] { [count] }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], condition = operands[1].integers
         let split = axis == -1 ? AxisSplit([x.count], axis: 0) : AxisSplit(x.shape, axis: axis)

@@ -1,5 +1,5 @@
 /// Runs one of two regions. Operand: a bool. The regions take no arguments (they read outer values directly) and yield the results.
-public struct If: Op {
+public struct If: ControlOp {
     public static let mnemonic = "if"
     public static let summary = "Runs one of two regions"
     public static var attributes: [Attribute<Self>] { [Attribute("joined", \.joined)] }
@@ -22,6 +22,10 @@ public struct If: Op {
         guard rest.isEmpty else { throw Diagnostic(.invalid, "joins \(joined), of which \(Array(rest)) are not needed") }
         return types
     }
+
+    public func control(_ node: Node, in function: Function) -> Control { .branch(condition: node.operands[0]) }
+
+    public var foundSizes: [Extent] { joined }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         try context.region(operands[0].reader.loadInteger(at: 0) != 0 ? 0 : 1, [])

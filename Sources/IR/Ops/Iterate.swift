@@ -3,12 +3,13 @@
 /// Operands: the largest number of rounds (one i64), the first condition (one bool), and the carried values. The region takes the
 /// round (i64 scalar), the condition and the carried values, and yields the next condition, the next carried values, and any
 /// number of values to stack. Results: the final carried values, then the stacked ones with a new axis 0 of `rounds` elements.
-public struct Iterate: Op {
+public struct Iterate: ControlOp {
     public static let mnemonic = "loop"
     public static let summary = "Repeats a region while a condition holds"
     public static var attributes: [Attribute<Self>] { [Attribute("rounds", \.rounds), Attribute("joined", \.joined)] }
 
-    /// How many rounds run: a dimension that is known afterwards, or a constant.
+    /// How many rounds run: a size that is known before, or a dimension that is known afterwards. Where nothing is stacked it
+    /// means nothing.
     public var rounds: Extent
     /// The extents of carried results that change from round to round, in order.
     public var joined: [Extent]
@@ -31,7 +32,6 @@ public struct Iterate: Op {
         guard let next = region.results[0].tensor, next.element == .bool, next.elementCount == 1 else {
             throw Diagnostic(.invalid, "the region's condition is \(region.results[0]), not one bool")
         }
-        try checkRuntimeExtent(rounds)
         var rest = joined[...]
         var types = try (0..<carried).map { i in
             try RegionTypes.join(context.operands[i + 2], region.results[i + 1], &rest)
@@ -43,6 +43,26 @@ public struct Iterate: Op {
         }
         return types
     }
+
+    public func control(_ node: Node, in function: Function) -> Control {
+        let region = function[node.regions[0]], carried = node.operands.count - 2
+        let limit = function.symbolicContents(node.operands[0])?.first.map(LoopForm.Limit.extent) ?? .value(node.operands[0])
+        // The condition is a state that nobody reads afterwards; what always holds is none.
+        let conditions = [node.operands[1], region.results[0]]
+        let isUnconditional = conditions.allSatisfy { $0 == region.arguments[1] || function.definingOp($0, as: Constant.self)?.value.splat == 1 }
+        var states = (0..<carried).map { i in
+            LoopForm.State(initial: node.operands[i + 2], argument: region.arguments[i + 2], next: region.results[i + 1], result: node.results[i])
+        }
+        states.append(LoopForm.State(initial: node.operands[1], argument: region.arguments[1], next: region.results[0], result: nil))
+        let stacks = node.results.indices.dropFirst(carried).map { i in
+            LoopForm.Slice(whole: node.results[i], part: region.results[i + 1], axis: 0, isReversed: false)
+        }
+        return .loop(LoopForm(
+            limit: limit, counter: region.arguments[0], condition: isUnconditional ? nil : carried, states: states, stacks: stacks,
+            rounds: rounds.dimensionName.flatMap { function.isFoundWhileRunning($0) ? $0 : nil }))
+    }
+
+    public var foundSizes: [Extent] { [rounds] + joined }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let limit = operands[0].reader.loadInteger(at: 0)

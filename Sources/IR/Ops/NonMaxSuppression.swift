@@ -54,6 +54,8 @@ public struct NonMaxSuppression: LoopOp {
         return Corners(low: (min(box[0], box[2]), min(box[1], box[3])), high: (max(box[0], box[2]), max(box[1], box[3])))
     }
 
+    public var foundSizes: [Extent] { [count] }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let boxes = operands[0].reader, scores = operands[1].reader
         let (batches, classes, n) = (operands[1].shape[0], operands[1].shape[1], operands[1].shape[2])

@@ -17,6 +17,8 @@ public struct NonZero: LoopOp {
         return [.tensor(TensorType(.i64, [Extent(type.rank), count]))]
     }
 
+    public var foundSizes: [Extent] { [count] }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader
         let found = zip(0..., IndexSequence(x.shape)).filter { i, _ in

@@ -3,7 +3,7 @@
 /// Operands: the initial states, then the sequences, one for each entry of `inputAxes`. The region takes the states and one slice
 /// of every sequence (without the scanned axis), and yields the next states and the values to stack, one for each entry of
 /// `outputAxes`. Results: the final states, then the stacks.
-public struct Scan: Op {
+public struct Scan: ControlOp {
     public static let mnemonic = "scan"
     public static let summary = "Runs a region over slices of sequences"
     public static var attributes: [Attribute<Self>] {
@@ -58,6 +58,21 @@ public struct Scan: Op {
             type.shape.insert(length ?? 0, at: axis)
             return .tensor(type)
         })
+    }
+
+    public func control(_ node: Node, in function: Function) -> Control {
+        let region = function[node.regions[0]], states = node.operands.count - inputAxes.count
+        return .loop(LoopForm(
+            limit: .extent(function.tensorType(node.operands[states]).shape[inputAxes[0]]),
+            states: (0..<states).map { i in
+                LoopForm.State(initial: node.operands[i], argument: region.arguments[i], next: region.results[i], result: node.results[i])
+            },
+            sequences: inputAxes.indices.map { i in
+                LoopForm.Slice(whole: node.operands[states + i], part: region.arguments[states + i], axis: inputAxes[i], isReversed: inputReversed[i] != 0)
+            },
+            stacks: outputAxes.indices.map { i in
+                LoopForm.Slice(whole: node.results[states + i], part: region.results[states + i], axis: outputAxes[i], isReversed: outputReversed[i] != 0)
+            }))
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -39,6 +39,8 @@ public struct Unique: LoopOp {
     /// How many elements or slices are compared.
     private func items(_ shape: [Extent]) -> Extent { axis == -1 ? shape.product : shape[axis] }
 
+    public var foundSizes: [Extent] { [count] }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader
         let split = axis == -1 ? AxisSplit([x.count], axis: 0) : AxisSplit(x.shape, axis: axis)

@@ -1,0 +1,77 @@
+/// An op with regions, described in the few terms that code generation needs.
+public protocol ControlOp: Op {
+    /// How the node runs its regions.
+    func control(_ node: Node, in function: Function) -> Control
+}
+
+/// The two ways in which regions run. Values of the outer blocks may be read in both.
+public enum Control {
+    /// Region 0 where the condition (one bool) holds, else region 1. What the region yields are the node's results.
+    case branch(condition: ValueID)
+    case loop(LoopForm)
+}
+
+/// A loop over region 0 in the order of its steps: the round's number and slices are there, the region runs, what it stacks goes to
+/// its place, and all states take their next values at once.
+public struct LoopForm {
+    /// How many rounds run at most.
+    public enum Limit {
+        case extent(Extent)
+        /// One i64 that is known before the loop.
+        case value(ValueID)
+    }
+
+    /// A value that goes from round to round.
+    public struct State {
+        /// What the first round takes.
+        public var initial: ValueID
+        /// What the region takes.
+        public var argument: ValueID
+        /// What the region yields for the next round.
+        public var next: ValueID
+        /// What the last round leaves; nil where nobody may read it.
+        public var result: ValueID?
+
+        public init(initial: ValueID, argument: ValueID, next: ValueID, result: ValueID?) {
+            (self.initial, self.argument, self.next, self.result) = (initial, argument, next, result)
+        }
+    }
+
+    /// One slice of a tensor for each round, without the axis along which it is taken.
+    public struct Slice {
+        /// The whole tensor.
+        public var whole: ValueID
+        /// What the region takes or yields.
+        public var part: ValueID
+        public var axis: Int
+        /// Whether the first round has the last slice.
+        public var isReversed: Bool
+
+        public init(whole: ValueID, part: ValueID, axis: Int, isReversed: Bool) {
+            (self.whole, self.part, self.axis, self.isReversed) = (whole, part, axis, isReversed)
+        }
+    }
+
+    public var limit: Limit
+    /// The argument that takes the round's number (i64, from 0).
+    public var counter: ValueID?
+    /// The position in `states` of the bool that must hold for a round to start.
+    public var condition: Int?
+    public var states: [State]
+    /// What the region takes slices of.
+    public var sequences: [Slice]
+    /// What the region's values are put together to.
+    public var stacks: [Slice]
+    /// The dimension that is the number of rounds, where only the loop finds it.
+    public var rounds: String?
+
+    public init(limit: Limit, counter: ValueID? = nil, condition: Int? = nil, states: [State], sequences: [Slice] = [], stacks: [Slice] = [], rounds: String? = nil) {
+        self.limit = limit
+        self.counter = counter
+        self.condition = condition
+        self.states = states
+        self.sequences = sequences
+        self.stacks = stacks
+        self.rounds = rounds
+    }
+}
