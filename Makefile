@@ -1,4 +1,4 @@
-# The front door: make demo | test | bench | install. Everything else is `glmc help`.
+# The front door: make demo | test | conformance | check-artifacts | bench | install. Everything else is `glmc help`.
 PREFIX ?= /usr/local
 BUILD  := .build/release
 # One configuration for the program and its tests, so that everything is built once.
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 MODELS ?= .build-models
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build demo test bench install models conformance clean
+.PHONY: build demo test bench install models conformance check-artifacts clean
 
 build: dependencies
 	swift build $(FLAGS) --product glmc
@@ -21,8 +21,19 @@ dependencies:
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libprotobuf-c-dev zlib1g-dev pkg-config; }
 	@command -v gcc >/dev/null || command -v clang >/dev/null || $(SUDO) apt-get install -y -qq gcc
 
+# What only tests use: C++ for the CUDA emulation, and a compiler and an emulator for ARM. Without apt, the tests that need them say that they are skipped.
+.PHONY: test-dependencies
+test-dependencies: dependencies
+	@for tool in g++ aarch64-linux-gnu-gcc qemu-aarch64; do command -v $$tool >/dev/null || missing=1; done; \
+	[ -z "$$missing" ] || { command -v apt-get >/dev/null && $(SUDO) apt-get update -qq && \
+	  $(SUDO) apt-get install -y -qq g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user; } || echo "no ARM tools: some tests will be skipped"
+
 .venv/ready: tools/requirements.txt
 	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv/cuda: tools/requirements-cuda.txt .venv/ready
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
@@ -31,9 +42,9 @@ demo: build .venv/ready
 	$(PYTHON) tools/demo.py $(BUILD)/glmc $(MODELS)
 
 # Every room's tests, in the one configuration that is built anyway.
-test: dependencies .venv/ready
+test: test-dependencies .venv/ready .venv/cuda
 	swift build $(FLAGS) --build-tests
-	GLMC_PYTHON=$(abspath $(PYTHON)) swift test $(FLAGS) --skip-build
+	GLMC_PYTHON=$(abspath $(PYTHON)) GLMC_NVCC=$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc) swift test $(FLAGS) --skip-build
 	swift test --package-path Examples/CustomPass --scratch-path .build/custom-pass
 
 models: .venv/ready
@@ -44,6 +55,10 @@ models: .venv/ready
 conformance: build .venv/ready
 	[ -d $(MODELS)/nodetests ] || $(PYTHON) tools/node_tests.py $(MODELS)/nodetests
 	$(BUILD)/glmc conformance $(MODELS)/nodetests
+
+# Artifacts of real models under sanitizers, from eight threads, built twice, and for ARM under qemu: about half an hour.
+check-artifacts: build models test-dependencies
+	$(PYTHON) tools/check_artifacts.py $(BUILD)/glmc $(MODELS)
 
 bench: build models
 	@for model in $(MODELS)/*.onnx; do $(BUILD)/glmc bench $$model -O3 --dim=batch=1 2>/dev/null || $(BUILD)/glmc bench $$model -O3 || true; done

@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: CudaTests.nvcc != nil), arguments: examples) func nvccCompilesWithoutWarning(_ example: ArtifactTests.Case) throws {
+    @Test(.enabled(if: CudaTests.nvcc != nil, "no nvcc: make test installs one"), arguments: examples) func nvccCompilesWithoutWarning(_ example: ArtifactTests.Case) throws {
         let nvcc = try #require(CudaTests.nvcc)
         let folder = try Scratch()
         _ = try emit(try Parser.parseFunction(example.text), tuned: true, to: folder)
