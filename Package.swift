@@ -31,9 +31,9 @@ let package = Package(
         .target(name: "GlmcTestSupport", dependencies: ["GlmcIR"], path: "Tests/Support"),
         .testTarget(name: "IRTests", dependencies: ["GlmcTestSupport", "GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
         .testTarget(name: "PassesTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/PassesTests"),
-        .testTarget(name: "FrontendTests", dependencies: ["GlmcFrontend"], path: "Tests/FrontendTests"),
+        .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
-        .testTarget(name: "DriverTests", dependencies: ["GlmcDriver"]),
+        .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcDriver", "glmc"]),
     ]
 )

@@ -133,6 +133,7 @@ public enum ArtifactCompiler {
 
     /// Every input and output must be a tensor that a caller can pass.
     private static func checkInterface(_ function: Function) throws {
+        guard !function.outputs.isEmpty else { throw Diagnostic(.invalid, "the model has no outputs") }
         var failures: [Diagnostic] = []
         for (kind, values) in [("input", function.inputs), ("output", function.outputs)] {
             for value in values {

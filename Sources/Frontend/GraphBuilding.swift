@@ -34,6 +34,16 @@ extension GraphBuilding {
         return result
     }
 
+    /// - Throws: where `id` has another rank.
+    func require(_ id: ValueID, rank wanted: Int, _ what: String) throws {
+        guard rank(id) == wanted else { throw Diagnostic(.invalid, "\(what) must have rank \(wanted), not \(type(id))") }
+    }
+
+    /// - Throws: where a table of these sizes, computed at import, would take an absurd amount of memory.
+    func requireTable(_ sizes: Int...) throws {
+        guard let bytes = Tensor.byteCount(.f64, sizes), bytes <= 1 << 29 else { throw Diagnostic.unsupported("a table of \(sizes.map(String.init).joined(separator: " by ")) numbers") }
+    }
+
     func constantShape(_ id: ValueID, _ what: String) throws -> [Int] {
         guard let shape = shape(id).constants else {
             throw Diagnostic.unsupported("the shape of \(what) must be known at compile time, not \(type(id))", hint: "fix it with --shape")

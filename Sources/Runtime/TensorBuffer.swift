@@ -1,3 +1,5 @@
+import Foundation
+
 /// A tensor in host memory: an element type, a shape, and row-major, densely packed bytes. A value: copies do not share changes.
 public struct TensorBuffer: Sendable {
     public let type: ScalarType
@@ -7,10 +9,17 @@ public struct TensorBuffer: Sendable {
     /// Memory aligned to 64 bytes. Immutable once shared: `TensorBuffer` copies it before a change when it is not the only owner.
     private final class Storage: @unchecked Sendable {
         let bytes: UnsafeMutableRawBufferPointer
-        init(byteCount: Int) {
-            bytes = .allocate(byteCount: byteCount, alignment: 64)
+        init(byteCount: Int) throws(RuntimeError) {
+            // The C function, because Swift's own ends the program where there is no memory.
+            guard let address = aligned_alloc(64, (byteCount / 64 + 1) * 64) else { throw RuntimeError(.noMemory, "no memory for a tensor of \(byteCount) bytes") }
+            bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
         }
-        deinit { bytes.deallocate() }
+        /// A copy; like that of an array, it ends the program where there is no memory.
+        init(copying source: UnsafeMutableRawBufferPointer) {
+            bytes = UnsafeMutableRawBufferPointer(start: aligned_alloc(64, (source.count / 64 + 1) * 64)!, count: source.count)
+            bytes.copyMemory(from: UnsafeRawBufferPointer(source))
+        }
+        deinit { free(bytes.baseAddress) }
     }
 
     /// A tensor of zeros.
@@ -20,7 +29,7 @@ public struct TensorBuffer: Sendable {
         guard let count = type.byteCount(shape: shape), count < 1 << 46 else { throw RuntimeError(.badShape, "a tensor of shape \(shape) cannot be allocated") }
         self.type = type
         self.shape = shape
-        storage = Storage(byteCount: count)
+        storage = try Storage(byteCount: count)
         storage.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
@@ -33,7 +42,7 @@ public struct TensorBuffer: Sendable {
         }
         type = Element.scalarType
         self.shape = shape
-        storage = Storage(byteCount: bytes)
+        storage = try Storage(byteCount: bytes)
         values.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
     }
 
@@ -45,7 +54,7 @@ public struct TensorBuffer: Sendable {
         }
         self.type = type
         self.shape = shape
-        storage = Storage(byteCount: count)
+        storage = try Storage(byteCount: count)
         storage.bytes.copyMemory(from: bytes)
     }
 
@@ -64,9 +73,7 @@ public struct TensorBuffer: Sendable {
 
     public mutating func withUnsafeMutableBytes<Result, Failure>(_ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result) throws(Failure) -> Result {
         if !isKnownUniquelyReferenced(&storage) {
-            let copy = Storage(byteCount: storage.bytes.count)
-            copy.bytes.copyMemory(from: UnsafeRawBufferPointer(storage.bytes))
-            storage = copy
+            storage = Storage(copying: storage.bytes)
         }
         return try body(storage.bytes)
     }

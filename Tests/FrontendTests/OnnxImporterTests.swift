@@ -1,5 +1,6 @@
 import Foundation
 import GlmcIR
+import GlmcTestSupport
 import Testing
 
 @testable import GlmcFrontend

@@ -53,7 +53,7 @@ import Testing
             for id in rewriter.function.allNodes {
                 guard let op = rewriter.function[id].op as? Unary, rewriter.beginRewrite() else { continue }
                 if rewriter.rewrites == 2 {
-                    rewriter.setType(.tensor(TensorType(.i8, [3])), of: rewriter.function[id].results[0])
+                    rewriter.setType(.tensor(TensorType(.f64, [3])), of: rewriter.function[id].results[0])
                 } else {
                     try rewriter.setOp(Unary(op.function == .negate ? .absolute : op.function), of: id)
                 }

@@ -96,6 +96,7 @@ struct Build {
         guard result.succeeded else {
             throw Diagnostic(.invalid, "cannot link \(path):\n\(result.errors.prefix(4000))", hint: "is the folder writable and is there room?")
         }
+        if options.kind == .sharedLibrary { try ArtifactSeal.append(to: temporary) }
         chmod(temporary, 0o755)
         guard rename(temporary, path) == 0 else { throw Diagnostic(.invalid, "cannot write \(path): \(String(cString: strerror(errno)))") }
         progress("linking", 1)

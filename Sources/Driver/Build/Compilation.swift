@@ -175,7 +175,7 @@ struct Compilation: Sendable {
 
     /// Opens an artifact, or compiles a model to a temporary one and opens that.
     func artifact(_ path: String) throws -> Artifact {
-        if try ModelFile.kind(path) == .artifact { return try Artifact(path: path) }
+        if try ModelFile.kind(path) == .artifact { return try ModelFile.open(path) }
         var function = try load(path).function
         _ = try optimise(&function)
         return try temporaryArtifact(function, name: ModelFile.name(path))

@@ -2,6 +2,7 @@ import Foundation
 import GlmcCodegen
 import GlmcFrontend
 import GlmcIR
+import GlmcRuntime
 
 /// What a user named as a model: an ONNX file, a folder of safetensors, textual IR, or a compiled artifact.
 enum ModelFile {
@@ -38,6 +39,13 @@ enum ModelFile {
         case .artifact:
             throw Diagnostic(.invalid, "is compiled already", at: [path], hint: "glmc run, bench and inspect take compiled models")
         }
+    }
+
+    /// Opens a compiled artifact, after a check that its bytes are whole.
+    static func open(_ path: String) throws -> Artifact {
+        guard try kind(path) == .artifact else { throw Diagnostic(.invalid, "is not a compiled model", at: [path], hint: "glmc compile makes one") }
+        try ArtifactSeal.check(path)
+        return try Artifact(path: path)
     }
 
     private static func text(_ path: String) throws -> String {

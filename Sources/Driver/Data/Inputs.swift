@@ -1,3 +1,4 @@
+import Foundation
 import GlmcFrontend
 import GlmcIR
 import GlmcRuntime
@@ -55,6 +56,9 @@ enum Inputs {
 
     private static func random(_ info: Artifact.TensorInfo, _ sizes: [String: Int], _ generator: inout Generator) throws -> TensorBuffer {
         let shape = zip(info.shape, info.dimensions).map { size, name in size ?? sizes[name] ?? 1 }
+        guard let bytes = info.type.byteCount(shape: shape), UInt64(bytes) <= ProcessInfo.processInfo.physicalMemory else {
+            throw Diagnostic(.invalid, "input '\(info.name)' of shape \(shape) is larger than this machine's memory")
+        }
         var tensor = try TensorBuffer(zeros: info.type, shape: shape)
         guard let element = info.type.elementType else { return tensor }
         let count = shape.reduce(1, *) * (element.isComplex ? 2 : 1)

@@ -1,4 +1,5 @@
 import Foundation
+import GlmcCodegen
 import GlmcFrontend
 import GlmcIR
 import GlmcRuntime
@@ -18,10 +19,17 @@ extension Subcommand {
     ) { arguments, console in
         let threads = try arguments.threads()
         let duration = try arguments.double("duration") ?? 2, warmup = try arguments.double("warmup") ?? 0.2
-        var start = now()
         let compilation = try Compilation(arguments, console), path = arguments.positionals[0]
-        let artifact = try compilation.artifact(path)
-        if try ModelFile.kind(path) != .artifact { start = now() }
+        let artifact: Artifact, start: Double
+        if try ModelFile.kind(path) == .artifact {
+            // The check of the file is no part of loading: programs that use the artifact do without it.
+            try ArtifactSeal.check(path)
+            start = now()
+            artifact = try Artifact(path: path)
+        } else {
+            artifact = try compilation.artifact(path)
+            start = now()
+        }
         let session = try Session(artifact, threads: threads)
         let load = now() - start
         let entry = try artifact.entryPoint(named: arguments.string("entry"))

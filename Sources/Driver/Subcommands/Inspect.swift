@@ -15,7 +15,7 @@ extension Subcommand {
             console.print(arguments.has("json") ? summary.json.text(pretty: true) : summary.text)
             return .done
         }
-        let artifact = try Artifact(path: path)
+        let artifact = try ModelFile.open(path)
         if arguments.has("json") {
             console.print(artifact.manifest)
         } else {

@@ -13,7 +13,7 @@ extension GraphImporter {
         let values = try sparse.values.irTensor()
         let indices = try sparse.indices.irTensor()
         let count = sparse.dims.reduce(1, *)
-        guard indices.element == .i64, count <= 1 << 32, indices.rank == 1 || indices.shape.last == sparse.dims.count else {
+        guard indices.element == .i64, count <= 1 << 28, indices.rank == 1 || indices.shape.last == sparse.dims.count else {
             throw Diagnostic(.invalid, "a sparse tensor has indices of the wrong form")
         }
         let width = indices.rank == 1 ? 1 : sparse.dims.count

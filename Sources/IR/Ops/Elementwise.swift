@@ -12,6 +12,9 @@ public struct Unary: PointwiseOp {
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let type = try context.tensors(1)[0]
         guard function != .not || type.element == .bool else { throw Diagnostic(.invalid, "not takes bool, not \(type.element.rawValue)") }
+        guard type.element.isFloat || type.element.isComplex || function.isDefinedOnIntegers else {
+            throw Diagnostic(.invalid, "\(function.rawValue) is not defined on \(type.element.rawValue)")
+        }
         return [.tensor(function.isPredicate ? type.with(element: .bool) : type)]
     }
 

@@ -12,6 +12,14 @@ extension UnaryOperator {
         }
     }
 
+    /// Whether integers and bool have this function too.
+    public var isDefinedOnIntegers: Bool {
+        switch self {
+        case .negate, .absolute, .sign, .floor, .ceil, .truncate, .round, .isNaN, .isPositiveInfinity, .isNegativeInfinity, .not, .bitwiseNot, .popcount: true
+        default: false
+        }
+    }
+
     /// The function on real numbers; predicates and `not` give 0 or 1.
     public func evaluate(_ x: Double) -> Double {
         switch self {

@@ -14,6 +14,7 @@ extension GraphImporter {
     /// [B, S, H·d] as [B, H, S, d].
     mutating func splitHeads(_ x: ValueID, _ heads: Int) throws -> ValueID {
         let s = shape(x)
+        try require(x, rank: 3, "a tensor of packed heads")
         guard heads > 0 else { throw Diagnostic(.invalid, "the number of heads is missing") }
         return try transpose(try reshape(x, [s[0], s[1], Extent(heads), s[2].floorDivided(by: Extent(heads))]), [0, 2, 1, 3])
     }
@@ -35,6 +36,7 @@ extension GraphImporter {
         guard rank(q) == 4, rank(k) == 4, rank(v) == 4 else { throw Diagnostic(.invalid, "takes queries, keys and values of rank 3 or 4") }
         var pastLength: Extent = 0
         if let pastKey = try c.optional(4), let pastValue = try c.optional(5) {
+            try require(pastKey, rank: 4, "the past keys")
             pastLength = shape(pastKey)[2]
             k = try concat([pastKey, k], axis: 2)
             v = try concat([pastValue, v], axis: 2)
@@ -94,6 +96,7 @@ extension GraphImporter {
         let (queries, keys) = (shape(q)[2], shape(k)[2])
         var mask = try c.optional(3)
         if let given = mask {
+            guard (1...4).contains(rank(given)) else { throw Diagnostic(.invalid, "the mask must have rank 1 to 4, not \(type(given))") }
             let width = shape(given)[rank(given) - 1]
             // A mask may be shorter than the keys; those beyond it are not attended.
             if width != keys, width != 1, let missing = (keys - width).constant, missing > 0 {
@@ -222,7 +225,9 @@ extension GraphImporter {
         q = try reshape(q, [batch, Extent(shared), Extent(heads / shared), Extent(tokens), Extent(depth)])
         var decay: ValueID?
         if isGated {
-            let raw = try cast(c[4], wide), perKey = shape(raw)[2] != Extent(shared) || depth == 1
+            let raw = try cast(c[4], wide)
+            try require(raw, rank: 3, "the decay")
+            let perKey = shape(raw)[2] != Extent(shared) || depth == 1
             // [B, T, H·d] or [B, T, H] as [B, H, T, d or 1].
             decay = try unary(.exp, perKey ? try splitHeads(raw, shared) : try unsqueeze(try swapAxes(raw, 1, 2), [3]))
         }

@@ -214,10 +214,12 @@ extension GraphImporter {
         }
         let strides = try c.ints("strides") ?? block.map { _ in 1 }, dilations = try c.ints("dilations") ?? block.map { _ in 1 }
         let pads = try c.ints("pads") ?? [Int](repeating: 0, count: 2 * spatial)
-        guard strides.count == spatial, dilations.count == spatial, pads.count == 2 * spatial, (strides + dilations).allSatisfy({ $0 > 0 }) else {
+        guard strides.count == spatial, dilations.count == spatial, pads.count == 2 * spatial, (strides + dilations).allSatisfy({ $0 > 0 && $0 < 1 << 20 }),
+            pads.allSatisfy({ $0 >= 0 && $0 < 1 << 20 })
+        else {
             throw Diagnostic(.invalid, "strides, dilations and pads do not fit \(spatial) axes")
         }
-        let taps = block.reduce(1, *)
+        let taps = block.reduce(1) { min($0 * $1, 1 << 20) }
         guard taps <= 4096 else { throw Diagnostic.unsupported("a block of \(taps) elements") }
         let positions = (0..<spatial).map { axis -> Int in
             let reach = (block[axis] - 1) * dilations[axis] + 1

@@ -166,6 +166,7 @@ extension GraphImporter {
     mutating func tensorScatter(_ c: OnnxCall) throws -> ValueID {
         let cache = try c[0], update = try c[1]
         let axis = try normalized(try c.int("axis", -2), rank: rank(cache))
+        try require(update, rank: rank(cache), "the update")
         guard axis > 0 else { throw Diagnostic(.invalid, "the axis cannot be the batch axis") }
         var positions = try iota(shape(update)[axis], axis: axis, rank: rank(cache))
         if let starts = try c.optional(2) {

@@ -42,6 +42,7 @@ extension GraphImporter {
         guard rank(x) == 4, let filter = shape(w).constants, let image = Array(shape(x)[2...]).constants, filter.count == 4 else {
             throw Diagnostic.unsupported("takes images of rank 4 and known size")
         }
+        try require(offset, rank: 4, "the offset")
         let geometry = try windowGeometry(c, size: Array(filter[2...]), x: x)
         let groups = try c.int("group", 1), sets = try c.int("offset_group", 1)
         guard let channels = shape(x)[1].constant, groups > 0, sets > 0, channels % sets == 0, channels % groups == 0 else { throw Diagnostic(.invalid, "the groups do not divide the channels") }

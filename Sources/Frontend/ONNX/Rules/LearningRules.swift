@@ -47,7 +47,7 @@ private struct TreeEnsemble {
         (roots, targets) = (try ints("tree_roots"), try c.int("n_targets", 1))
         guard count <= Self.largest else { throw Diagnostic.unsupported("an ensemble of \(count) nodes; at most \(Self.largest) are supported") }
         guard [modes.count, splits.count, trueIDs.count, falseIDs.count, trueLeaves.count, falseLeaves.count, missingTracksTrue.count].allSatisfy({ $0 == count }),
-            leafTargets.count == leafWeights.count, targets > 0, leafTargets.allSatisfy({ (0..<targets).contains($0) })
+            leafTargets.count == leafWeights.count, targets > 0, targets <= 1 << 20, leafTargets.allSatisfy({ (0..<targets).contains($0) })
         else { throw Diagnostic(.invalid, "the attributes do not fit together") }
         // The sets follow each other in the order of their nodes, each ended by a NaN.
         var sets = (try c.tensor(attribute: "membership_values")?.irTensor().doubles ?? []).split(omittingEmptySubsequences: false, whereSeparator: \.isNaN)[...]
@@ -56,6 +56,7 @@ private struct TreeEnsemble {
 
     func build(_ g: inout GraphImporter, _ c: OnnxCall) throws -> ValueID {
         let x = try c[0]
+        try g.require(x, rank: 2, "the table of samples")
         guard g.rank(x) == 2 else { throw Diagnostic(.invalid, "takes samples in rows, not \(g.type(x))") }
         guard try c.int("post_transform", 0) == 0 else { throw Diagnostic.unsupported("a post_transform is not supported") }
         let function = try c.int("aggregate_function", 1)

@@ -39,7 +39,7 @@ extension GraphImporter {
         let isBatchFirst = try c.int("layout", 0) == 1
         let x = isBatchFirst ? try swapAxes(c[0], 0, 1) : try c[0]
         let r = try c[2]
-        guard rank(x) == 3, rank(r) == 3, let hidden = try c.int("hidden_size") ?? shape(r)[2].constant else { throw Diagnostic(.invalid, "takes a sequence and weights of rank 3") }
+        guard rank(x) == 3, rank(r) == 3, let hidden = try c.int("hidden_size") ?? shape(r)[2].constant, (1..<1 << 24).contains(hidden) else { throw Diagnostic(.invalid, "takes a sequence and weights of rank 3") }
         let names = try c.strings("activations") ?? []
         let kinds = try names.map { name in
             guard let kind = Self.activations[name.lowercased()] else { throw Diagnostic(.invalid, "the activation '\(name)' is not known") }

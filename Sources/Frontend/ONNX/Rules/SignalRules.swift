@@ -34,7 +34,7 @@ extension GraphImporter {
 
     /// [count, bins] of cos and ∓sin(2π·row·column / length).
     private mutating func fourierMatrices(rows: Int, columns: Int, length: Int, inverse: Bool, _ element: ElementType) throws -> (cosine: ValueID, sine: ValueID) {
-        guard rows * columns <= 1 << 26 else { throw Diagnostic.unsupported("a transform of length \(length)") }
+        try requireTable(rows, columns)
         // The angle is reduced to one turn in integers, so that long transforms keep their precision.
         func angle(_ i: Int) -> Double { 2 * Double.pi * Double((i / columns) * (i % columns) % length) / Double(length) }
         let scale = inverse ? 1 / Double(length) : 1, sign = inverse ? 1.0 : -1.0
@@ -97,9 +97,10 @@ extension GraphImporter {
         let x = try c[0], step = try requiredInt(c[1], "the frame step")
         guard rank(x) == 2 || rank(x) == 3, let extent = shape(x)[1].constant else { throw Diagnostic(.invalid, "takes signals of known length, not \(type(x))") }
         let window = try c.optional(2)
-        let length = try c.optional(3).map { try requiredInt($0, "the frame length") } ?? window.flatMap { shape($0)[0].constant } ?? extent
+        let length = try c.optional(3).map { try requiredInt($0, "the frame length") } ?? window.flatMap { shape($0).first?.constant } ?? extent
         guard step > 0, length > 0, length <= extent else { throw Diagnostic(.invalid, "frames of \(length) in steps of \(step) do not fit \(extent) samples") }
         let frames = (extent - length) / step + 1, r = rank(x)
+        try requireTable(frames, length)
         let positions = try constant(Tensor(.i64, [frames, length], integers: { $0 / length * step + $0 % length }))
         let isComplex = r == 3 && shape(x)[2] == 2
         func part(_ i: Int, _ g: inout GraphImporter) throws -> ValueID {
@@ -118,12 +119,14 @@ extension GraphImporter {
         let bands = try requiredInt(c[0], "num_mel_bins"), length = try requiredInt(c[1], "dft_length"), rate = try requiredInt(c[2], "sample_rate")
         let low = try requiredScalar(c[3], "lower_edge_hertz"), high = try requiredScalar(c[4], "upper_edge_hertz")
         let bins = length / 2 + 1
-        guard bands > 0, length > 0, rate > 0, bands < 1 << 16, length < 1 << 24 else { throw Diagnostic(.invalid, "a size is not positive") }
+        guard bands > 0, length > 0, rate > 0, low.isFinite, high.isFinite, length < 1 << 24 else { throw Diagnostic(.invalid, "a size is not positive") }
+        try requireTable(bins, bands)
         func mel(_ f: Double) -> Double { 2595 * log10(1 + f / 700) }
         let step = (mel(high) - mel(low)) / Double(bands + 2)
         let edges = (0..<bands + 2).map { i -> Int in
             let hertz = 700 * (pow(10, (Double(i) * step + mel(low)) / 2595) - 1)
-            return Int((Double(length + 1) * hertz / Double(rate)).rounded(.down))
+            let bin = (Double(length + 1) * hertz / Double(rate)).rounded(.down), limit = Double(2 * length)
+            return bin.isNaN ? -1 : Int(min(max(bin, -limit), limit))
         }
         var weights = [Double](repeating: 0, count: bins * bands)
         for band in 0..<bands {

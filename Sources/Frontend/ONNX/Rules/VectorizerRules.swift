@@ -50,6 +50,7 @@ extension GraphImporter {
             guard let found else { continue }
             // A column per output place: several grams may share one.
             let from = gram
+            try requireTable(items, count)
             let spread = Tensor(.f32, [items, count], values: { places[from + $0 / count] == $0 % count ? 1 : 0 })
             total = try add(total, try matmul(found, try constant(spread)))
         }

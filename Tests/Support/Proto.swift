@@ -1,8 +1,11 @@
 /// Writes protobuf messages by hand, so that tests can make any file, valid or not.
-struct Proto {
-    var bytes: [UInt8] = []
+public struct Proto: Sendable {
+    public var bytes: [UInt8] = []
 
-    static func varint(_ value: UInt64) -> [UInt8] {
+    public init() {}
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    public static func varint(_ value: UInt64) -> [UInt8] {
         var value = value
         var bytes: [UInt8] = []
         while value >= 0x80 {
@@ -12,20 +15,20 @@ struct Proto {
         return bytes + [UInt8(value)]
     }
 
-    func int(_ field: Int, _ value: Int64) -> Proto { raw(field, 0, Proto.varint(UInt64(bitPattern: value))) }
-    func bytes(_ field: Int, _ value: [UInt8]) -> Proto { raw(field, 2, Proto.varint(UInt64(value.count)) + value) }
-    func string(_ field: Int, _ value: String) -> Proto { bytes(field, Array(value.utf8)) }
-    func message(_ field: Int, _ value: Proto) -> Proto { bytes(field, value.bytes) }
+    public func int(_ field: Int, _ value: Int64) -> Proto { raw(field, 0, Proto.varint(UInt64(bitPattern: value))) }
+    public func bytes(_ field: Int, _ value: [UInt8]) -> Proto { raw(field, 2, Proto.varint(UInt64(value.count)) + value) }
+    public func string(_ field: Int, _ value: String) -> Proto { bytes(field, Array(value.utf8)) }
+    public func message(_ field: Int, _ value: Proto) -> Proto { bytes(field, value.bytes) }
 
-    func float(_ field: Int, _ value: Float) -> Proto {
+    public func float(_ field: Int, _ value: Float) -> Proto {
         raw(field, 5, (0..<4).map { UInt8(value.bitPattern >> (8 * $0) & 0xff) })
     }
 
-    func floats(_ field: Int, _ values: [Float]) -> Proto {
+    public func floats(_ field: Int, _ values: [Float]) -> Proto {
         bytes(field, values.flatMap { value in (0..<4).map { UInt8(value.bitPattern >> (8 * $0) & 0xff) } })
     }
 
-    func packed(_ field: Int, _ values: [Int64]) -> Proto {
+    public func packed(_ field: Int, _ values: [Int64]) -> Proto {
         bytes(field, values.flatMap { Proto.varint(UInt64(bitPattern: $0)) })
     }
 
@@ -35,48 +38,48 @@ struct Proto {
 }
 
 /// ONNX messages in the shape that tests need.
-enum Onnx {
-    static func tensor(_ name: String, _ element: Int64, _ dims: [Int64]) -> Proto {
+public enum Onnx {
+    public static func tensor(_ name: String, _ element: Int64, _ dims: [Int64]) -> Proto {
         Proto().packed(1, dims).int(2, element).string(8, name)
     }
 
-    static func floatTensor(_ name: String, _ dims: [Int64], _ values: [Float]) -> Proto {
+    public static func floatTensor(_ name: String, _ dims: [Int64], _ values: [Float]) -> Proto {
         tensor(name, 1, dims).floats(9, values)
     }
 
-    static func attribute(_ name: String, ints: [Int64]) -> Proto {
+    public static func attribute(_ name: String, ints: [Int64]) -> Proto {
         Proto().string(1, name).packed(8, ints).int(20, 7)
     }
 
-    static func attribute(_ name: String, graph: Proto) -> Proto {
+    public static func attribute(_ name: String, graph: Proto) -> Proto {
         Proto().string(1, name).message(6, graph).int(20, 5)
     }
 
-    static func node(_ op: String, _ inputs: [String], _ outputs: [String], _ attributes: [Proto] = []) -> Proto {
+    public static func node(_ op: String, _ inputs: [String], _ outputs: [String], _ attributes: [Proto] = []) -> Proto {
         var node = inputs.reduce(Proto()) { $0.string(1, $1) }
         node = outputs.reduce(node) { $0.string(2, $1) }
         node = node.string(3, "n_" + (outputs.first ?? "")).string(4, op)
         return attributes.reduce(node) { $0.message(5, $1) }
     }
 
-    static func value(_ name: String, _ element: Int64, _ dims: [Int64]) -> Proto {
+    public static func value(_ name: String, _ element: Int64, _ dims: [Int64]) -> Proto {
         let shape = dims.reduce(Proto()) { $0.message(1, Proto().int(1, $1)) }
         return Proto().string(1, name).message(2, Proto().message(1, Proto().int(1, element).message(2, shape)))
     }
 
-    static func graph(nodes: [Proto], initializers: [Proto] = [], inputs: [Proto] = [], outputs: [Proto] = []) -> Proto {
+    public static func graph(nodes: [Proto], initializers: [Proto] = [], inputs: [Proto] = [], outputs: [Proto] = []) -> Proto {
         var graph = nodes.reduce(Proto()) { $0.message(1, $1) }.string(2, "g")
         graph = initializers.reduce(graph) { $0.message(5, $1) }
         graph = inputs.reduce(graph) { $0.message(11, $1) }
         return outputs.reduce(graph) { $0.message(12, $1) }
     }
 
-    static func model(_ graph: Proto, opset: Int64 = 17) -> Proto {
+    public static func model(_ graph: Proto, opset: Int64 = 17) -> Proto {
         Proto().int(1, 8).message(8, Proto().int(2, opset)).message(7, graph)
     }
 
     /// A convolution, a bias in typed form, a branch, and a reshape: something of most message types.
-    static var small: [UInt8] {
+    public static var small: [UInt8] {
         let branch = { (op: String) in
             graph(nodes: [node(op, ["a"], ["z"])], outputs: [value("z", 1, [1, 2, 3, 3])])
         }
@@ -99,10 +102,11 @@ enum Onnx {
 }
 
 /// A small deterministic generator, so that a failure can be repeated.
-struct TestGenerator: RandomNumberGenerator {
-    var state: UInt64
+public struct TestGenerator: RandomNumberGenerator {
+    public var state: UInt64
+    public init(state: UInt64) { self.state = state }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
         z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -111,7 +115,7 @@ struct TestGenerator: RandomNumberGenerator {
     }
 
     /// `bytes` with a few random changes: flipped bits, replaced, removed, repeated or inserted runs, or cut short.
-    mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
+    public mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
         var result = bytes
         for _ in 0..<Int.random(in: 1...4, using: &self) where !result.isEmpty {
             let at = Int.random(in: 0..<result.count, using: &self)
