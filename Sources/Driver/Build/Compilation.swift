@@ -39,6 +39,7 @@ struct Compilation: Sendable {
     static let modelFlags: [Flag] = [
         Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
+        Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
     ]
 
     /// Flags of everything that compiles a model.
@@ -67,6 +68,10 @@ struct Compilation: Sendable {
             guard let size = Int(text), size >= 0 else { throw arguments.misuse("--dim takes NAME=NUMBER, not '\(name)=\(text)'") }
             imports.dimensions[name] = size
         }
+        for (name, text) in try arguments.pairs("length") {
+            guard let length = Int(text), length >= 0 else { throw arguments.misuse("--length takes NAME=NUMBER, not '\(name)=\(text)'") }
+            imports.lengths[name] = length
+        }
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
                 throw Diagnostic(.usage, "there is no target '\(name)'", hint: nearestName(to: name, among: Target.all.map(\.name)).map { "did you mean -march=\($0)?" } ?? "glmc targets lists them")
@@ -93,7 +98,7 @@ struct Compilation: Sendable {
         int8 = try Int8(arguments)
         saveFolder = arguments.string("save-temps")
         if arguments.has("no-cache") { cacheFolder = nil }
-        recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" }
+        recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }

@@ -37,8 +37,8 @@ struct CaseRunner {
         guard !sets.isEmpty else { throw Diagnostic(.invalid, "has no test_data_set_* folder", at: [folder]) }
         var result = CaseResult(.passed), compiled: Compiled?
         for set in sets {
-            // Values that were built in hold for one data set only.
-            let current = try compiled.flatMap { $0.consumed.isEmpty ? $0 : nil } ?? compile(test, set)
+            // Values and lengths that were built in hold for one data set only.
+            let current = try compiled.flatMap { $0.consumed.isEmpty && set.lengths.isEmpty ? $0 : nil } ?? compile(test, set)
             compiled = current
             result.boundInputs = current.consumed
             let entry = try current.artifact.entryPoint(named: nil)
@@ -46,6 +46,9 @@ struct CaseRunner {
             for info in entry.inputs {
                 guard let tensor = set.inputs[info.name] else { throw Diagnostic(.invalid, "\(set.name) has no value for input '\(info.name)'") }
                 inputs[info.name] = try TensorBuffer(tensor)
+            }
+            guard entry.outputs.count == set.outputs.count else {
+                throw Diagnostic(.invalid, "the artifact has \(entry.outputs.count) outputs, not \(set.outputs.count)")
             }
             let outputs = try Session(current.artifact, threads: compilation.threads ?? 2).run(inputs)
             for (name, expected) in set.outputs {
@@ -64,6 +67,7 @@ struct CaseRunner {
 
     private func compile(_ test: TestCase, _ set: TestCase.DataSet) throws -> Compiled {
         var options = compilation.imports
+        options.lengths = set.lengths
         for (name, tensor) in set.inputs {
             if let constant = try? Tensor(TensorBuffer(tensor)) { options.boundInputs[name] = constant }
         }

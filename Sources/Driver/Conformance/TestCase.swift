@@ -11,10 +11,12 @@ struct TestCase {
     let atol: Double
     let rtol: Double
 
-    /// One set of inputs with the outputs that they must give, by name.
+    /// One set of inputs with the outputs that they must give, by name. The tensors of a sequence are named `NAME[0]`, `NAME[1]`, …
     struct DataSet {
         let name: String
         let inputs: [String: OnnxTensor]
+        /// How many tensors the inputs hold that are sequences or optionals.
+        let lengths: [String: Int]
         let outputs: [(name: String, tensor: OnnxTensor)]
     }
 
@@ -44,27 +46,45 @@ struct TestCase {
             let path = folder + "/" + name
             // Inputs that have an initialiser may be given too; they are matched by their own names, which the files hold.
             let given = try values("\(path)/input_", inputs, all: model.graph.inputs), expected = try values("\(path)/output_", outputs, all: outputs)
-            return DataSet(name: name, inputs: Dictionary(given.map { ($0.name, $0.tensor) }) { $1 }, outputs: expected)
+            return DataSet(
+                name: name, inputs: Dictionary(try given.flatMap { try Self.tensors($0.name, $0.value) }) { $1 },
+                lengths: Dictionary(given.compactMap { name, value in Self.length(value).map { (name, $0) } }) { $1 },
+                outputs: try expected.flatMap { try Self.tensors($0.name, $0.value) }.map { (name: $0, tensor: $1) })
         }
     }
 
-    private func values(_ prefix: String, _ infos: [OnnxValueInfo], all: [OnnxValueInfo]) throws -> [(name: String, tensor: OnnxTensor)] {
-        var result: [(name: String, tensor: OnnxTensor)] = []
-        var index = 0
-        while Files.exists("\(prefix)\(index).pb") {
-            let path = "\(prefix)\(index).pb"
-            let info = index < infos.count ? infos[index] : nil
-            switch try OnnxReader.value(at: path, type: info?.type) {
-            case .tensor(let tensor):
-                let name = all.contains { $0.name == tensor.name } ? tensor.name : info?.name ?? tensor.name
-                result.append((name, tensor))
-            case .sequence: throw Diagnostic.unsupported("a sequence cannot be passed to an artifact")
-            case .optional: throw Diagnostic.unsupported("an optional cannot be passed to an artifact")
-            case .sparseTensor: throw Diagnostic.unsupported("a sparse tensor cannot be passed to an artifact")
+    private func values(_ prefix: String, _ infos: [OnnxValueInfo], all: [OnnxValueInfo]) throws -> [(name: String, value: OnnxValue)] {
+        var result: [(name: String, value: OnnxValue)] = []
+        while Files.exists("\(prefix)\(result.count).pb") {
+            let path = "\(prefix)\(result.count).pb"
+            let info = result.count < infos.count ? infos[result.count] : nil
+            let value = try OnnxReader.value(at: path, type: info?.type)
+            if case .tensor(let tensor) = value {
+                result.append((all.contains { $0.name == tensor.name } ? tensor.name : info?.name ?? tensor.name, value))
+            } else {
+                result.append((info?.name ?? "", value))
             }
-            index += 1
         }
         return result
+    }
+
+    /// The tensors that a value is made of, under the names that they have at the interface of an artifact.
+    private static func tensors(_ name: String, _ value: OnnxValue) throws -> [(String, OnnxTensor)] {
+        switch value {
+        case .tensor(let tensor): [(name, tensor)]
+        case .sequence(let items): try items.enumerated().flatMap { try tensors("\(name)[\($0)]", $1) }
+        case .optional(let inner): try inner.map { try tensors(name, $0) } ?? []
+        case .sparseTensor: throw Diagnostic.unsupported("a sparse tensor cannot be passed to an artifact")
+        }
+    }
+
+    /// How many tensors a sequence or optional holds; nil for a tensor, and for an optional that holds nothing.
+    private static func length(_ value: OnnxValue) -> Int? {
+        switch value {
+        case .sequence(let items): items.count
+        case .optional(let inner): inner.map { length($0) ?? 1 }
+        case .tensor, .sparseTensor: nil
+        }
     }
 
     /// Forgets the sizes of all inputs, so that the model is compiled for any.

@@ -5,7 +5,17 @@ extension GraphImporter {
     mutating func defineInputs() throws {
         let initializers = Set(model.graph.initializers.map(\.name))
         // Before IR version 4, every initialiser is listed as an input too.
-        let inputs = model.graph.inputs.filter { !initializers.contains($0.name) }
+        let trees = try model.graph.inputs.filter { !initializers.contains($0.name) }.map { info in
+            do {
+                return (info.name, try InputTree(info, options.lengths))
+            } catch let error as Diagnostic {
+                throw error.inside("input '\(info.name)'")
+            }
+        }
+        for name in options.lengths.keys.sorted() where !trees.contains(where: { $0.0 == name && !$0.1.isTensor }) {
+            throw Diagnostic(.invalid, "the model has no input '\(name)' that is a sequence or optional")
+        }
+        let inputs = trees.flatMap(\.1.tensors)
         for name in options.shapes.keys.sorted() where !inputs.contains(where: { $0.name == name }) {
             throw Diagnostic(.invalid, "the model has no input '\(name)'", hint: "its inputs: \(inputs.map(\.name).joined(separator: ", "))")
         }
@@ -23,15 +33,16 @@ extension GraphImporter {
             throw Diagnostic(.invalid, "the model has no dimension '\(name)'", hint: "its dimensions: \(known.sorted().joined(separator: ", "))")
         }
         var names = DimensionNames()
-        for input in inputs {
-            let place = "input '\(input.name)'"
-            do {
-                let value = try argument(input, sizes, &names)
-                try define(input.name, .tensor(value), at: place)
-                if let tensor = options.boundInputs[input.name] { try bind(input.name, value, tensor) }
-            } catch let error as Diagnostic {
-                throw error.inside(place)
-            }
+        for (name, tree) in trees { try define(name, try tree.imported { try tensorInput($0, sizes, &names) }, at: "input '\(name)'") }
+    }
+
+    private mutating func tensorInput(_ input: OnnxValueInfo, _ sizes: [String: Int], _ names: inout DimensionNames) throws -> ValueID {
+        do {
+            let value = try argument(input, sizes, &names)
+            if let tensor = options.boundInputs[input.name] { try bind(input.name, value, tensor) }
+            return value
+        } catch let error as Diagnostic {
+            throw error.inside("input '\(input.name)'")
         }
     }
 
@@ -94,6 +105,58 @@ extension GraphImporter {
             throw Diagnostic(.invalid, "is bound to a tensor of type \(tensor.type), not \(type)")
         }
         bound[value] = (name, tensor)
+    }
+}
+
+/// The tensors that an input of the model is made of.
+private indirect enum InputTree {
+    case tensor(OnnxValueInfo)
+    case sequence([InputTree])
+    case optional(InputTree?)
+
+    /// - Throws: for a sequence whose length is not given.
+    init(_ info: OnnxValueInfo, _ lengths: [String: Int], isElement: Bool = false) throws {
+        func retyped(_ type: OnnxType) -> OnnxValueInfo {
+            var copy = info
+            copy.type = type
+            return copy
+        }
+        let length = lengths[info.name]
+        switch info.type {
+        case .sequence(let element)?:
+            guard let length, 0...4096 ~= length else {
+                throw Diagnostic.unsupported("is a sequence of unknown length", hint: "--length \(info.name)=N says how many tensors it holds, at most 4096")
+            }
+            self = .sequence(try (0..<length).map { i in
+                var part = retyped(element)
+                part.name += "[\(i)]"
+                return try InputTree(part, lengths, isElement: true)
+            })
+        case .optional(.sequence(let element))?: self = .optional(try length.map { _ in try InputTree(retyped(.sequence(element)), lengths) })
+        case .optional(let inner)?: self = .optional(length ?? 0 > 0 ? try InputTree(retyped(inner), lengths) : nil)
+        // The elements of a sequence need not have one shape, though the file calls their sizes by one name.
+        case .tensor(let element, let shape?)? where isElement:
+            self = .tensor(retyped(.tensor(element, shape: shape.map { if case .constant = $0 { $0 } else { .unknown } })))
+        default: self = .tensor(info)
+        }
+    }
+
+    var isTensor: Bool { if case .tensor = self { true } else { false } }
+
+    var tensors: [OnnxValueInfo] {
+        switch self {
+        case .tensor(let info): [info]
+        case .sequence(let items): items.flatMap(\.tensors)
+        case .optional(let inner): inner?.tensors ?? []
+        }
+    }
+
+    func imported(_ tensor: (OnnxValueInfo) throws -> ValueID) throws -> Imported {
+        switch self {
+        case .tensor(let info): .tensor(try tensor(info))
+        case .sequence(let items): .sequence(try items.map { try $0.imported(tensor) })
+        case .optional(let inner): .optional(try inner?.imported(tensor))
+        }
     }
 }
 

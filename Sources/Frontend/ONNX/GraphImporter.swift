@@ -56,21 +56,32 @@ struct GraphImporter: GraphBuilding {
             for output in model.graph.outputs {
                 guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
                 guard names.insert(output.name).inserted else { throw Diagnostic(.invalid, "is listed twice", at: ["output '\(output.name)'"]) }
-                guard case .tensor(var id) = value else {
-                    throw Diagnostic(.unsupported, "is not a tensor; artifacts return tensors only", at: ["output '\(output.name)'"])
+                for (name, tensor) in try tensors(of: value, named: output.name) {
+                    var id = tensor
+                    // Two outputs, or an input and an output, may be one value: each needs a name of its own.
+                    if results.contains(id) || rewriter.function.inputs.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
+                        id = try copy(id)
+                    }
+                    rewriter.setName(name, of: id)
+                    results.append(id)
                 }
-                // Two outputs, or an input and an output, may be one value: each needs a name of its own.
-                if results.contains(id) || rewriter.function.inputs.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
-                    id = try copy(id)
-                }
-                rewriter.setName(output.name, of: id)
-                results.append(id)
             }
+            guard !results.isEmpty else { throw Diagnostic(.unsupported, "the model returns no tensor: every output is an empty sequence or optional") }
             rewriter.setResults(results)
         }
         guard blockers.isEmpty else { throw Diagnostics(blockers) }
         rewriter.setMetadata("producer", model.producer + (model.producerVersion.isEmpty ? "" : " " + model.producerVersion))
         rewriter.setMetadata("opset", opsets.keys.sorted().map { "\($0.isEmpty ? "ai.onnx" : $0) \(opsets[$0] ?? 0)" }.joined(separator: ", "))
+    }
+
+    /// The tensors that an output is made of: those of a sequence are named `NAME[0]`, `NAME[1]`, …
+    private func tensors(of value: Imported, named name: String) throws -> [(String, ValueID)] {
+        switch value {
+        case .tensor(let id): [(name, id)]
+        case .sequence(let items): try items.enumerated().flatMap { try tensors(of: $1, named: "\(name)[\($0)]") }
+        case .optional(let inner): try inner.map { try tensors(of: $0, named: name) } ?? []
+        case .strings, .failed: throw Diagnostic(.unsupported, "is a string tensor; artifacts return numbers only", at: ["output '\(name)'"])
+        }
     }
 
     /// The nodes of a graph, its constants first. The caller opens a scope and defines the inputs.

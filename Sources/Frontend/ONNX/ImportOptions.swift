@@ -6,6 +6,9 @@ public struct ImportOptions: Sendable {
     public var shapes: [String: [Int]] = [:]
     /// Sizes of named dimensions (`--dim`).
     public var dimensions: [String: Int] = [:]
+    /// How many tensors inputs that are sequences hold, by input name (`--length`); of an optional, whether there is one (0 or 1). The
+    /// tensors of a sequence are inputs named `NAME[0]`, `NAME[1]`, …
+    public var lengths: [String: Int] = [:]
     /// Values of inputs that may be taken as constants. Only those are used that an operator needs at compile time, such as the
     /// shape operand of a Reshape; `ImportedModel.consumedInputs` names them.
     public var boundInputs: [String: Tensor] = [:]
