@@ -81,7 +81,7 @@ struct Grouping {
 
     private func family(for id: NodeID) -> KernelFamily? {
         let query = KernelQuery(function: function, node: function[id], target: target)
-        return families.first { $0.matches(query) }
+        return KernelFamily.best(for: query, among: families)
     }
 
     /// Adds producers of `id`'s operands. While only `uniform` nodes of one shape lie between a node and the root, a tuned
