@@ -19,11 +19,13 @@ struct Group {
     var root: NodeID
     /// All nodes, the root included.
     var nodes: Set<NodeID>
+    /// Nodes whose elements are read more than once where the root's element is computed, each after those it reads.
+    var shared: [NodeID] = []
 }
 
 /// Partitions a block into groups, fusing elementwise producers and consumers.
 ///
-/// A producer joins its consumer's group when nothing else reads it and computing it where it is read costs no repeated work.
+/// A producer joins a group when nothing outside reads it and computing it where it is read costs no repeated work.
 struct Grouping {
     let function: Function
     let target: Target
@@ -44,10 +46,7 @@ struct Grouping {
         var groups: [Group] = []
         for id in function.nodes(in: block).reversed() where !absorbed.contains(id) && (!isInlinedEverywhere(id) || needsMemory(id)) {
             var group = Group(kind: kind(of: id), root: id, nodes: [id])
-            switch group.kind {
-            case .pointwise, .tuned: absorb(producersOf: id, into: &group, epilogueOf: id)
-            case .loops, .movement, .control: break
-            }
+            if case .pointwise = group.kind { absorb(into: &group) }
             absorbed.formUnion(group.nodes)
             groups.append(group)
         }
@@ -84,53 +83,97 @@ struct Grouping {
         return KernelFamily.best(for: query, among: families)
     }
 
-    /// Adds producers of `id`'s operands. While only `uniform` nodes of one shape lie between a node and the root, a tuned
-    /// kernel may be reached and becomes the anchor.
-    private func absorb(producersOf id: NodeID, into group: inout Group, epilogueOf root: NodeID) {
-        guard let consumer = function[id].op as? any PointwiseOp else { return }
-        if case .tuned(_, let anchor) = group.kind, anchor == id { return }
+    /// Adds what the group's root reads and nothing outside the group does.
+    private func absorb(into group: inout Group) {
+        let region = uniformRegion(of: group.root)
         // Where several tuned kernels meet, the last one goes on in registers; the others end with epilogues of their own.
-        let anchors = function[id].operands.map { anchor($0, readBy: id, root) }
-        let chosen = anchors.compactMap { $0 }.max()
-        for (operand, anchor) in zip(function[id].operands, anchors) {
-            if anchor != nil && anchor != chosen { continue }
-            guard let producer = function.definingNode(operand), !group.nodes.contains(producer), !isInlinedEverywhere(producer),
-                  function[producer].block == function[root].block, function[producer].results.count == 1,
-                  hasSingleReader(operand, id) else { continue }
-            let isElementwise = consumer.isElementwise && sameShape(operand, function[id].results[0])
-            switch kind(of: producer) {
-            case .tuned(let family, let anchor):
-                guard isElementwise, isUniformChain(from: id, to: root), case .pointwise = group.kind else { continue }
-                group.kind = .tuned(family, anchor: anchor)
-                group.nodes.insert(producer)
-            case .pointwise:
-                guard let op = function[producer].op as? any PointwiseOp, mayInline(op, producer, into: consumer, id, isElementwise: isElementwise) else { continue }
-                if case .tuned = group.kind, !op.isElementwise { continue }
-                group.nodes.insert(producer)
-                absorb(producersOf: producer, into: &group, epilogueOf: root)
-            case .loops, .movement, .control: continue
+        let chosen = region.anchors[group.root]
+        var nodes = group.nodes
+        visitProducers(of: group.root) { producer, readers in
+            guard readers.allSatisfy(nodes.contains) else { return false }
+            if let anchor = region.anchors[producer], anchor != chosen { return false }
+            let isUniform = region.members.contains(producer)
+            if case .tuned(let family, _) = kind(of: producer) {
+                guard isUniform else { return false }
+                group.kind = .tuned(family, anchor: producer)
+                nodes.insert(producer)
+                return false
+            }
+            guard case .pointwise = kind(of: producer), isUniform || mayInline(producer, into: readers, besides: chosen) else { return false }
+            nodes.insert(producer)
+            return true
+        }
+        group.nodes = nodes
+        group.shared = nodes.filter { $0 != group.root && region.members.contains($0) && function[function[$0].results[0]].uses.count > 1 }
+            .sorted { order($0) < order($1) }
+    }
+
+    /// The nodes that compute elements for the root at the root's own index, through elementwise nodes of its shape, and that
+    /// nothing else reads; for each, the last tuned kernel that it gets its elements from.
+    private func uniformRegion(of root: NodeID) -> (members: Set<NodeID>, anchors: [NodeID: NodeID]) {
+        var members: Set<NodeID> = [root]
+        func isUniform(_ id: NodeID) -> Bool {
+            function[id].op.isElementwise && sameShape(function[id].results[0], function[root].results[0])
+        }
+        guard isUniform(root) else { return (members, [:]) }
+        var visited = [root]
+        visitProducers(of: root) { producer, readers in
+            guard readers.allSatisfy({ members.contains($0) && isUniform($0) }), sameShape(function[producer].results[0], function[root].results[0]) else { return false }
+            let isTuned = if case .tuned = kind(of: producer) { true } else { false }
+            guard isTuned || isUniform(producer), isTuned || function[producer].op is any PointwiseOp else { return false }
+            members.insert(producer)
+            visited.append(producer)
+            return !isTuned
+        }
+        var anchors: [NodeID: NodeID] = [:]
+        for id in visited.reversed() {
+            if case .tuned = kind(of: id) {
+                anchors[id] = id
+            } else {
+                let reached = function[id].operands.compactMap { function.definingNode($0) }.filter(members.contains).compactMap { anchors[$0] }
+                anchors[id] = reached.max { order($0) < order($1) }
             }
         }
+        return (members, anchors)
     }
 
-    /// The position of the last tuned kernel that computes a value, through elementwise nodes of one shape that nothing else
-    /// reads.
-    private func anchor(_ value: ValueID, readBy reader: NodeID, _ root: NodeID) -> Int? {
-        guard let id = function.definingNode(value), function[id].block == function[root].block, function[id].results.count == 1,
-              hasSingleReader(value, reader) else { return nil }
-        switch kind(of: id) {
-        case .tuned: return positions[id]
-        case .pointwise where function[id].op.layoutBehavior == .uniform:
-            return function[id].operands.filter { sameShape($0, value) }.compactMap { anchor($0, readBy: id, root) }.max()
-        default: return nil
+    /// Calls `body` with the producers of operands, later ones first, and with the nodes that read them; goes on to the operands
+    /// of those for which it answers true.
+    private func visitProducers(of root: NodeID, _ body: (_ producer: NodeID, _ readers: [NodeID]) -> Bool) {
+        var candidates = producers(of: root), seen = candidates
+        while let next = candidates.max(by: { order($0) < order($1) }) {
+            candidates.remove(next)
+            guard !isInlinedEverywhere(next), function[next].block == function[root].block, function[next].results.count == 1,
+                  let readers = readers(of: function[next].results[0]), body(next, readers) else { continue }
+            let more = producers(of: next).subtracting(seen)
+            candidates.formUnion(more)
+            seen.formUnion(more)
         }
     }
 
-    private func mayInline(_ op: any PointwiseOp, _ producer: NodeID, into consumer: any PointwiseOp, _ id: NodeID, isElementwise: Bool) -> Bool {
+    private func producers(of id: NodeID) -> Set<NodeID> { Set(function[id].operands.compactMap { function.definingNode($0) }) }
+
+    /// The nodes that read a value; nil where it is a result of its block.
+    private func readers(of value: ValueID) -> [NodeID]? {
+        var result: [NodeID] = []
+        for use in function[value].uses {
+            guard case .operand(let node, _) = use else { return nil }
+            result.append(node)
+        }
+        return result
+    }
+
+    private func order(_ id: NodeID) -> Int { positions[id] ?? 0 }
+
+    /// Whether a producer's elements may be computed where its only reader uses them, at whatever index that is.
+    private func mayInline(_ producer: NodeID, into readers: [NodeID], besides anchor: NodeID?) -> Bool {
+        guard Set(readers).count == 1, let reader = readers.first, let op = function[producer].op as? any PointwiseOp,
+              let consumer = function[reader].op as? any PointwiseOp, anchor == nil || op.isElementwise else { return false }
+        let isElementwise = consumer.isElementwise && sameShape(function[producer].results[0], function[reader].results[0])
         switch op.elementCost {
         case .cheap: return !consumer.rereadsOperands
         case .expensive:
-            return !consumer.rereadsOperands && (isElementwise || !readsRepeatedly(function[producer].results[0], by: id))
+            return !consumer.rereadsOperands && (isElementwise || !readsRepeatedly(function[producer].results[0], by: reader))
         case .many: return isElementwise
         }
     }
@@ -142,23 +185,5 @@ struct Grouping {
         return difference > 0
     }
 
-    private func hasSingleReader(_ value: ValueID, _ reader: NodeID) -> Bool {
-        function[value].uses.allSatisfy { use in
-            if case .operand(let node, _) = use { node == reader } else { false }
-        }
-    }
-
     private func sameShape(_ a: ValueID, _ b: ValueID) -> Bool { function.tensorType(a).shape == function.tensorType(b).shape }
-
-    /// Whether `id` reaches `root` through elementwise nodes of one shape only.
-    private func isUniformChain(from id: NodeID, to root: NodeID) -> Bool {
-        var current = id
-        let shape = function.tensorType(function[id].results[0]).shape
-        while true {
-            guard function[current].op.isElementwise, function.tensorType(function[current].results[0]).shape == shape else { return false }
-            if current == root { return true }
-            guard let use = function[function[current].results[0]].uses.first, case .operand(let next, _) = use else { return false }
-            current = next
-        }
-    }
 }

@@ -1,19 +1,25 @@
 import GlmcIR
 
-/// How much arithmetic a node does, for profiles: two operations per multiply-add.
+/// How much arithmetic a node does, for profiles: two operations per multiply-add of a contraction, one per result element of
+/// everything else.
 enum OperationCount {
-    /// Contractions have one operation count per pair of elements that meet; everything else counts its results. The reduction's
-    /// length is what the weights hold per result channel.
+    static func isContraction(_ op: any Op) -> Bool { op is MatMul || op is Convolution || op is TransposedConvolution || op is Attention }
+
     static func of(_ id: NodeID, in function: Function) -> Extent {
         let node = function[id]
         guard let first = node.results.first, case .tensor(let result) = function.type(first) else { return 0 }
-        guard let op = node.op as? any PointwiseOp, op.elementCost == .many, op.rereadsOperands, node.operands.count == 2 else {
-            return result.elementCount
+        func operand(_ i: Int) -> TensorType { function.tensorType(node.operands[i]) }
+        switch node.op {
+        case is MatMul where operand(0).rank > 0:
+            return Extent(2) * result.elementCount * operand(0).shape[operand(0).rank - 1]
+        case is Convolution:
+            return Extent(2) * result.elementCount * operand(1).shape.dropFirst().reduce(1, *)
+        case is TransposedConvolution:
+            // Every input element meets the filter's output channels and taps.
+            return Extent(2) * operand(0).elementCount * operand(1).shape.dropFirst().reduce(1, *)
+        case is Attention where operand(0).rank == 4:
+            return Extent(2) * operand(0).elementCount * operand(1).shape[2] + Extent(2) * result.elementCount * operand(1).shape[2]
+        default: return result.elementCount
         }
-        let a = function.tensorType(node.operands[0]), b = function.tensorType(node.operands[1])
-        guard let outputs = result.elementCount.exactQuotient(by: 1) else { return 0 }
-        let contracted = b.rank >= 2 && a.rank == b.rank && a.shape.last == b.shape[b.rank - 2] && result.shape.last == b.shape.last
-            ? b.shape[b.rank - 2] : b.shape.dropFirst().reduce(1, *)
-        return Extent(2) * outputs * contracted
     }
 }

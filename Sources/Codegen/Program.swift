@@ -41,6 +41,8 @@ struct Launch {
     var family: String
     var operations: Extent
     var bytes: Extent
+    /// How long it takes, in `WorkEstimate`'s unit.
+    var work: Extent = 0
 }
 
 /// What the threads do, in order.

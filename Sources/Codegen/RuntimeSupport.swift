@@ -27,6 +27,7 @@ public struct RuntimeSupport: Sendable {
     public static let files: [RuntimeSupport] = [
         publicHeader,
         RuntimeSupport(name: "glmc_sync.h", text: PackageResources.glmc_sync_h),
+        RuntimeSupport(name: "glmc_team.h", text: PackageResources.glmc_team_h),
         RuntimeSupport(name: "glmc_frame.h", text: PackageResources.glmc_frame_h),
         RuntimeSupport(name: "glmc_cpu.h", text: PackageResources.glmc_cpu_h),
         RuntimeSupport(name: "glmc_pool.h", text: PackageResources.glmc_pool_h),

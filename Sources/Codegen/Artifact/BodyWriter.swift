@@ -1,14 +1,18 @@
 import GlmcIR
 
-/// Writes the calls of the kernels, with barriers only where one thread may read what another wrote.
+/// Writes the calls of the kernels as segments: launches of which none touches what another one writes, cut into parts that
+/// threads claim. Launches too small to be cut stand together in segments of one part, whatever they touch.
 struct BodyWriter {
     let main: MainText
     private(set) var out = ""
+    /// The work of all segments that may be cut.
+    private(set) var splitWork: Extent = 0
     private var number = 0
-    /// Launches since the last barrier.
-    private var pending: [Launch] = []
     /// The loops around the current step, outermost first.
     private var loops: [LoopID] = []
+    /// The segment that is being collected, and the text of its calls.
+    private var pending: [Launch] = []
+    private var calls = ""
 
     init(main: MainText) { self.main = main }
 
@@ -17,29 +21,34 @@ struct BodyWriter {
         for step in steps {
             switch step {
             case .launch(let launch):
-                if pending.contains(where: { conflict($0, launch) }) { barrier(indent) }
+                if let first = pending.first, Self.isUncut(first) ? !Self.isUncut(launch) : pending.contains(where: { conflict($0, launch) }) {
+                    close(indent)
+                }
                 pending.append(launch)
-                if !launch.provenance.isEmpty { out += "\(indent)/* \(Self.comment(launch.provenance)) */\n" }
-                out += "\(indent)GLMC_KERNEL(f, tid, \(number), \(call(launch)));\n"
+                if !launch.provenance.isEmpty { calls += "\(indent)    /* \(Self.comment(launch.provenance)) */\n" }
+                calls += "\(indent)    GLMC_KERNEL(f, tid, \(number), \(call(launch)));\n"
                 number += 1
             case .define(let dimension, let size):
-                barrier(indent)
+                meet(indent)
                 define(dimension, "(int64_t)(\(main.text(size, "d")))", indent)
-                barrier(indent)
+                meet(indent)
             case .conditional(let condition, let then, let otherwise):
-                barrier(indent)
-                out += "\(indent)if (*\(pointer(condition))) {\n"
-                try write(then, depth: depth + 1)
+                meet(indent)
+                out += "\(indent){\n\(indent)    const int holds = *\(pointer(condition)) != 0;\n"
+                meet(indent + "    ")
+                out += "\(indent)    if (holds) {\n"
+                try write(then, depth: depth + 2)
+                close(indent + "        ")
                 if !otherwise.isEmpty {
-                    barrier(indent + "    ")
-                    out += "\(indent)} else {\n"
-                    try write(otherwise, depth: depth + 1)
+                    out += "\(indent)    } else {\n"
+                    try write(otherwise, depth: depth + 2)
+                    close(indent + "        ")
                 }
-                barrier(indent + "    ")
-                out += "\(indent)}\n"
+                out += "\(indent)    }\n\(indent)}\n"
             case .loop(let loop): try write(loop, depth: depth)
             }
         }
+        if depth == 1 { close(indent) }
     }
 
     /// Every thread counts the rounds for itself and reads the condition, which no thread changes before all have read it.
@@ -47,7 +56,7 @@ struct BodyWriter {
         let outer = String(repeating: "    ", count: depth), indent = outer + "        "
         loops.append(loop.id)
         defer { loops.removeLast() }
-        barrier(outer)
+        meet(outer)
         let n = round(loop.id)
         let limit = switch loop.limit {
         case .extent(let extent): "(int64_t)(\(main.text(extent, "d")))"
@@ -55,20 +64,21 @@ struct BodyWriter {
         }
         let condition = loop.condition.map { " && *\(pointer($0))" } ?? ""
         out += "\(outer){\n\(outer)    const int64_t \(n)_limit = \(limit);\n\(outer)    int64_t \(n) = 0;\n"
-        out += "\(outer)    for (; \(n) < \(n)_limit\(condition); \(n)++) {\n"
-        if loop.condition != nil || loop.counter != nil { barrier(indent) }
+        out += "\(outer)    for (;; \(n)++) {\n\(indent)const int goes_on = \(n) < \(n)_limit\(condition);\n"
+        if loop.condition != nil || loop.counter != nil { meet(indent) }
+        out += "\(indent)if (!goes_on) break;\n"
         if let counter = loop.counter {
             out += "\(indent)if (tid == 0) *\(pointer(counter)) = \(n);\n"
-            barrier(indent)
+            meet(indent)
         }
         try write(loop.body, depth: depth + 2)
-        barrier(indent)
+        meet(indent)
         out += "\(outer)    }\n"
         if let rounds = loop.rounds {
             // The dimension had its bound until now, which others may still be reading.
-            barrier(outer + "    ")
+            meet(outer + "    ")
             define(rounds, n, outer + "    ")
-            barrier(outer + "    ")
+            meet(outer + "    ")
         }
         out += "\(outer)}\n"
     }
@@ -94,9 +104,25 @@ struct BodyWriter {
         }
     }
 
-    private mutating func barrier(_ indent: String) {
-        out += "\(indent)glmc_barrier_wait(&f->barrier);\n"
+    /// Whether a launch is done by one thread in any case.
+    private static func isUncut(_ launch: Launch) -> Bool {
+        launch.isSingle || launch.work.constant.map { $0 < WorkEstimate.worthCutting } ?? false
+    }
+
+    /// Ends the segment that is being collected.
+    private mutating func close(_ indent: String) {
+        if pending.isEmpty { return }
+        let work = pending.allSatisfy(Self.isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + main.program.bounded($1.work) }
+        splitWork = splitWork + work
+        out += "\(indent)GLMC_SEGMENT(worker, \(main.work(work))) {\n\(calls)\(indent)}\n"
         pending = []
+        calls = ""
+    }
+
+    /// Lets all threads come together, so that each may read what the others wrote outside of segments.
+    private mutating func meet(_ indent: String) {
+        close(indent)
+        out += "\(indent)glmc_meet(f, worker);\n"
     }
 
     private func call(_ launch: Launch) -> String {
@@ -110,10 +136,10 @@ struct BodyWriter {
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
         }
-        return "\(MainText.kernelSymbol(main.name, launch.kernel))(\((["f"] + arguments + ["tid", "nt"]).joined(separator: ", ")))"
+        return "\(MainText.kernelSymbol(main.name, launch.kernel))(\((["f"] + arguments + ["part", "parts"]).joined(separator: ", ")))"
     }
 
-    /// Whether `later` must wait for `earlier`: one writes what the other touches, on different threads.
+    /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.
     private func conflict(_ earlier: Launch, _ later: Launch) -> Bool {
         if earlier.isSingle && later.isSingle { return false }
         func touches(_ a: Set<RootID>, _ b: Set<RootID>) -> Bool {

@@ -57,6 +57,7 @@ struct MainText {
         __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b != 0 ? a / b : 0; }
         __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
         __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
+        __attribute__((unused)) static inline int64_t glmc_work(glmc_size a) { return a > INT64_MAX ? INT64_MAX : (int64_t)a; }
         __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
         """
     }
@@ -152,13 +153,18 @@ struct MainText {
 
     private func body() throws -> String {
         let watch = MemoryWatch(main: self)
-        var out = watch.function + "static void glmc_main_body(glmc_frame *f, int tid, int nt)\n{\n" + memoryNames
+        var out = watch.function + "static void glmc_main_body(glmc_frame *f, glmc_worker *worker)\n{\n    const int tid = worker->number;\n    (void)tid;\n" + memoryNames
         if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(threadMemory("tid"));\n" }
         out += watch.begin
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
-        return out + writer.out + watch.end + "}\n"
+        out += writer.out + watch.end + "}\n\n"
+        out += "static int64_t glmc_main_split_work(const int64_t *d)\n{\n    (void)d;\n    return \(work(writer.splitWork));\n}\n"
+        return out
     }
+
+    /// An amount of work as a C expression.
+    func work(_ work: Extent) -> String { work.constant.map(String.init) ?? "glmc_work(\(text(work, "d")))" }
 
     /// Declarations of what addresses are made of.
     var memoryNames: String {
@@ -215,7 +221,7 @@ struct MainText {
                       .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
                       .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .body = glmc_main_body,
+            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .split_work = glmc_main_split_work, .body = glmc_main_body,
             .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 

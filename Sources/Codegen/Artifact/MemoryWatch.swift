@@ -31,6 +31,6 @@ struct MemoryWatch {
         return out + "}\n\n"
     }
 
-    var begin: String { isNeeded ? "    if (tid == 0) glmc_main_watch(f, nt, __asan_poison_memory_region);\n    glmc_barrier_wait(&f->barrier);\n" : "" }
-    var end: String { isNeeded ? "    glmc_barrier_wait(&f->barrier);\n    if (tid == 0) glmc_main_watch(f, nt, __asan_unpoison_memory_region);\n" : "" }
+    var begin: String { isNeeded ? "    if (tid == 0) glmc_main_watch(f, worker->count, __asan_poison_memory_region);\n    glmc_meet(f, worker);\n" : "" }
+    var end: String { isNeeded ? "    glmc_meet(f, worker);\n    if (tid == 0) glmc_main_watch(f, worker->count, __asan_unpoison_memory_region);\n" : "" }
 }

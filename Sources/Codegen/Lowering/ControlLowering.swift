@@ -10,7 +10,7 @@ extension ProgramBuilder {
             var steps = try lower(region)
             for (result, value) in zip(node.results, yielded) {
                 steps += defineSizes(of: function.tensorType(result), as: function.tensorType(value))
-                steps.append(try copy(value, to: try place(result), nodes: [id]))
+                steps += try copy(value, to: try place(result), nodes: [id])
             }
             return steps
         }
@@ -29,15 +29,15 @@ extension ProgramBuilder {
         let homes = try states.map { try place($0.argument) }
         var before: [Step] = [], after: [Step] = []
         for (state, home) in zip(states, homes) {
-            before.append(try copy(state.initial, to: home, nodes: [id]))
-            if let result = state.result, try place(result) != home { after.append(try copy(state.argument, to: place(result), nodes: [id])) }
+            before += try copy(state.initial, to: home, nodes: [id])
+            if let result = state.result, try place(result) != home { after += try copy(state.argument, to: place(result), nodes: [id]) }
         }
 
         var body = try lower(node.regions[0])
         for stack in form.stacks {
             let whole = try place(stack.whole)
             let slot = whole.slice(along: stack.axis, isReversed: stack.isReversed, count: whole.shape[stack.axis], of: loop)
-            body.append(try copy(stack.part, to: slot, nodes: [id]))
+            body += try copy(stack.part, to: slot, nodes: [id])
         }
         body += try moveOn(zip(states, homes).map { ($0.next, $1) }, homes, id)
 
@@ -62,10 +62,10 @@ extension ProgramBuilder {
             if place == home { continue }
             if let place, homes.contains(where: { $0.root == place.root }) {
                 let temporary = placements.temporary(function.tensorType(value))
-                aside.append(try copy(value, to: temporary, nodes: [id]))
-                moved.append(try copy(value, from: temporary, to: home, nodes: [id]))
+                aside += try copy(value, to: temporary, nodes: [id])
+                moved += try copy(value, from: temporary, to: home, nodes: [id])
             } else {
-                moved.append(try copy(value, to: home, nodes: [id]))
+                moved += try copy(value, to: home, nodes: [id])
             }
         }
         return aside + moved

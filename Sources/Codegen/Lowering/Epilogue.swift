@@ -36,7 +36,7 @@ struct Epilogue {
     }
 
     private func storeScalar(_ value: Expr, at index: [Expr], in builder: inout KernelBuilder) throws {
-        let final = try expression.element(root, at: index, known: [anchor: value], in: &builder)
+        let final = try expression.result(root, at: index, known: [anchor: value], in: &builder)
         builder.emit(result.store(final, index))
     }
 }

@@ -8,8 +8,19 @@ struct GroupExpression {
     /// The views and types of all values read from memory or computed inside; the types may have merged axes.
     var views: [ValueID: TensorView]
     var types: [ValueID: TensorType] = [:]
+    /// Values that are computed once per element of the group's result, at the same index; each after those it reads.
+    var shared: [ValueID] = []
 
     func type(_ value: ValueID) -> TensorType { types[value] ?? function.tensorType(value) }
+
+    /// The element of the group's result `value` at `index`, in its compute type; `known` as below.
+    func result(_ value: ValueID, at index: [Expr], known: [ValueID: Expr] = [:], in builder: inout KernelBuilder) throws -> Expr {
+        var known = known
+        for one in shared where known[one] == nil {
+            known[one] = builder.bind(try element(one, at: index, known: known, in: &builder), "e")
+        }
+        return try element(value, at: index, known: known, in: &builder)
+    }
 
     /// The value at `index` in its compute type. `known` gives values that are at hand already, such as a tuned kernel's
     /// accumulator.

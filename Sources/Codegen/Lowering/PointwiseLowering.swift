@@ -15,7 +15,7 @@ struct PointwiseLowering {
     func emit(in builder: inout KernelBuilder) throws {
         let merged = AxisMerge(expression, value: value, result: result)
         try loops(over: merged.result, in: &builder) { builder, index in
-            let element = try merged.expression.element(value, at: index, in: &builder)
+            let element = try merged.expression.result(value, at: index, in: &builder)
             builder.emit(merged.result.store(element, index))
         }
     }

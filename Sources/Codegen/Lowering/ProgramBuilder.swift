@@ -52,9 +52,9 @@ struct ProgramBuilder {
 
     private mutating func lower(_ group: Group) throws -> [Step] {
         switch group.kind {
-        case .pointwise: return try function[group.root].results.map { try pointwise(group, $0) }
-        case .tuned(let family, let anchor): return [try tuned(group, family, anchor)]
-        case .loops: return [try loops(group.root)]
+        case .pointwise: return try function[group.root].results.flatMap { try pointwise(group, $0) }
+        case .tuned(let family, let anchor): return try tuned(group, family, anchor)
+        case .loops: return try loops(group.root)
         case .movement: return try movement(group)
         case .control: return try control(group.root)
         }
@@ -62,19 +62,19 @@ struct ProgramBuilder {
 
     // MARK: Kinds of groups
 
-    private mutating func pointwise(_ group: Group, _ value: ValueID) throws -> Step {
+    private mutating func pointwise(_ group: Group, _ value: ValueID) throws -> [Step] {
         var assembly = KernelAssembly()
-        let (expression, result) = try prepare(nodes: group.nodes, reading: group.nodes, value, &assembly)
+        let (expression, result) = try prepare(nodes: group.nodes, shared: group.shared, value, &assembly)
         let lowering = PointwiseLowering(expression: expression, value: value, result: result, cost: cost(of: group.nodes), target: target)
         try lowering.emit(in: &assembly.builder)
         return try launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes))
     }
 
-    private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> Step {
+    private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> [Step] {
         let node = function[anchor]
         var assembly = KernelAssembly()
         let fused = group.nodes.subtracting([anchor])
-        let (expression, result) = try prepare(nodes: fused, reading: fused, function[group.root].results[0], &assembly, known: node.results)
+        let (expression, result) = try prepare(nodes: fused, shared: group.shared, function[group.root].results[0], &assembly, known: node.results)
         var operands: [TensorPlacement?] = []
         for operand in node.operands { operands.append(try? placements.placement(ofOperand: operand)) }
         var site = KernelSite(
@@ -87,7 +87,7 @@ struct ProgramBuilder {
         return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))
     }
 
-    private mutating func loops(_ id: NodeID) throws -> Step {
+    private mutating func loops(_ id: NodeID) throws -> [Step] {
         let node = function[id]
         guard let op = node.op as? any LoopOp else { throw Diagnostic.unsupported("\(node.op.mnemonic) has no lowering yet") }
         var assembly = KernelAssembly()
@@ -105,30 +105,25 @@ struct ProgramBuilder {
             if placements.isPlacedInside(.operand(group.root, 0)) { return [] }
             if let source = placements[node.operands[0]],
                let shown = view.view(of: source.view, resultType: function.tensorType(node.results[0])), source.showing(shown) == home { return [] }
-            return [try pointwise(group, node.results[0])]
+            return try pointwise(group, node.results[0])
         }
-        guard let op = node.op as? any PlacementOp else { return [try pointwise(group, node.results[0])] }
+        guard let op = node.op as? any PlacementOp else { return try pointwise(group, node.results[0]) }
         let types = node.operands.map { function.tensorType($0) }
         var places: [TensorPlacement] = []
         for i in node.operands.indices {
-            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { return [try pointwise(group, node.results[0])] }
+            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { return try pointwise(group, node.results[0]) }
             places.append(home.showing(view))
         }
         var steps: [Step] = []
         for (i, operand) in node.operands.enumerated() where !placements.isPlacedInside(.operand(group.root, i)) {
-            steps.append(try copy(operand, to: places[i], nodes: [group.root]))
+            steps += try copy(operand, to: places[i], nodes: [group.root])
         }
         var assembly = KernelAssembly()
         let view = assembly.view(home, isWritten: true)
         let statements = try assembly.builder.block { try op.fill(view, operandTypes: types, in: &$0) }
         if !statements.isEmpty {
             assembly.builder.emit(statements)
-            var step = try launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0)
-            if case .launch(var fill) = step {
-                fill.isFill = true
-                step = .launch(fill)
-            }
-            steps.append(step)
+            steps += try launch(assembly, name: "\(node.op.mnemonic)_fill", nodes: [group.root], operations: 0, isFill: true)
         }
         return steps
     }
@@ -143,7 +138,7 @@ struct ProgramBuilder {
     }
 
     /// A kernel that copies a value elsewhere, from `source` if it is not where it was computed.
-    mutating func copy(_ value: ValueID, from source: TensorPlacement? = nil, to place: TensorPlacement, nodes: Set<NodeID>) throws -> Step {
+    mutating func copy(_ value: ValueID, from source: TensorPlacement? = nil, to place: TensorPlacement, nodes: Set<NodeID>) throws -> [Step] {
         var assembly = KernelAssembly()
         var expression = GroupExpression(function: function, inlined: [], views: [:])
         if !expression.isComputable(value) {
@@ -160,7 +155,7 @@ struct ProgramBuilder {
         for (i, output) in function.outputs.enumerated() {
             let type = function.tensorType(output)
             if let place = placements[output], placements.roots[place.root.index].kind == .output(i) { continue }
-            steps.append(try copy(output, to: placements.outputPlacement(i, type), nodes: []))
+            steps += try copy(output, to: placements.outputPlacement(i, type), nodes: [])
         }
         return steps
     }
@@ -174,7 +169,7 @@ struct ProgramBuilder {
 
     /// The expression of a group's value with all memory it reads as parameters, and the view where the value goes.
     private mutating func prepare(
-        nodes: Set<NodeID>, reading: Set<NodeID>, _ value: ValueID, _ assembly: inout KernelAssembly, known: [ValueID] = []
+        nodes: Set<NodeID>, shared: [NodeID], _ value: ValueID, _ assembly: inout KernelAssembly, known: [ValueID] = []
     ) throws -> (GroupExpression, TensorView) {
         var views: [ValueID: TensorView] = [:]
         let ordered = nodes.sorted { $0.index < $1.index }
@@ -182,7 +177,8 @@ struct ProgramBuilder {
             views[operand] = assembly.view(try placements.placement(ofOperand: operand), isWritten: false)
         }
         let result = assembly.view(try place(value), isWritten: true)
-        return (GroupExpression(function: function, inlined: nodes, views: views), result)
+        let repeated = shared.filter(nodes.contains).map { function[$0].results[0] }
+        return (GroupExpression(function: function, inlined: nodes, views: views, shared: repeated), result)
     }
 
     private func cost(of nodes: Set<NodeID>) -> Int {
@@ -202,45 +198,64 @@ struct ProgramBuilder {
         nodes.reduce(0) { $0 + OperationCount.of($1, in: function) }
     }
 
-    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent) throws -> Step {
+    /// The launches of a kernel, one for each of its phases: launches are what threads wait between.
+    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent, isFill: Bool = false) throws -> [Step] {
         var builder = assembly.builder
-        let provenance = nodes.sorted { $0.index < $1.index }.flatMap { function[$0].provenance }
-        let body = builder.finish()
-        var arguments: [Argument] = [], reads: Set<RootID> = [], writes: Set<RootID> = []
-        for (i, buffer) in builder.buffers.enumerated() {
+        let ordered = nodes.sorted { $0.index < $1.index }
+        let kernel = KernelFunction(name, buffers: builder.buffers, body: builder.finish(), provenance: [])
+        #if DEBUG
+        try KernelVerifier.verify(kernel)
+        #endif
+        let arguments = arguments(of: assembly, builder.buffers)
+        var unique: [String] = []
+        for source in ordered.flatMap({ function[$0].provenance }) where !unique.contains(source) { unique.append(source) }
+        let work = isFill ? 0 : nodes.reduce(Extent(0)) { $0 + WorkEstimate.of($1, in: function) }
+        let bytes = nodes.reduce(Extent(0)) { sum, id in sum + function[id].results.reduce(0) { $0 + function.tensorType($1).byteCount } }
+        let phases = try kernel.phases()
+        return phases.enumerated().map { number, phase in
+            // The last phase is the kernel proper; the others prepare its operands.
+            let isProper = number == phases.count - 1
+            var reads: Set<RootID> = [], writes: Set<RootID> = []
+            for (i, argument) in arguments.enumerated() {
+                guard case .root(let root, _) = argument else { continue }
+                let isStored = phase.body.contains { $0.stores(to: BufferID(i)) }
+                if isStored { writes.insert(root) }
+                if phase.body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
+            }
+            return .launch(Launch(
+                kernel: index(of: phase), arguments: arguments, reads: reads, writes: writes,
+                isSingle: phase.body.allSatisfy { if case .single = $0 { true } else { false } }, isFill: isFill,
+                provenance: unique, family: isProper ? name : "\(name)-prepare", operations: isProper ? operations : 0, bytes: bytes, work: work))
+        }
+    }
+
+    /// What the parameters are bound to, noting new constants and private areas.
+    private mutating func arguments(of assembly: KernelAssembly, _ buffers: [Buffer]) -> [Argument] {
+        buffers.enumerated().compactMap { i, buffer in
             switch (buffer.role, assembly.bindings[BufferID(i)]) {
             case (.scratch(let count, let perThread), _):
                 program.scratch.append(ScratchArea(byteCount: count * Extent(buffer.element.byteCount), perThread: perThread))
-                arguments.append(.scratch(program.scratch.count - 1))
+                return .scratch(program.scratch.count - 1)
             case (_, .packed(let constant)):
                 let index = packedIndex[constant.key] ?? program.packed.count
                 if index == program.packed.count {
                     program.packed.append(constant)
                     packedIndex[constant.key] = index
                 }
-                arguments.append(.packed(index))
-            case (_, .root(let root, let advances)):
-                arguments.append(.root(root, advances: advances))
-                if buffer.isWritten { writes.insert(root) }
-                if !buffer.isWritten || body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
-            case (_, nil): break
+                return .packed(index)
+            case (_, .root(let root, let advances)): return .root(root, advances: advances)
+            case (_, nil): return nil
             }
         }
-        let kernel = KernelFunction(name, buffers: builder.buffers, body: body, provenance: [])
-        #if DEBUG
-        try KernelVerifier.verify(kernel)
-        #endif
+    }
+
+    /// The number of a kernel; equal code is emitted once.
+    private mutating func index(of kernel: KernelFunction) -> Int {
         let index = kernelIndex[kernel] ?? program.kernels.count
         if index == program.kernels.count {
             program.kernels.append(kernel)
             kernelIndex[kernel] = index
         }
-        var unique: [String] = []
-        for source in provenance where !unique.contains(source) { unique.append(source) }
-        return .launch(Launch(
-            kernel: index, arguments: arguments, reads: reads, writes: writes,
-            isSingle: body.allSatisfy { if case .single = $0 { true } else { false } },
-            provenance: unique, family: name, operations: operations,
-            bytes: nodes.reduce(0) { sum, id in sum + function[id].results.reduce(0) { $0 + function.tensorType($1).byteCount } }))
+        return index
     }
 }

@@ -3,7 +3,7 @@
 #define GLMC_FRAME_H
 
 #include "glmc.h"
-#include "glmc_sync.h"
+#include "glmc_team.h"
 
 typedef struct glmc_frame {
     unsigned char *workspace;     /* aligned to GLMC_ALIGNMENT */
@@ -16,22 +16,28 @@ typedef struct glmc_frame {
     void *trace_context;
     _Atomic int status;           /* first failure of any thread, or GLMC_OK */
     const char *_Atomic reason;   /* its text, a string constant */
-    glmc_barrier barrier;
+    glmc_barrier barrier;         /* of all threads, for glmc_meet */
 } glmc_frame;
 
 /* Records why the result is undefined (an index out of range, a size that does not fit); the first call wins. The kernel then goes on with
- * anything that keeps its accesses in bounds: threads must still meet at the same barriers. */
+ * anything that keeps its accesses in bounds. */
 __attribute__((unused, noinline, cold)) static void glmc_fail(glmc_frame *frame, int status, const char *reason) {
     int ok = GLMC_OK;
     if (atomic_compare_exchange_strong(&frame->status, &ok, status)) atomic_store(&frame->reason, reason);
 }
 
-/* The part [*begin, *end) of 0..<count that thread `tid` of `nt` does: contiguous, sizes differ by at most one `grain`. */
+/* The part [*begin, *end) of 0..<count that part `tid` of `nt` does: contiguous, sizes differ by at most one `grain`. */
 static inline void glmc_split(int64_t count, int64_t grain, int tid, int nt, int64_t *begin, int64_t *end) {
     int64_t grains = (count + grain - 1) / grain, share = grains / nt, more = grains % nt;
     int64_t first = tid * share + (tid < more ? tid : more), last = first + share + (tid < more);
     *begin = first * grain < count ? first * grain : count;
     *end = last * grain < count ? last * grain : count;
+}
+
+/* Returns once all threads have come and all earlier segments are complete: around what every thread reads, such as the condition of a
+ * branch. Unlike segments it waits for threads that come late. */
+__attribute__((unused)) static void glmc_meet(glmc_frame *frame, glmc_worker *worker) {
+    if (worker->count > 1 && glmc_segment(worker)) glmc_barrier_wait(&frame->barrier);
 }
 
 /* Runs a kernel, with tracing when it is asked for. */

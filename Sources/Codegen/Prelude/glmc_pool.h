@@ -8,16 +8,18 @@
 #include <unistd.h>
 
 #include "glmc.h"
-#include "glmc_sync.h"
+#include "glmc_team.h"
 
 typedef struct glmc_pool {
     glmc_threads base;
-    glmc_event start;        /* a new value = a new job, or the end */
+    glmc_team team;          /* helpers wait on its `run` */
     glmc_event done;         /* a new value = all helpers have returned */
     _Atomic uint32_t running;
     _Atomic int busy;
-    int stop;
+    _Atomic int stop;
     int started;             /* helpers whose thread exists */
+    /* The open run; helpers read it inside only. */
+    int is_joined;           /* whether the caller waits for every helper */
     void (*body)(void *argument, int thread, int count);
     void *argument;
     struct glmc_helper { struct glmc_pool *pool; pthread_t thread; int number; } helpers[];
@@ -26,26 +28,38 @@ typedef struct glmc_pool {
 static void *glmc_helper_main(void *argument) {
     struct glmc_helper *self = argument;
     glmc_pool *pool = self->pool;
-    for (uint32_t seen = 0;; seen++) {
-        glmc_event_wait(&pool->start, seen, pool->base.spin_ns);
-        if (pool->stop) return 0;
-        pool->body(pool->argument, self->number, pool->base.count);
-        if (atomic_fetch_sub_explicit(&pool->running, 1, memory_order_acq_rel) == 1)
-            glmc_event_set(&pool->done, atomic_load_explicit(&pool->done.value, memory_order_relaxed) + 1);
+    glmc_team *team = &pool->team;
+    for (uint32_t seen = 0;;) {
+        glmc_event_wait(&team->run, seen, team->spin_ns);
+        seen = atomic_load(&team->run.value);
+        if (atomic_load(&pool->stop)) return 0;
+        if (seen % 2 == 0) continue;
+        glmc_team_enter(team);
+        if (atomic_load(&team->run.value) == seen) {
+            int is_joined = pool->is_joined;
+            pool->body(pool->argument, self->number, pool->base.count);
+            if (is_joined && atomic_fetch_sub(&pool->running, 1) == 1) glmc_event_bump(&pool->done);
+        }
+        glmc_team_leave(team);
     }
 }
 
-static int glmc_pool_run(glmc_threads *self, void (*body)(void *argument, int thread, int count), void *argument) {
-    glmc_pool *pool = (glmc_pool *)self;
+/* Runs `body` on the calling thread and on every helper that comes before it returns there; with `is_joined`, on all of them. */
+static int glmc_pool_work(glmc_pool *pool, int is_joined, void (*body)(void *argument, int thread, int count), void *argument) {
     if (atomic_exchange_explicit(&pool->busy, 1, memory_order_acquire)) return GLMC_BUSY;
-    if (self->count > 1) {
-        uint32_t done = atomic_load_explicit(&pool->done.value, memory_order_relaxed);
+    if (pool->base.count > 1) {
+        pool->is_joined = is_joined;
         pool->body = body;
         pool->argument = argument;
-        atomic_store_explicit(&pool->running, (uint32_t)(self->count - 1), memory_order_relaxed);
-        glmc_event_set(&pool->start, atomic_load_explicit(&pool->start.value, memory_order_relaxed) + 1);
-        body(argument, 0, self->count);
-        glmc_event_wait(&pool->done, done, self->spin_ns);
+        if (is_joined) atomic_store(&pool->running, (uint32_t)(pool->base.count - 1));
+        glmc_team_open(&pool->team);
+        body(argument, 0, pool->base.count);
+        while (is_joined) {
+            uint32_t done = atomic_load(&pool->done.value);
+            if (atomic_load(&pool->running) == 0) break;
+            glmc_event_wait(&pool->done, done, pool->base.spin_ns);
+        }
+        glmc_team_close(&pool->team);
     } else {
         body(argument, 0, 1);
     }
@@ -53,14 +67,19 @@ static int glmc_pool_run(glmc_threads *self, void (*body)(void *argument, int th
     return GLMC_OK;
 }
 
+static int glmc_pool_run(glmc_threads *self, void (*body)(void *argument, int thread, int count), void *argument) {
+    return glmc_pool_work((glmc_pool *)self, 1, body, argument);
+}
+
 static void glmc_pool_destroy(glmc_threads *self) {
     glmc_pool *pool = (glmc_pool *)self;
     if (!pool) return;
-    pool->stop = 1;
-    glmc_event_set(&pool->start, atomic_load_explicit(&pool->start.value, memory_order_relaxed) + 1);
+    atomic_store(&pool->stop, 1);
+    glmc_event_set(&pool->team.run, atomic_load(&pool->team.run.value) + 2);
     for (int i = 0; i < pool->started; i++) pthread_join(pool->helpers[i].thread, 0);
-    glmc_event_destroy(&pool->start);
+    glmc_team_destroy(&pool->team);
     glmc_event_destroy(&pool->done);
+    free(pool->team.tickets);
     free(pool);
 }
 
@@ -81,14 +100,19 @@ static glmc_threads *glmc_pool_create(int count) {
     if (count > 1024) return 0;
     size_t bytes = sizeof(glmc_pool) + (size_t)(count - 1) * sizeof(struct glmc_helper);
     glmc_pool *pool = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-    if (!pool) return 0;
+    glmc_ticket *tickets = aligned_alloc(64, (size_t)count * sizeof(glmc_ticket));
+    if (!pool || !tickets) {
+        free(pool);
+        free(tickets);
+        return 0;
+    }
     pool->base = (glmc_threads){.size = sizeof(glmc_threads), .count = count, .spin_ns = count > processors ? 0 : GLMC_SPIN_NS,
                                 .run = glmc_pool_run, .destroy = glmc_pool_destroy};
-    glmc_event_init(&pool->start, 0);
+    glmc_team_init(&pool->team, count, pool->base.spin_ns, tickets, 1);
     glmc_event_init(&pool->done, 0);
     atomic_init(&pool->running, 0);
     atomic_init(&pool->busy, 0);
-    pool->stop = 0;
+    atomic_init(&pool->stop, 0);
     pool->started = 0;
     /* Signals belong to the program's own threads. */
     sigset_t all, before;

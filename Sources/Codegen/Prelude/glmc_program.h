@@ -23,8 +23,11 @@ typedef struct glmc_program {
     void (*bounds)(int64_t *dims);
     /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
     int64_t (*workspace)(const int64_t *dims, int threads);
-    /* All kernels in order; every thread of the team calls it with the same frame. */
-    void (*body)(glmc_frame *frame, int tid, int nt);
+    /* An upper estimate of the work in segments that are worth cutting, as in glmc_team.h: a run with little of it stays on the calling
+     * thread. Null when that is unknown: the whole team then runs. */
+    int64_t (*split_work)(const int64_t *dims);
+    /* All kernels in order, as segments; every thread of the team calls it with the same frame. */
+    void (*body)(glmc_frame *frame, glmc_worker *worker);
     const void *weights;        /* null when they are in a file of their own */
     const char *cpu_features;   /* as in glmc_model */
     _Atomic int *cpu_checked;   /* remembers that this processor will do: written only with 1, so no run sees another's state */
@@ -208,11 +211,34 @@ static int glmc_check_buffers(const glmc_entry *self, const glmc_call *call, con
     return GLMC_OK;
 }
 
-typedef struct glmc_job { const glmc_program *program; glmc_frame frame; } glmc_job;
+typedef struct glmc_job { const glmc_program *program; glmc_team *team; glmc_frame frame; } glmc_job;
 
 static void glmc_job_body(void *argument, int tid, int nt) {
     glmc_job *job = argument;
-    job->program->body(&job->frame, tid, nt);
+    glmc_worker worker = glmc_worker_start(nt > 1 ? job->team : 0, tid);
+    job->program->body(&job->frame, &worker);
+    if (tid == 0) glmc_segment(&worker);
+}
+
+/* Runs the job on a team of the caller's own making. */
+static int glmc_run_guests(glmc_job *job, glmc_threads *threads) {
+    glmc_ticket tickets[threads->count];
+    glmc_team team;
+    glmc_team_init(&team, threads->count, threads->spin_ns, tickets, 0);
+    job->team = &team;
+    int status = threads->run(threads, glmc_job_body, job);
+    glmc_team_destroy(&team);
+    return status;
+}
+
+static int glmc_run_job(glmc_job *job, glmc_threads *threads, int count) {
+    if (count == 1) {
+        glmc_job_body(job, 0, 1);
+        return GLMC_OK;
+    }
+    if (threads->run != glmc_pool_run) return glmc_run_guests(job, threads);
+    job->team = &((glmc_pool *)threads)->team;
+    return glmc_pool_work((glmc_pool *)threads, 0, glmc_job_body, job);
 }
 
 static int glmc_run_checked(const glmc_program *program, const glmc_call *call) {
@@ -233,7 +259,8 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
     if (!weights || (uintptr_t)weights % GLMC_ALIGNMENT)
         return glmc_error(call, GLMC_BAD_ARGUMENT, "this model's weights are in a file of their own: pass it mapped, aligned to %d bytes", GLMC_ALIGNMENT);
     int nt = call->threads ? call->threads->count : 1;
-    if (nt < 1) return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads", nt);
+    if (nt < 1 || nt > 1024) return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads", nt);
+    if (nt > 1 && program->split_work && program->split_work(dims) < GLMC_TEAM_WORK) nt = 1;
 
     glmc_write_shapes(self, call->outputs, out);
     glmc_job job = {.program = program, .frame = {.workspace = call->workspace, .weights = weights, .inputs = call->inputs, .outputs = call->outputs,
@@ -241,8 +268,7 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
     atomic_init(&job.frame.status, GLMC_OK);
     atomic_init(&job.frame.reason, "");
     glmc_barrier_init(&job.frame.barrier, nt, call->threads ? call->threads->spin_ns : 0);
-    if (nt == 1) glmc_job_body(&job, 0, 1);
-    else status = call->threads->run(call->threads, glmc_job_body, &job);
+    status = glmc_run_job(&job, call->threads, nt);
     glmc_barrier_destroy(&job.frame.barrier);
     if (status == GLMC_BUSY) return glmc_error(call, GLMC_BUSY, "these threads are in use by another run: one team per concurrent run");
     if (status) return glmc_error(call, status, "the threads could not be started");

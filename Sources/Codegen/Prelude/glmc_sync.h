@@ -110,6 +110,12 @@ static inline void glmc_event_set(glmc_event *event, uint32_t value) {
     if (atomic_load(&event->sleepers) != 0) glmc_event_wake(event);
 }
 
+/* Moves the value on; any number of threads may do so at once. */
+static inline void glmc_event_bump(glmc_event *event) {
+    atomic_fetch_add(&event->value, 1);
+    if (atomic_load(&event->sleepers) != 0) glmc_event_wake(event);
+}
+
 typedef struct glmc_barrier {
     glmc_event epoch;
     _Alignas(64) _Atomic uint32_t arrived;

@@ -33,6 +33,9 @@ struct KernelPrinter {
         let body = lines
         var head = "\(dialect.functionPrefix)void \(symbol)(\(Self.parameters(kernel, dialect)))\n{\n"
         head += "    \(dialect.prologue)\n"
+        // A phase of a kernel has all of its parameters.
+        let unused = kernel.buffers.enumerated().filter { i, _ in !kernel.body.contains { $0.loads(BufferID(i)) || $0.stores(to: BufferID(i)) } }
+        if !unused.isEmpty { head += "    \(unused.map { "(void)\(Self.bufferVariable($0.element));" }.joined(separator: " "))\n" }
         for name in dimensionNames() {
             guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) mentions the unknown dimension \(name)") }
             head += "    const int64_t \(Self.dimensionVariable(name)) = \(dialect.dimensions)[\(index)]; (void)\(Self.dimensionVariable(name));\n"
@@ -236,6 +239,7 @@ struct KernelPrinter {
 
     private func bitcast(_ a: Expr, _ type: KernelType) -> String {
         let target = dialect.type(type), value = text(a)
+        if type.element == a.type.element && type.lanes < a.type.lanes { return "glmc_low_\(dialect.suffix(a.type))(\(value))" }
         if type.lanes > 1 || a.type.lanes > 1 { return "(\(target))\(value)" }
         if target == dialect.type(a.type) { return value }
         if type.element.byteCount == 1 { return "(\(target))\(value)" }
