@@ -69,6 +69,13 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         convolution("one dimension", x: "2, 6, 31", w: "33, 6, 5", strides: [2], dilations: [1]),
         convolution("three dimensions", x: "1, 4, 5, 6, 7", w: "20, 4, 2, 3, 2", strides: [1, 2, 1], dilations: [1, 1, 1]),
         convolution("large weights, several blocks", x: "1, 130, 30, 9", w: "200, 130, 3, 3"),
+        convolution("half a register of columns", x: "1, 8, 9, 17", w: "24, 8, 3, 3"),
+        convolution("less than half a register of columns", x: "1, 6, 5, 9", w: "37, 6, 1, 1"),
+        KernelCase("anchor read three times", "conv-tile", "%x: f32[1, 8, 7, 9], %kw: f32[20, 8, 1, 1], %kb: f32[20, 1, 1]", [
+            "%l = relayout(%x, layout: \"nhwc\")", "%c = conv(%l, %kw, strides: [1, 1], dilations: [1, 1], groups: 1)", "%d = binary.add(%c, %kb)",
+            "%e = activation(%d, kind: \"sigmoid\")", "%g = binary.multiply(%d, %e)", "%h = binary.add(%g, %d)", "%i = binary.multiply(%h, %h)",
+            "%r = relayout(%i, layout: \"row\")", "%r",
+        ]),
         convolution("free height and width", x: "1, 6, h, w", w: "40, 6, 3, 3", dimensions: ["h": 9, "w": 38]),
         convolution("depthwise 3x3", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
         convolution("depthwise 5x5 stride 2", "conv-depthwise", x: "2, 16, 13, 15", w: "16, 1, 5, 5", strides: [2, 2], groups: 16),
@@ -83,6 +90,16 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
             "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
             "%r = relayout(%c, layout: \"row\")", "%r",
         ]),
+        KernelCase("transposed to one channel", "conv-transpose-blocks", "%x: f32[2, 9, 5, 11], %kw: f32[9, 1, 2, 2]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
+            "%d = activation(%c, kind: \"sigmoid\")", "%r = relayout(%d, layout: \"row\")", "%r",
+        ]),
+        KernelCase("transposed to two channels, free", "conv-transpose-blocks", "%x: f32[1, 5, h, w], %kw: f32[5, 2, 2, 1]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ], dimensions: ["h": 4, "w": 21]),
         KernelCase("transposed 4x3, cropped", "conv-transpose-tile", "%x: f32[1, 8, 5, 6], %kw: f32[8, 16, 4, 3]", [
             "%l = relayout(%x, layout: \"nhwc\")",
             "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
@@ -124,6 +141,13 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         KernelCase("layer norm, free", "layer-norm-rows", "%x: f32[n, 3, m], %s: f32[m], %b: f32[1]", [
             "%y = layer_norm(%x, %s, %b, axis: -1, epsilon: 1e-5)", "%z = binary.add(%y, %x)", "%z",
         ], dimensions: ["n": 2, "m": 41]),
+        KernelCase("global mean", "reduce-columns", "%x: f32[2, 37, 40, 45]", [
+            "%l = relayout(%x, layout: \"nhwc\")", "%m = reduce.mean(%l, axes: [2, 3], keep_dims: true)",
+            "%s = activation(%m, kind: \"sigmoid\")", "%r = relayout(%s, layout: \"row\")", "%r",
+        ]),
+        KernelCase("sum of rows", "reduce-columns", "%x: f32[3, 19, 5, 150]", ["%y = reduce.add(%x, axes: [1], keep_dims: false)", "%y"]),
+        KernelCase("maximum, free", "reduce-columns", "%x: f32[n, m, 70]", ["%y = reduce.maximum(%x, axes: [0], keep_dims: true)", "%y"], dimensions: ["n": 21, "m": 6]),
+        KernelCase("mean, free columns", "reduce-columns", "%x: f32[n, m]", ["%y = reduce.mean(%x, axes: [0])", "%y"], dimensions: ["n": 9, "m": 75]),
         KernelCase("rms norm", "rms-norm-rows", "%x: f32[2, 5, 64], %ks: f32[64]", ["%y = rms_norm(%x, %ks, axis: 2, epsilon: 1e-6)", "%y"]),
         KernelCase("softmax", "softmax-rows", "%x: f32[2, 7, 37]", ["%y = softmax(%x, axis: -1, log: false)", "%y"]),
         KernelCase("softmax, free", "softmax-rows", "%x: f32[n, m]", ["%y = softmax(%x, axis: 1, log: false)", "%y"], dimensions: ["n": 5, "m": 100]),

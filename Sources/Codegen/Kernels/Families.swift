@@ -3,7 +3,7 @@ import GlmcIR
 extension KernelFamily {
     /// All families, in order of preference. A node that none matches is lowered generically.
     public static let all: [KernelFamily] = [
-        depthwiseConvolution, denseConvolution, transposedConvolution, matrixProduct, attention, layerNorm, rmsNorm, softmax, pooling,
+        depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, attention, layerNorm, rmsNorm, softmax, pooling, reduceColumns,
     ]
 }
 

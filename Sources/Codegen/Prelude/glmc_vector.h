@@ -67,8 +67,50 @@
     GLMC_INLINE float glmc_horizontal_maximum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_maximum_f32(s[i], s[i + w]); return s[0]; } \
     GLMC_INLINE float glmc_horizontal_minimum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_minimum_f32(s[i], s[i + w]); return s[0]; }
 
-#if GLMC_VECTOR_BITS == 512
+/* Half registers of AVX-512, whole ones of AVX2. */
+#if GLMC_VECTOR_BITS >= 256
 #include <immintrin.h>
+GLMC_VECTOR_TYPES(8)
+GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m256)a); }
+GLMC_COMMON(8)
+#if GLMC_VECTOR_BITS == 512
+#define GLMC_TAIL8(n) ((__mmask8)((1u << (n)) - 1u))
+GLMC_INLINE f32x8 glmc_loadn_f32x8(const float *p, int64_t n) { return (f32x8)_mm256_maskz_loadu_ps(GLMC_TAIL8(n), p); }
+GLMC_INLINE void glmc_storen_f32x8(float *p, f32x8 v, int64_t n) { _mm256_mask_storeu_ps(p, GLMC_TAIL8(n), (__m256)v); }
+#else
+GLMC_PARTIAL(f32, float, 8)
+#endif
+GLMC_PARTIAL(i32, int32_t, 8)
+GLMC_PARTIAL(u8, uint8_t, 8)
+GLMC_PARTIAL(i8, int8_t, 8)
+GLMC_PARTIAL(f16, _Float16, 8)
+GLMC_PARTIAL(bf16, uint16_t, 8)
+GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)b, (__m256)a); }
+GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)b, (__m256)a); }
+GLMC_INLINE i32x8 glmc_maximum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+GLMC_INLINE i32x8 glmc_minimum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_min_epi32((__m256i)a, (__m256i)b); }
+GLMC_INLINE f32x8 glmc_floor_f32x8(f32x8 a) { return (f32x8)_mm256_floor_ps((__m256)a); }
+GLMC_INLINE f32x8 glmc_ceil_f32x8(f32x8 a) { return (f32x8)_mm256_ceil_ps((__m256)a); }
+GLMC_INLINE f32x8 glmc_truncate_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 11); }
+GLMC_INLINE f32x8 glmc_round_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 8); }
+GLMC_INLINE i32x8 glmc_cast_i32_u8x8(u8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(b)); }
+GLMC_INLINE i32x8 glmc_cast_i32_i8x8(i8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(b)); }
+GLMC_INLINE f32x8 glmc_cast_f32_u8x8(u8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_u8x8(a)); }
+GLMC_INLINE f32x8 glmc_cast_f32_i8x8(i8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_i8x8(a)); }
+GLMC_INLINE u8x8 glmc_saturate_u8_f32x8(f32x8 a)
+{
+    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), u8x8);
+}
+GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
+{
+    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
+    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
+}
+#endif
+
+#if GLMC_VECTOR_BITS == 512
 #define GLMC_LANES 16
 GLMC_VECTOR_TYPES(16)
 GLMC_VECTOR_TYPES(64)
@@ -112,45 +154,14 @@ GLMC_INLINE i8x16 glmc_saturate_i8_f32x16(f32x16 a)
     __m512 x = _mm512_min_ps(_mm512_max_ps((__m512)a, _mm512_set1_ps(-128.0f)), _mm512_set1_ps(127.0f));
     return (i8x16)_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x));
 }
+/* The first lanes. */
+GLMC_INLINE f32x8 glmc_low_f32x16(f32x16 a) { return (f32x8)_mm512_castps512_ps256((__m512)a); }
 #ifdef __AVX512VNNI__
 GLMC_INLINE i32x16 glmc_dot4_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
 #endif
 
 #elif GLMC_VECTOR_BITS == 256
-#include <immintrin.h>
 #define GLMC_LANES 8
-GLMC_VECTOR_TYPES(8)
-GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m256)a); }
-GLMC_COMMON(8)
-GLMC_PARTIAL(f32, float, 8)
-GLMC_PARTIAL(i32, int32_t, 8)
-GLMC_PARTIAL(u8, uint8_t, 8)
-GLMC_PARTIAL(i8, int8_t, 8)
-GLMC_PARTIAL(f16, _Float16, 8)
-GLMC_PARTIAL(bf16, uint16_t, 8)
-GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)b, (__m256)a); }
-GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)b, (__m256)a); }
-GLMC_INLINE i32x8 glmc_maximum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_max_epi32((__m256i)a, (__m256i)b); }
-GLMC_INLINE i32x8 glmc_minimum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_min_epi32((__m256i)a, (__m256i)b); }
-GLMC_INLINE f32x8 glmc_floor_f32x8(f32x8 a) { return (f32x8)_mm256_floor_ps((__m256)a); }
-GLMC_INLINE f32x8 glmc_ceil_f32x8(f32x8 a) { return (f32x8)_mm256_ceil_ps((__m256)a); }
-GLMC_INLINE f32x8 glmc_truncate_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 11); }
-GLMC_INLINE f32x8 glmc_round_f32x8(f32x8 a) { return (f32x8)_mm256_round_ps((__m256)a, 8); }
-GLMC_INLINE i32x8 glmc_cast_i32_u8x8(u8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(b)); }
-GLMC_INLINE i32x8 glmc_cast_i32_i8x8(i8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(b)); }
-GLMC_INLINE f32x8 glmc_cast_f32_u8x8(u8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_u8x8(a)); }
-GLMC_INLINE f32x8 glmc_cast_f32_i8x8(i8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_i8x8(a)); }
-GLMC_INLINE u8x8 glmc_saturate_u8_f32x8(f32x8 a)
-{
-    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
-    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), u8x8);
-}
-GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
-{
-    __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
-    return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
-}
 
 #elif GLMC_VECTOR_BITS == 128 && defined(__ARM_NEON)
 #include <arm_neon.h>

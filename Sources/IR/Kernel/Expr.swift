@@ -133,7 +133,7 @@ public indirect enum Expr: Hashable, Sendable {
     /// Integer dot product with accumulation: lane i of the i32 result is `c[i] + Σ_{j<4} u8 a[4i+j] * s8 b[4i+j]`; `a` has
     /// type u8 and `b` type i8, both with four times the lanes of `c`.
     case dot4(Expr, Expr, Expr)
-    /// The same bits as another type of equal total width.
+    /// The same bits as another type of equal total width; or the first lanes, where only their number differs.
     case bitcast(Expr, KernelType)
 }
 

@@ -159,7 +159,8 @@ public struct KernelVerifier {
             try expect(b, KernelType(.i8, lanes: 4 * c.type.lanes), "the second factor of dot4")
         case .bitcast(let a, let type):
             try check(a)
-            guard a.type.lanes * a.type.element.byteCount == type.lanes * type.element.byteCount else { throw fail("\(a.type) has another width than \(type)") }
+            let isFirstLanes = a.type.element == type.element && type.lanes < a.type.lanes
+            guard isFirstLanes || a.type.lanes * a.type.element.byteCount == type.lanes * type.element.byteCount else { throw fail("\(a.type) has another width than \(type)") }
         }
     }
 

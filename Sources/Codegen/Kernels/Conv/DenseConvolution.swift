@@ -58,7 +58,7 @@ struct DenseConvolution {
         let element = image.element.byteCount
         let plan = TilePlan(
             y: y.constant, x: x.constant, columns: columns, depth: taps * depth, rowBytes: (strideY.constant ?? 0) * element,
-            elementBytes: filter.element.byteCount, model: model)
+            elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
         let packing = PanelPacking(
             kind: kind, axes: axes, columns: columns, columnStride: filterStrides[0], outer: op.groups, outerStride: filterStrides[0] * columns,
             lanes: model.lanes, panels: plan.panels)

@@ -103,7 +103,7 @@ struct TiledTransposedConvolution {
         let lastTap = (phaseY.remainder + stepY * (phaseY.taps - 1)) * filterY + (phaseX.remainder + stepX * (phaseX.taps - 1)) * filterX
         let plan = TilePlan(
             y: phaseY.count.constant, x: phaseX.count.constant, columns: columns, depth: phaseY.taps * phaseX.taps * depth,
-            rowBytes: (strideY.constant ?? 0) * 4, elementBytes: 4, model: model)
+            rowBytes: (strideY.constant ?? 0) * 4, elementBytes: 4, model: model, storesAnyWidth: true)
         let packing = PanelPacking(
             kind: .float, axes: axes, columns: columns, columnStride: strides[1], outer: op.groups, outerStride: depth * strides[0],
             sourceOffset: lastTap, lanes: model.lanes, panels: plan.panels)

@@ -87,7 +87,7 @@ struct MatrixProduct {
     private func plan(_ model: RegisterModel, elementBytes: Int) -> TilePlan {
         TilePlan(
             y: result.shape[rowAxis].constant, x: 1, columns: columns.constant, depth: depth.constant ?? 0,
-            rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, elementBytes: elementBytes, model: model)
+            rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, elementBytes: elementBytes, model: model, storesAnyWidth: true)
     }
 
     func emit(_ site: inout KernelSite, weights: Tensor) throws {

@@ -20,10 +20,9 @@ public struct ContractionEmitter {
         plan.panels.tileCount(of: columnVectors)
     }
     /// Whether the last vector of columns may be partial.
-    private var hasPartialVector: Bool { problem.columns.exactQuotient(by: Extent(lanes)) == nil }
+    private var hasPartialVector: Bool { problem.columns.exactQuotient(by: Extent(lanes)) == nil && (problem.columns - Extent(plan.lastLanes)).exactQuotient(by: Extent(lanes)) == nil }
     /// Reduction steps in total.
     private var depth: Extent { Contraction.packedCounts(problem.reduction, kind: problem.kind).product }
-    private var accumulatorType: KernelType { KernelType(problem.kind.accumulator, lanes: lanes) }
 
     /// The number of rows of tiles along y.
     private var tileRows: Extent {
@@ -61,7 +60,7 @@ public struct ContractionEmitter {
         let weights = builder.bind(weightBase + (isPacked ? firstVector * .int(lanes * problem.kind.stepDepth) * Expr(depth) : column), "w")
         var partial: Expr?
         if hasPartialVector {
-            partial = builder.bind(Expr.min(.int(lanes), Expr(problem.columns) - (column + .int((vectors - 1) * lanes))), "m")
+            partial = builder.bind(Expr.min(.int(plan.lastLanes), Expr(problem.columns) - (column + .int((vectors - 1) * lanes))), "m")
         }
         let tile = Tile(outer: outer, inputBase: inputBase, weights: weights, column: column, vectors: vectors, partial: partial)
         let first = builder.bind(block * .int(plan.blockRows), "r")
@@ -99,12 +98,15 @@ public struct ContractionEmitter {
         var partial: Expr?
     }
 
+    /// Lanes of vector `v` of a tile.
+    private func lanes(of v: Int, _ tile: Tile) -> Int { v == tile.vectors - 1 ? plan.lastLanes : lanes }
+
     private func emitTile(y: Expr, height: Int, x: Expr, width: Int, _ tile: Tile, into builder: inout KernelBuilder) throws {
         let statements = try builder.block { builder in
             let base = builder.bind(tile.inputBase + y * Expr(problem.inputStrideY) + x * Expr(problem.inputStrideX), "a")
-            let zero: Expr = lanes == 1 ? .constant(0, problem.kind.accumulator) : .broadcast(.constant(0, problem.kind.accumulator), lanes)
+            let zero = Expr.constant(0, problem.kind.accumulator)
             let accumulators = (0..<height * width).map { _ in
-                (0..<tile.vectors).map { _ in builder.declare(zero, "c") }
+                (0..<tile.vectors).map { v in builder.declare(lanes == 1 ? zero : .broadcast(zero, lanes(of: v, tile)), "c") }
             }
             let rowOffsets = (0..<height * width).map {
                 Expr(Extent($0 / width) * problem.inputStrideY + Extent($0 % width) * problem.inputStrideX)
@@ -179,14 +181,15 @@ public struct ContractionEmitter {
         var columns: [Expr] = []
         for v in 0..<vectors {
             let mask = v == vectors - 1 ? partial : nil
-            let access = Access(buffer, weight + .int(v * lanes * bytes), KernelType(problem.kind.weightElement, lanes: lanes * bytes), mask: mask)
+            let access = Access(buffer, weight + .int(v * lanes * bytes), KernelType(problem.kind.weightElement, lanes: lanes(of: v, tile) * bytes), mask: mask)
             columns.append(builder.bind(widen(.load(access)), "b"))
         }
         for (row, offset) in rowOffsets.enumerated() {
             let scalar = builder.bind(broadcast(input + offset, elements), "x")
             for v in 0..<vectors {
                 let c = accumulators[row][v]
-                builder.emit(.assign(c, multiplyAdd(scalar, columns[v], .variable(c))))
+                let factor = problem.kind == .float && c.type.lanes < scalar.type.lanes ? .bitcast(scalar, c.type) : scalar
+                builder.emit(.assign(c, multiplyAdd(factor, columns[v], .variable(c))))
             }
         }
         if problem.kind == .dot4 { builder.emit(.pin(accumulators.flatMap { $0 })) }

@@ -2,6 +2,8 @@
 public struct RegisterModel: Hashable, Sendable {
     /// 32-bit lanes of one vector register; 1 for plain scalar code.
     public var lanes: Int
+    /// Lanes of a narrower register whose operations cost less; `lanes` where there is none.
+    public var narrowLanes: Int { lanes >= 16 ? lanes / 2 : lanes }
     /// Vector registers that the compiler may use.
     public var registers: Int
     /// Fused multiply-adds that start per cycle, and their latency in cycles.

@@ -9,6 +9,8 @@ public struct TilePlan: Hashable, Sendable {
     public var x: AxisCut
     /// Vectors of output channels per panel; the panels of a static width are balanced like tiles.
     public var panels: AxisCut
+    /// Lanes of a panel's last vector: fewer than all where there is one panel and half a register holds its last columns.
+    public var lastLanes: Int
     /// Rows of tiles (along y) that one unit of work covers before it moves on to the next panel.
     public var blockRows: Int
     /// Units run panel by panel over all rows, so that each panel's weights are read from memory once; otherwise block by
@@ -18,9 +20,14 @@ public struct TilePlan: Hashable, Sendable {
     /// - Parameters:
     ///   - y: output rows (nil: free); `x`: output positions per row (nil: free). `columns`: output channels (nil: free).
     ///   - depth: the length of the reduction in elements (0: free). `rowBytes`: bytes of input that one row along y adds.
-    ///   - elementBytes: bytes per weight.
-    public init(y: Int?, x: Int?, columns: Int?, depth: Int, rowBytes: Int, elementBytes: Int, model: RegisterModel, maximumVectors: Int = 8) {
+    ///   - elementBytes: bytes per weight. `storesAnyWidth`: whether results may be stored by less than a whole register.
+    public init(y: Int?, x: Int?, columns: Int?, depth: Int, rowBytes: Int, elementBytes: Int, model: RegisterModel, maximumVectors: Int = 8, storesAnyWidth: Bool = false) {
         let vectors = columns.map { ($0 + model.lanes - 1) / model.lanes }
+        // Half a register can hold the last columns of a single panel of f32.
+        func lanesSaved(_ panels: AxisCut) -> Int {
+            guard let columns, storesAnyWidth, elementBytes == 4, panels.tileCount == 1, (1...model.narrowLanes).contains(columns % model.lanes) else { return 0 }
+            return model.lanes - model.narrowLanes
+        }
         var best: (cost: Double, y: AxisCut, x: AxisCut, panels: AxisCut)?
         for width in 1...Swift.max(1, Swift.min(maximumVectors, vectors ?? 4)) {
             let panels = vectors.map { AxisCut(extent: $0, limit: width) } ?? AxisCut(freeSizes: width == 1 ? [1] : [width, 1])
@@ -33,7 +40,7 @@ public struct TilePlan: Hashable, Sendable {
                 let cutY = y.map { AxisCut(extent: $0, limit: tileY) } ?? AxisCut(freeWithLimit: tileY)
                 for tileX in 1...Swift.min(rows / tileY, x ?? rows) {
                     let cutX = x.map { AxisCut(extent: $0, limit: tileX) } ?? AxisCut(freeWithLimit: tileX)
-                    let cost = TilePlan.cost(cutY, cutX, panels, model)
+                    let cost = TilePlan.cost(cutY, cutX, panels, model, saved: lanesSaved(panels))
                     if best.map({ cost < $0.cost }) ?? true { best = (cost, cutY, cutX, panels) }
                 }
             }
@@ -41,6 +48,7 @@ public struct TilePlan: Hashable, Sendable {
         // One row and one vector always fit.
         let chosen = best ?? (0, AxisCut(extent: y ?? 1, limit: 1), AxisCut(extent: x ?? 1, limit: 1), AxisCut(extent: vectors ?? 1, limit: 1))
         (self.y, self.x, panels) = (chosen.y, chosen.x, chosen.panels)
+        lastLanes = model.lanes - lanesSaved(chosen.panels)
         let weightBytes = (vectors ?? 0) * model.lanes * depth * elementBytes
         let budget = model.cacheBytes / 2
         let tileRows = self.y.runs.isEmpty ? 1 : self.y.tileCount
@@ -56,12 +64,12 @@ public struct TilePlan: Hashable, Sendable {
     }
 
     /// Cycles per step of the reduction, summed over all tiles; a small charge per emitted body breaks ties towards less code.
-    private static func cost(_ y: AxisCut, _ x: AxisCut, _ panels: AxisCut, _ model: RegisterModel) -> Double {
+    private static func cost(_ y: AxisCut, _ x: AxisCut, _ panels: AxisCut, _ model: RegisterModel, saved: Int) -> Double {
         var total = 0.0, work = 0.0, bodies = 0.0
         for (height, countY) in y.shares {
             for (width, countX) in x.shares {
                 for (vectors, countV) in panels.shares {
-                    let rows = Double(height * width), columns = Double(vectors)
+                    let rows = Double(height * width), columns = Double(vectors) - Double(saved) / Double(model.lanes)
                     let arithmetic = rows * columns / model.multiplyAddsPerCycle
                     let loads = (rows + columns) / model.loadsPerCycle
                     // Weights stream from the second-level cache at about 21 bytes per cycle.
