@@ -22,6 +22,8 @@ public struct CompileOptions: Sendable {
     public var optimization = "-O3"
     /// Threads that the artifact is tuned for; it runs with any number.
     public var threads = 2
+    /// The least work of a launch that threads divide, in units of about 10 ps; tests let them divide everything.
+    public var worthCutting = WorkEstimate.worthCutting
     /// Compilers that run at once.
     public var jobs = ProcessInfo.processInfo.activeProcessorCount
     /// Where compiled kernels are kept; nil = nowhere.
@@ -84,7 +86,7 @@ public enum ArtifactCompiler {
         let plan = MemoryPlan(program, isWatched: options.watchesMemory)
         let weights = Weights(program, isWatched: options.watchesMemory)
         let manifest = Manifest(program: program, plan: plan, weights: weights, options: options, name: name).json
-        let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version).text()
+        let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version, worthCutting: options.worthCutting).text()
         let files = try KernelFiles.split(program, name: name)
 
         let work = try TemporaryFolder()

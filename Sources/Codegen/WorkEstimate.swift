@@ -1,10 +1,10 @@
 import GlmcIR
 
 /// How long kernels take, roughly, to decide which are worth dividing between threads. The unit is one operation of a contraction at
-/// full speed, about 10 ps; `glmc_team.h` has the limits that are applied to sizes known only at run time.
-enum WorkEstimate {
-    /// The work below which a launch stays on one thread: `GLMC_SPLIT_WORK`.
-    static let worthCutting = 1_500_000
+/// full speed, about 10 ps.
+public enum WorkEstimate {
+    /// The least work of a launch that is divided (15 us): handing out less costs more than it saves on a busy machine.
+    public static let worthCutting = 1_500_000
 
     /// The cost of one element, in units: read or combined from a cache, through a function, by a loop that is not vectorised.
     private static let cheap = 8, expensive = 60, scalar = 100
@@ -12,6 +12,11 @@ enum WorkEstimate {
     static func of(_ id: NodeID, in function: Function) -> Extent {
         let node = function[id], op = node.op
         if OperationCount.isContraction(op) { return OperationCount.of(id, in: function) }
+        if op is any RecurrentOp, node.operands.count > 2 {
+            // Every step of every sequence meets all weights.
+            let x = function.tensorType(node.operands[0])
+            return Extent(2) * elements(Array(node.operands[1...2]), function) * x.shape.dropLast().reduce(1, *)
+        }
         let made = elements(node.results, function)
         guard let pointwise = op as? any PointwiseOp else {
             let isVectorised = op is LayerNorm || op is RMSNorm || op is Softmax || op is Pool

@@ -5,8 +5,8 @@ import GlmcIR
 struct BodyWriter {
     let main: MainText
     private(set) var out = ""
-    /// The work of all segments that may be cut.
-    private(set) var splitWork: Extent = 0
+    /// The work of each segment that may be cut.
+    private(set) var splitWork: [Extent] = []
     private var number = 0
     /// The loops around the current step, outermost first.
     private var loops: [LoopID] = []
@@ -21,7 +21,7 @@ struct BodyWriter {
         for step in steps {
             switch step {
             case .launch(let launch):
-                if let first = pending.first, Self.isUncut(first) ? !Self.isUncut(launch) : pending.contains(where: { conflict($0, launch) }) {
+                if let first = pending.first, isUncut(first) ? !isUncut(launch) : pending.contains(where: { conflict($0, launch) }) {
                     close(indent)
                 }
                 pending.append(launch)
@@ -105,15 +105,15 @@ struct BodyWriter {
     }
 
     /// Whether a launch is done by one thread in any case.
-    private static func isUncut(_ launch: Launch) -> Bool {
-        launch.isSingle || launch.work.constant.map { $0 < WorkEstimate.worthCutting } ?? false
+    private func isUncut(_ launch: Launch) -> Bool {
+        launch.isSingle || launch.work.constant.map { $0 < main.worthCutting } ?? false
     }
 
     /// Ends the segment that is being collected.
     private mutating func close(_ indent: String) {
         if pending.isEmpty { return }
-        let work = pending.allSatisfy(Self.isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + main.program.bounded($1.work) }
-        splitWork = splitWork + work
+        let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + main.program.bounded($1.work) }
+        if work != 0 { splitWork.append(work) }
         out += "\(indent)GLMC_SEGMENT(worker, \(main.work(work))) {\n\(calls)\(indent)}\n"
         pending = []
         calls = ""

@@ -10,6 +10,8 @@ struct MainText {
     let name: String
     let manifest: String
     let version: String
+    /// See `CompileOptions`.
+    var worthCutting = WorkEstimate.worthCutting
 
     /// The largest size of a free dimension that an artifact accepts: products of a few stay far below 2^127.
     static let largestDimension = 1 << 24
@@ -58,6 +60,7 @@ struct MainText {
         __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
         __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
         __attribute__((unused)) static inline int64_t glmc_work(glmc_size a) { return a > INT64_MAX ? INT64_MAX : (int64_t)a; }
+        __attribute__((unused)) static inline glmc_size glmc_cut(int64_t work) { return work < \(worthCutting) ? 0 : work; }
         __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
         """
     }
@@ -159,7 +162,10 @@ struct MainText {
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
         out += writer.out + watch.end + "}\n\n"
-        out += "static int64_t glmc_main_split_work(const int64_t *d)\n{\n    (void)d;\n    return \(work(writer.splitWork));\n}\n"
+        let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
+        out += "static int64_t glmc_main_split_work(const int64_t *d)\n{\n    glmc_size sum = \(known);\n    (void)d;\n"
+        for extent in writer.splitWork where !extent.isConstant { out += "    sum += glmc_cut(\(work(extent)));\n" }
+        out += "    return glmc_work(sum);\n}\n"
         return out
     }
 
@@ -221,7 +227,7 @@ struct MainText {
                       .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
                       .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .split_work = glmc_main_split_work, .body = glmc_main_body,
+            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
             .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 

@@ -23,8 +23,9 @@ typedef struct glmc_program {
     void (*bounds)(int64_t *dims);
     /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
     int64_t (*workspace)(const int64_t *dims, int threads);
-    /* An upper estimate of the work in segments that are worth cutting, as in glmc_team.h: a run with little of it stays on the calling
-     * thread. Null when that is unknown: the whole team then runs. */
+    /* The least work of a segment that is cut into parts, and an estimate of the work in all such segments (see glmc_team.h): a run in
+     * which that is not some times as much stays on the calling thread. Null when it is unknown: the whole team then runs. */
+    int64_t least_work;
     int64_t (*split_work)(const int64_t *dims);
     /* All kernels in order, as segments; every thread of the team calls it with the same frame. */
     void (*body)(glmc_frame *frame, glmc_worker *worker);
@@ -215,7 +216,7 @@ typedef struct glmc_job { const glmc_program *program; glmc_team *team; glmc_fra
 
 static void glmc_job_body(void *argument, int tid, int nt) {
     glmc_job *job = argument;
-    glmc_worker worker = glmc_worker_start(nt > 1 ? job->team : 0, tid);
+    glmc_worker worker = glmc_worker_start(nt > 1 ? job->team : 0, tid, job->program->least_work);
     job->program->body(&job->frame, &worker);
     if (tid == 0) glmc_segment(&worker);
 }
@@ -260,7 +261,7 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
         return glmc_error(call, GLMC_BAD_ARGUMENT, "this model's weights are in a file of their own: pass it mapped, aligned to %d bytes", GLMC_ALIGNMENT);
     int nt = call->threads ? call->threads->count : 1;
     if (nt < 1 || nt > 1024) return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads", nt);
-    if (nt > 1 && program->split_work && program->split_work(dims) < GLMC_TEAM_WORK) nt = 1;
+    if (nt > 1 && program->split_work && program->split_work(dims) / GLMC_SHARES < program->least_work) nt = 1;
 
     glmc_write_shapes(self, call->outputs, out);
     glmc_job job = {.program = program, .frame = {.workspace = call->workspace, .weights = weights, .inputs = call->inputs, .outputs = call->outputs,

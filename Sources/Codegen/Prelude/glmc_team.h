@@ -9,11 +9,8 @@
 
 #include "glmc_sync.h"
 
-/* Work is counted in multiply-add operations at full speed, of which a core does about 100 per nanosecond. */
-#define GLMC_SPLIT_WORK 1500000 /* a segment below this (15 us) is one part: handing it out costs more than it saves */
-#define GLMC_TEAM_WORK 6000000  /* a run with less than this (60 us) in segments to cut does not call the helpers */
-#define GLMC_PART_WORK 600000   /* the least work of a part */
-#define GLMC_SHARES 4           /* parts per thread at most: what is left when a thread falls behind can be divided again */
+/* Work is counted in operations of a contraction at full speed, of which a core does about 100 per nanosecond. */
+#define GLMC_SHARES 4 /* parts per thread at most: what is left when a thread falls behind can be divided again */
 
 typedef struct glmc_ticket {
     /* Number of the segment's first part << 16 | parts of its owner that are claimed. Parts are numbered through all runs of a team. */
@@ -43,7 +40,9 @@ typedef struct glmc_worker {
     int is_late; /* the run ended without it: it must touch nothing any more */
     int holds;   /* whether it holds a part */
     int cursor;  /* how many owners it has looked at */
+    uint32_t serial;     /* the run's number */
     uint64_t begin, end; /* the current segment's parts */
+    int64_t least;       /* the least work of a segment that is cut */
 } glmc_worker;
 
 __attribute__((unused)) static void glmc_team_init(glmc_team *team, int count, int64_t spin_ns, glmc_ticket *tickets, int is_resident) {
@@ -91,8 +90,8 @@ __attribute__((unused)) static void glmc_team_close(glmc_team *team) {
 }
 
 /* The record of thread `number` at the start of a run that it is inside of. */
-static inline glmc_worker glmc_worker_start(glmc_team *team, int number) {
-    return (glmc_worker){.team = team, .number = number, .count = team ? team->count : 1, .end = team ? team->base : 0};
+static inline glmc_worker glmc_worker_start(glmc_team *team, int number, int64_t least) {
+    return (glmc_worker){.team = team, .number = number, .count = team ? team->count : 1, .serial = team ? team->serial : 0, .end = team ? team->base : 0, .least = least};
 }
 
 static inline int glmc_parts_done(const glmc_worker *worker) { return (int64_t)(atomic_load(&worker->team->finished) - worker->end) >= 0; }
@@ -112,7 +111,7 @@ __attribute__((unused, noinline)) static int glmc_segment_wait(glmc_worker *work
     }
     if (steps_out) {
         glmc_team_enter(team);
-        worker->is_late = atomic_load(&team->run.value) != team->serial;
+        worker->is_late = atomic_load(&team->run.value) != worker->serial;
     }
     return !worker->is_late;
 }
@@ -122,8 +121,8 @@ static inline int glmc_segment(glmc_worker *worker) { return worker->count == 1 
 
 /* Into how many parts a segment of so much work is cut. */
 static inline int glmc_parts(const glmc_worker *worker, int64_t work) {
-    if (worker->count == 1 || work < GLMC_SPLIT_WORK) return 1;
-    int64_t shares = work / GLMC_PART_WORK / worker->count;
+    if (worker->count == 1 || work < worker->least) return 1;
+    int64_t shares = work / (worker->least / 2 + 1) / worker->count;
     return worker->count * (int)(shares < 1 ? 1 : shares > GLMC_SHARES ? GLMC_SHARES : shares);
 }
 

@@ -49,12 +49,11 @@ static void k1(glmc_frame *f, int tid, int nt) {
     f->dims[1] = count;
 }
 
-/* Small runs are cut too, so that the tests see it. */
 static void main_body(glmc_frame *f, glmc_worker *worker) {
     const int tid = worker->number;
     const int64_t n = f->dims[0]; /* after the first segment a thread may be late, and read nothing of the frame */
     if (n % 5 == 0) glmc_meet(f, worker);
-    GLMC_SEGMENT(worker, n * 100000) { GLMC_KERNEL(f, tid, 0, k0(f, part, parts)); }
+    GLMC_SEGMENT(worker, n * 100) { GLMC_KERNEL(f, tid, 0, k0(f, part, parts)); }
     if (n % 7 == 0) glmc_meet(f, worker);
     GLMC_SEGMENT(worker, 0) { GLMC_KERNEL(f, tid, 1, k1(f, part, parts)); }
 }
@@ -84,7 +83,7 @@ static const glmc_program main_program = {
     .entry = {.size = sizeof(glmc_entry), .input_count = 1, .output_count = 3, .dim_count = 2, .kernel_count = 2, .name = "main", .inputs = main_inputs, .outputs = main_outputs,
               .dims = main_dims, .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
     .input_dims = (const int32_t[]){0, GLMC_SIZE_FIXED},
-    .shapes = main_shapes, .bounds = main_bounds, .workspace = main_workspace, .body = main_body,
+    .shapes = main_shapes, .bounds = main_bounds, .workspace = main_workspace, .least_work = 1000 /* small runs are cut too */, .body = main_body,
     .weights = weights, .cpu_features = MOCK_FEATURES, .cpu_checked = &cpu_checked,
 };
 
