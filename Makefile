@@ -1,4 +1,4 @@
-# The front door: make demo | test | conformance | check-artifacts | bench | install. Everything else is `glmc help`.
+# The front door: make demo | test | conformance | check-models | check-artifacts | bench | install. Everything else is `glmc help`.
 PREFIX ?= /usr/local
 BUILD  := .build/release
 # One configuration for the program and its tests, so that everything is built once.
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 MODELS ?= .build-models
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build demo test bench install models conformance check-artifacts clean
+.PHONY: build demo test bench install models conformance check-models check-artifacts clean
 
 build: dependencies
 	swift build $(FLAGS) --product glmc
@@ -34,6 +34,10 @@ test-dependencies: dependencies
 	touch $@
 
 .venv/cuda: tools/requirements-cuda.txt .venv/ready
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv/peers: tools/requirements-peers.txt .venv/ready
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
@@ -64,8 +68,14 @@ conformance: build $(MODELS)/nodetests.ready
 check-artifacts: build models test-dependencies
 	$(PYTHON) tools/check_artifacts.py $(BUILD)/glmc $(MODELS)
 
-bench: build models
-	@for model in $(MODELS)/*.onnx; do $(BUILD)/glmc bench $$model -O3 --dim=batch=1 2>/dev/null || $(BUILD)/glmc bench $$model -O3 || true; done
+# Every public model at -O0 and -O3, sizes fixed and free, against ONNX Runtime: some minutes.
+check-models: build models
+	$(PYTHON) tools/check_models.py $(BUILD)/glmc $(MODELS)
+
+# Against ONNX Runtime and OpenVINO, fp32 and int8, on one and two threads: some minutes on a quiet machine.
+bench: build models .venv/peers
+	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS)
+	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS) --int8
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/glmc

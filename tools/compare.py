@@ -93,6 +93,7 @@ def int8_peers(path, feed, model, work):
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
         quantize_static(str(prepared), str(quantized), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        onnx_runtime(quantized, feed)(1)
         peers["ONNX Runtime"] = onnx_runtime(quantized, feed)
     except Exception as error:
         print(f"ONNX Runtime cannot quantise {path.name}: {str(error)[:120]}", file=sys.stderr)

@@ -289,6 +289,10 @@ def quantisation():
     scale, zero = np.float32([0.1, 1, 3]), np.int8([3, -12, 20])
     case("dequantize_axis", "dequantize(%0, %1, %2, axis: 1)", [q, scale, zero], reference("DequantizeLinear", [q, scale, zero], axis=1))
     case("dynamic_quantize", "dynamic_quantize(%0)", [x], reference("DynamicQuantizeLinear", [x], 3), results=3)
+    rows = [reference("DynamicQuantizeLinear", [row], 3) for row in x.reshape(-1, x.shape[-1])]
+    y, scale, zero = (np.stack(part) for part in zip(*rows))
+    outer = (*x.shape[:-1], 1)
+    case("dynamic_quantize_rows", "dynamic_quantize(%0, per_row: true)", [x], [y.reshape(x.shape), scale.reshape(outer), zero.reshape(outer)], results=3)
     x = np.abs(x) + 1
     case("dynamic_quantize_positive", "dynamic_quantize(%0)", [x], reference("DynamicQuantizeLinear", [x], 3), results=3)
 

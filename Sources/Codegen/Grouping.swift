@@ -80,7 +80,7 @@ struct Grouping {
 
     private func family(for id: NodeID) -> KernelFamily? {
         let query = KernelQuery(function: function, node: function[id], target: target)
-        return KernelFamily.best(for: query, among: families)
+        return families.first { $0.matches(query) }
     }
 
     /// Adds what the group's root reads and nothing outside the group does.

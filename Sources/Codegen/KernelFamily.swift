@@ -51,6 +51,7 @@ public struct KernelSite {
     var assembly: KernelAssembly
     let placements: [TensorPlacement?]
     let constants: [Tensor?]
+    let results: [TensorPlacement]
     let epilogue: Epilogue
 
     public var builder: KernelBuilder {
@@ -72,6 +73,9 @@ public struct KernelSite {
         guard let placement = placements[i] else { throw Diagnostic(.internal, "operand \(i) of \(node.op.mnemonic) is packed and has no memory") }
         return assembly.view(placement, isWritten: false)
     }
+
+    /// Result `i` in memory, for nodes of several results, which have no epilogue.
+    public mutating func result(_ i: Int) -> TensorView { assembly.view(results[i], isWritten: true) }
 
     /// A parameter that holds constant data in the kernel's own order. `pack` writes all `count` elements, zero at first; it
     /// runs once per compile, possibly while others run. Equal keys must mean equal bytes.

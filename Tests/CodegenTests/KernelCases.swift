@@ -57,7 +57,7 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ])
     }
 
-    static let all: [KernelCase] = convolutions + products + rows
+    static let all: [KernelCase] = convolutions + products + rows + recurrences
 
     private static let convolutions: [KernelCase] = [
         convolution("3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
@@ -151,5 +151,33 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         KernelCase("rms norm", "rms-norm-rows", "%x: f32[2, 5, 64], %ks: f32[64]", ["%y = rms_norm(%x, %ks, axis: 2, epsilon: 1e-6)", "%y"]),
         KernelCase("softmax", "softmax-rows", "%x: f32[2, 7, 37]", ["%y = softmax(%x, axis: -1, log: false)", "%y"]),
         KernelCase("softmax, free", "softmax-rows", "%x: f32[n, m]", ["%y = softmax(%x, axis: 1, log: false)", "%y"], dimensions: ["n": 5, "m": 100]),
+    ]
+
+    /// A recurrent op on x [t, b, 6] with constant weights and `gates`·`hidden` rows. Rounding errors feed back through the state.
+    private static func recurrence(
+        _ name: String, _ op: String, gates: Int, hidden h: Int, t: String = "5", b: String = "3", directions d: Int = 1, more: [String] = [],
+        operands: String = "", options: String = "", dimensions: [String: Int] = [:]
+    ) -> KernelCase {
+        let states = op == "lstm" ? 2 : 1, rows = gates * h
+        let arguments = ["%x: f32[\(t), \(b), 6]", "%kw: f32[\(d), \(rows), 6]", "%kr: f32[\(d), \(rows), \(h)]", "%kb: f32[\(d), \(2 * rows)]"]
+            + (0..<states).map { "%s\($0): f32[\(d), \(b), \(h)]" } + (operands.contains("%kp") ? ["%kp: f32[\(d), \(3 * h)]"] : [])
+        let results = (0...states).map { "%r\($0)" }.joined(separator: ", "), initial = (0..<states).map { ", %s\($0)" }.joined()
+        let direction = d == 2 ? "bidirectional" : options.contains("direction") ? "" : "forward"
+        return KernelCase(name, "recurrent-steps", arguments.joined(separator: ", "), more + [
+            "\(results) = \(op)(%x, %kw, %kr, %kb\(initial)\(operands), hidden: \(h)\(direction.isEmpty ? "" : ", direction: \(direction)")\(options))", results,
+        ], dimensions: dimensions, tolerance: 1e-5)
+    }
+
+    private static let recurrences: [KernelCase] = [
+        recurrence("lstm", "lstm", gates: 4, hidden: 32),
+        recurrence("lstm, both directions, odd size", "lstm", gates: 4, hidden: 21, directions: 2),
+        recurrence("lstm, one step of one sequence", "lstm", gates: 4, hidden: 16, t: "1", b: "1"),
+        recurrence("lstm, free sizes", "lstm", gates: 4, hidden: 20, t: "t", b: "b", dimensions: ["t": 4, "b": 6]),
+        recurrence("lstm, peepholes, clip", "lstm", gates: 4, hidden: 19, operands: ", %kp", options: ", clip: 0.5, peepholes: true, input_forget: true"),
+        recurrence("lstm, lengths", "lstm", gates: 4, hidden: 18, directions: 2, more: ["%n = constant(value: i32[3](5, 2, 0))"], operands: ", %n", options: ", lengths: true"),
+        recurrence("lstm, other activations", "lstm", gates: 4, hidden: 17, options: ", activations: [\"hardSigmoid\", \"softsign\", \"elu\"]"),
+        recurrence("gru", "gru", gates: 3, hidden: 24, b: "9"),
+        recurrence("gru, linear before reset, backwards", "gru", gates: 3, hidden: 33, options: ", direction: reverse, linear_before_reset: true"),
+        recurrence("rnn, both directions", "rnn", gates: 1, hidden: 40, directions: 2),
     ]
 }

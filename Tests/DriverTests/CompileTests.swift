@@ -81,6 +81,8 @@ import Testing
         #expect(glmc("compile", model, "-o", folder.file("net.cu")) == 2, "the scalar target is no CUDA target")
         #expect(Glmc.run(["compile", model, "-march=sm_90", "-o", folder.file("net.so")]) == 2)
         #expect(Glmc.run(["compile", model, "-march=sm_90", "-o", folder.file("net")]) == 2)
+        #expect(Glmc.run(["compile", model, "--target=cuda", "-o", folder.file("other.cu")]) == 0)
+        #expect(Glmc.run(["compile", model, "--target=cuda", "-march=avx2", "-o", folder.file("other.cu")]) == 2)
     }
 
     @Test func writesAProgram() throws {

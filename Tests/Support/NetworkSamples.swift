@@ -205,6 +205,9 @@ extension OpSamples {
             let (scale, zero, axis, block) = grid(&noise, shape, element)
             return OpSample(op: Dequantize(axis: axis, blockSize: block), operands: [noise.tensor(element, shape), scale, zero])
         },
-        "dynamic_quantize": { noise in OpSample(op: DynamicQuantize(), operands: [noise.tensor(.f32, noise.shape())]) },
+        "dynamic_quantize": { noise in
+            let perRow = noise.bool()
+            return OpSample(op: DynamicQuantize(perRow: perRow), operands: [noise.tensor(.f32, noise.shape(rank: perRow ? 1...4 : 0...4))])
+        },
     ]
 }

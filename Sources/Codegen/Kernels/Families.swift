@@ -3,7 +3,8 @@ import GlmcIR
 extension KernelFamily {
     /// All families, in order of preference. A node that none matches is lowered generically.
     public static let all: [KernelFamily] = [
-        depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, attention, layerNorm, rmsNorm, softmax, pooling, reduceColumns,
+        depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, attention, recurrent, layerNorm,
+        rmsNorm, softmax, pooling, reduceColumns,
     ]
 }
 
@@ -12,14 +13,7 @@ extension KernelFamily {
     public static func chosen(in function: Function, target: Target) -> [String] {
         function.nodes(in: function.body).compactMap { id in
             let query = KernelQuery(function: function, node: function[id], target: target)
-            return best(for: query, among: all)?.name
+            return all.first { $0.matches(query) }?.name
         }
-    }
-
-    /// The first family that computes a node; nil where it is lowered generically. Tensors without elements are not worth a kernel.
-    static func best(for query: KernelQuery, among families: [KernelFamily]) -> KernelFamily? {
-        let values = query.node.operands + query.node.results.prefix(1)
-        guard !values.contains(where: { query.function.type($0).tensor?.elementCount == 0 }) else { return nil }
-        return families.first { $0.matches(query) }
     }
 }

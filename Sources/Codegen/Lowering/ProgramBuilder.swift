@@ -82,6 +82,7 @@ struct ProgramBuilder {
             operandTypes: node.operands.map { function.tensorType($0) }, resultTypes: node.results.map { function.tensorType($0) },
             threads: threads, assembly: assembly, placements: operands,
             constants: node.operands.map { function.definingOp($0, as: Constant.self)?.value },
+            results: group.root == anchor ? try node.results.map { try place($0) } : [],
             epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result))
         try family.emit(&site)
         return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))

@@ -44,7 +44,8 @@ struct Compilation: Sendable {
 
     /// Flags of everything that compiles a model.
     static let flags: [Flag] = modelFlags + Int8.flags + passFlags + [
-        Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native)"),
+        Flag("target", .value("T"), choices: ["cpu", "cuda"], "what kind of processor to make code for (default cpu; cuda for a .cu file)"),
+        Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native, or sm_90 for cuda)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
         Flag("cflag", .value("FLAG"), repeated: true, "a flag more for the C compiler, such as -fsanitize=address"),
         Flag("threads", .value("auto|N"), "threads to use (default: one per processor)"),
@@ -77,6 +78,11 @@ struct Compilation: Sendable {
                 throw Diagnostic(.usage, "there is no target '\(name)'", hint: nearestName(to: name, among: Target.all.map(\.name)).map { "did you mean -march=\($0)?" } ?? "glmc targets lists them")
             }
             target = found
+        } else if arguments.string("target") == "cuda", let cuda = Target.named("sm_90") {
+            target = cuda
+        }
+        if let kind = arguments.string("target"), (kind == "cuda") != (target.family == .cuda) {
+            throw arguments.misuse("--target=\(kind) and -march=\(target.name) contradict each other")
         }
         compiler = arguments.string("cc")
         extraFlags = arguments.all("cflag")

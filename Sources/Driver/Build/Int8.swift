@@ -35,17 +35,17 @@ struct Int8: Sendable {
         options.keep = arguments.all("keep")
     }
 
-    /// The calibration samples, by input name.
-    func samples(for entry: Artifact.EntryPoint) throws -> [[String: TensorBuffer]] {
+    /// Readers of the calibration samples, whose inputs they give by name.
+    func samples(for entry: Artifact.EntryPoint) throws -> [() throws -> [String: TensorBuffer]] {
         guard let data else { return [] }
-        var samples: [[String: TensorBuffer]] = []
+        var samples: [() throws -> [String: TensorBuffer]] = []
         if !Files.isFolder(data) {
-            samples = [try sample(data, entry)]
+            samples = [{ try sample(data, entry) }]
         } else if TestCase.isOne(data) {
-            samples = try TestCase(data).dataSets().map { try $0.inputs.mapValues { try TensorBuffer($0) } }
+            samples = try TestCase(data).dataSets().map { set in { try set.inputs.mapValues { try TensorBuffer($0) } } }
         } else {
             let names = ((try? FileManager.default.contentsOfDirectory(atPath: data)) ?? []).sorted()
-            samples = try names.filter { $0.hasSuffix(".npz") }.map { try sample(data + "/" + $0, entry) }
+            samples = names.filter { $0.hasSuffix(".npz") }.map { name in { try sample(data + "/" + name, entry) } }
         }
         guard !samples.isEmpty else { throw Diagnostic(.invalid, "holds no calibration data", at: [data], hint: "put .npz files there, with one array per input of the model") }
         return samples
@@ -76,7 +76,7 @@ extension Compilation {
         let entry = try artifact.entryPoint(named: nil), session = try Session(artifact, threads: threads ?? 0)
         let samples = try int8.samples(for: entry), bar = ProgressBar(console)
         for (index, sample) in samples.enumerated() {
-            let invocation = try session.bind(sample)
+            let invocation = try session.bind(sample())
             try invocation.run()
             for position in quantization.plan.values.indices {
                 let values = try invocation.output(function.outputs.count + position)

@@ -25,7 +25,7 @@ extension Subcommand {
         let path = arguments.positionals[0]
         let (output, kind) = try destination(arguments, path)
         var compilation = try Compilation(arguments, console)
-        if kind == .cu, !arguments.has("march"), let cuda = Target.named("sm_90") { compilation.target = cuda }
+        if kind == .cu, !arguments.has("march"), !arguments.has("target"), let cuda = Target.named("sm_90") { compilation.target = cuda }
         var times: [(stage: String, seconds: Double)] = []
         func timed<T>(_ stage: String, _ body: () throws -> T) rethrows -> T {
             let start = now()
@@ -58,7 +58,8 @@ extension Subcommand {
     /// The file to write and its kind; refuses early what could not be written at the end.
     private static func destination(_ arguments: Arguments, _ path: String) throws -> (String, OutputKind) {
         let emit = arguments.string("emit")
-        let output = arguments.string("output") ?? ModelFile.name(path) + (emit == OutputKind.exe.rawValue ? "" : "." + (emit ?? "so"))
+        let usual = arguments.string("target") == "cuda" ? OutputKind.cu : .so
+        let output = arguments.string("output") ?? ModelFile.name(path) + (emit == OutputKind.exe.rawValue ? "" : "." + (emit ?? usual.rawValue))
         let ending = (output as NSString).pathExtension
         guard let kind = OutputKind(rawValue: emit ?? (ending.isEmpty ? "exe" : ending)) else {
             throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: .so .a .o .c .cu .glm, or none for a program; or say --emit=KIND")

@@ -22,7 +22,7 @@ extension Subcommand {
             var rows = [["glmc", Glmc.version]]
             rows += compilers.map { ["C compiler", "\($0.path)  (\($0.version))"] }
             if compilers.isEmpty { rows.append(["C compiler", "none: install gcc or clang"]) }
-            rows.append(["CUDA compiler", nvcc ?? "none (needed only for --target cuda)"])
+            rows.append(["CUDA compiler", nvcc ?? "none (needed only to compile .cu files)"])
             rows.append(["-march=native", "\(native.name)\(native.features.isEmpty ? "" : ": \(native.features.joined(separator: " "))")"])
             rows.append(["processors", "\(ProcessInfo.processInfo.activeProcessorCount)"])
             rows.append(["kernel cache", "\(ObjectCache.defaultFolder)  (\(bytesText(cache.byteCount)))"])

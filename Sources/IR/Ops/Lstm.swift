@@ -25,6 +25,7 @@ public struct Lstm: RecurrentOp {
     /// Whether the forget gate is 1 − input gate.
     public var inputForget: Bool
     public var peepholeCount: Int { peepholes ? 3 : 0 }
+    public var phases: [Range<Int>] { [0..<4] }
 
     public init() { self.init(RecurrentAttributes(hiddenSize: 0)) }
     public init(_ common: RecurrentAttributes, peepholes: Bool = false, inputForget: Bool = false) {
@@ -48,8 +49,9 @@ public struct Lstm: RecurrentOp {
         }
     }
 
-    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) {
-        cell.units(&builder) { builder, j in
+    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws {
+        try cell.sums.prepare(phases[0], of: cell.states[0], in: &builder)
+        try cell.sums.units(&builder) { builder, j in
             func gate(_ g: Int, _ builder: inout KernelBuilder) -> Expr {
                 cell.input(g, j, &builder) + cell.recurrent(g, j, cell.states[0], &builder) + cell.bothBiases(g, j)
             }
@@ -82,6 +84,7 @@ public struct Gru: RecurrentOp {
     public var common: RecurrentAttributes
     public var linearBeforeReset: Bool
     public var peepholeCount: Int { 0 }
+    public var phases: [Range<Int>] { linearBeforeReset ? [0..<3] : [0..<2, 2..<3] }
 
     public init() { self.init(RecurrentAttributes(hiddenSize: 0)) }
     public init(_ common: RecurrentAttributes, linearBeforeReset: Bool = false) {
@@ -107,28 +110,31 @@ public struct Gru: RecurrentOp {
         }
     }
 
-    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) {
+    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws {
         let (h, type) = (cell.states[0], cell.type)
-        func gate(_ g: Int, _ j: Expr, _ builder: inout KernelBuilder) -> Expr {
+        func gate(_ g: Int, _ j: RecurrentUnit, _ builder: inout KernelBuilder) -> Expr {
             cell.activate(0, cell.input(g, j, &builder) + cell.recurrent(g, j, h, &builder) + cell.bothBiases(g, j), &builder)
         }
-        func finish(_ j: Expr, _ candidateSum: Expr, _ builder: inout KernelBuilder) {
+        func finish(_ j: RecurrentUnit, _ candidateSum: Expr, _ builder: inout KernelBuilder) {
             let candidate = cell.activate(1, candidateSum, &builder)
             let z = gate(0, j, &builder)
             builder.emit(.store(cell.vector(cell.next[0], j), (.float(1, type) - z) * candidate + z * cell.load(h, j)))
         }
         if linearBeforeReset {
-            return cell.units(&builder) { builder, j in
+            try cell.sums.prepare(phases[0], of: h, in: &builder)
+            return try cell.sums.units(&builder) { builder, j in
                 let r = gate(1, j, &builder)
                 let s = builder.bind(r * (cell.recurrent(2, j, h, &builder) + cell.bias(1, 2, j)), "s")
                 finish(j, cell.input(2, j, &builder) + cell.bias(0, 2, j) + s, &builder)
             }
         }
-        cell.units(&builder) { builder, j in
+        try cell.sums.prepare(phases[0], of: h, in: &builder)
+        try cell.sums.units(&builder) { builder, j in
             let r = gate(1, j, &builder)
             builder.emit(.store(cell.vector(cell.extra, j), r * cell.load(h, j)))
         }
-        cell.units(&builder) { builder, j in
+        try cell.sums.prepare(phases[1], of: cell.extra, in: &builder)
+        try cell.sums.units(&builder) { builder, j in
             let s = cell.recurrent(2, j, cell.extra, &builder) + cell.bothBiases(2, j)
             finish(j, cell.input(2, j, &builder) + s, &builder)
         }
@@ -146,6 +152,7 @@ public struct Rnn: RecurrentOp {
 
     public var common: RecurrentAttributes
     public var peepholeCount: Int { 0 }
+    public var phases: [Range<Int>] { [0..<1] }
 
     public init() { self.init(RecurrentAttributes(hiddenSize: 0)) }
     public init(_ common: RecurrentAttributes) { self.common = common }
@@ -157,8 +164,9 @@ public struct Rnn: RecurrentOp {
         }
     }
 
-    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) {
-        cell.units(&builder) { builder, j in
+    public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws {
+        try cell.sums.prepare(phases[0], of: cell.states[0], in: &builder)
+        try cell.sums.units(&builder) { builder, j in
             let sum = cell.input(0, j, &builder) + cell.recurrent(0, j, cell.states[0], &builder) + cell.bothBiases(0, j)
             builder.emit(.store(cell.vector(cell.next[0], j), cell.activate(0, sum, &builder)))
         }

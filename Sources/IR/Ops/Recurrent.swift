@@ -57,10 +57,12 @@ public protocol RecurrentOp: LoopOp {
     static var defaultActivations: [ActivationKind] { get }
     /// How many gates of peephole weights [D, count·H] follow the states.
     var peepholeCount: Int { get }
+    /// The gates whose recurrent sums a step needs together, in the order in which `lowerStep` prepares them.
+    var phases: [Range<Int>] { get }
     /// One step on f64 buffers: writes the new states from the old ones.
     func step(_ cell: RecurrentCell)
     /// Emits one step; returns nothing, but leaves the new states in `cell.next`.
-    func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder)
+    func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws
 }
 
 /// One step of one sequence in one direction, for `evaluate`.

@@ -1,21 +1,21 @@
 import GlmcIR
 
 extension Pass {
-    /// Products with constant weights in int8 without calibration: the activations are quantised by their range while the model
-    /// runs, the weights now.
+    /// Products with constant weights in int8 without calibration: every row of the activations is quantised by its own range while
+    /// the model runs, the weights now, every column by its own.
     ///
     /// ```
     /// %0 = matmul(%x, %w) : f32[128, 768]
     /// ```
     /// becomes
     /// ```
-    /// %0, %1, %2 = dynamic_quantize(%x) : u8[128, 64], f32[], u8[]
+    /// %0, %1, %2 = dynamic_quantize(%x, per_row: true) : u8[128, 64], f32[128, 1], u8[128, 1]
     /// %3 = matmul(%0, %w8) : i32[128, 768]
-    /// %4 = cast(%2, to: i32) : i32[]
-    /// %5 = binary.multiply(%4, %sums) : i32[768]
+    /// %4 = cast(%2, to: i32) : i32[128, 1]
+    /// %5 = binary.multiply(%4, %sums) : i32[128, 768]
     /// %6 = binary.subtract(%3, %5) : i32[128, 768]
     /// %7 = cast(%6, to: f32) : f32[128, 768]
-    /// %8 = binary.multiply(%1, %scales) : f32[768]
+    /// %8 = binary.multiply(%1, %scales) : f32[128, 768]
     /// %9 = binary.multiply(%7, %8) : f32[128, 768]
     /// ```
     ///
@@ -42,7 +42,7 @@ extension Pass {
                 guard rewriter.beginRewrite() else { return }
                 let key = BlockValue(block: node.block, value: node.operands[0])
                 if known[key] == nil {
-                    let results = try rewriter.create(DynamicQuantize(), [node.operands[0]], at: .before(id), provenance: node.provenance)
+                    let results = try rewriter.create(DynamicQuantize(perRow: true), [node.operands[0]], at: .before(id), provenance: node.provenance)
                     known[key] = (results[0], results[1], results[2])
                 }
                 guard let input = known[key] else { continue }
