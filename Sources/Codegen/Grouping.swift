@@ -80,7 +80,7 @@ struct Grouping {
 
     private func family(for id: NodeID) -> KernelFamily? {
         let query = KernelQuery(function: function, node: function[id], target: target)
-        return families.first { $0.matches(query) }
+        return KernelFamily.best(for: query, among: families)
     }
 
     /// Adds what the group's root reads and nothing outside the group does.

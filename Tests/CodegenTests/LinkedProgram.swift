@@ -11,10 +11,14 @@ struct KernelCollection {
     /// The loosest of its cases.
     let tolerance: Double
 
+    /// Sizes for the free dimensions. Cases use few names; one value for each will do for all of them.
+    static let sizes = ["a": 23, "b": 11, "c": 75, "h": 9, "m": 41, "n": 2, "s": 19, "t": 37, "w": 38]
+    static let ones = ["a": 1, "b": 1, "c": 1, "h": 3, "m": 1, "n": 1, "s": 1, "t": 1, "w": 5]
+    static let zeros = ["a": 0, "b": 2, "c": 16, "h": 3, "m": 0, "n": 0, "s": 3, "t": 0, "w": 5]
+
     /// All cases of `KernelCase` and `ArtifactTests`: those with fixed sizes, or those with free dimensions.
-    init(free: Bool) throws {
-        // Cases use few names for their dimensions; one value for each will do for all of them.
-        let dimensions = free ? ["a": 23, "b": 11, "c": 75, "h": 9, "m": 41, "n": 2, "s": 19, "t": 37, "w": 38] : [:]
+    /// - Parameter sizes: what the free dimensions are in `inputs`; the function is the same for all.
+    init(free: Bool, sizes: [String: Int] = Self.sizes) throws {
         let cases = KernelCase.all.filter { $0.dimensions.isEmpty != free }.map { ($0.text, $0.tolerance) }
             + ArtifactTests.cases.filter { $0.dimensions.isEmpty != free }.map { ($0.text, $0.tolerance) }
         var arguments: [String] = [], nodes: [String] = [], results: [String] = []
@@ -32,9 +36,9 @@ struct KernelCollection {
         }
         let parsed = try Parser.parseFunction("func @all(\(arguments.joined(separator: ", "))) {\n\(nodes.joined(separator: "\n"))\nreturn \(results.joined(separator: ", "))\n}\n")
         var random = RandomInputs()
-        inputs = try random.tensors(for: parsed, dimensions: dimensions)
-        function = try withConstants(parsed, inputs, prefix: "constant")
-        expected = try Interpreter.run(function, inputs, dimensions: dimensions)
+        function = try withConstants(parsed, random.tensors(for: parsed, dimensions: Self.sizes), prefix: "constant")
+        inputs = try random.tensors(for: function, dimensions: sizes)
+        expected = try Interpreter.run(function, inputs, dimensions: sizes)
         tolerance = cases.map(\.1).max() ?? 0
     }
 }
@@ -43,14 +47,12 @@ struct KernelCollection {
 struct LinkedProgram {
     static let checker = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(path: "tools/check_artifact.c").path
     private let folder: Scratch
-    private let tolerance: Double
 
     /// - Parameters:
     ///   - compiler: for the artifact; nil = the usual one.
     ///   - linker: the C compiler that makes the program.
-    init(_ collection: KernelCollection, target: Target = .native, flags: [String] = [], compiler: String? = nil, linker: String = "gcc") throws {
+    init(_ function: Function, target: Target = .native, flags: [String] = [], compiler: String? = nil, linker: String = "gcc") throws {
         folder = try Scratch()
-        tolerance = collection.tolerance
         var options = CompileOptions(name: "all")
         options.worthCutting = 1
         options.kind = .staticLibrary
@@ -59,20 +61,20 @@ struct LinkedProgram {
         options.optimization = "-O1"
         options.extraFlags = flags + ["-Werror"]
         let library = "\(folder.path)/all.a"
-        try ArtifactCompiler.compile(collection.function, to: library, options: options)
+        try ArtifactCompiler.compile(function, to: library, options: options)
         try folder.write("glmc.h", String(decoding: RuntimeSupport.publicHeader.text, as: UTF8.self))
-        try folder.write("shapes.txt", collection.inputs.map { ([$0.rank] + $0.shape).map(String.init).joined(separator: " ") }.joined(separator: "\n"))
-        for (kind, tensors) in [("in", collection.inputs), ("out", collection.expected)] {
-            for (i, tensor) in tensors.enumerated() { try Data(tensor.bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(kind)\(i).bin")) }
-        }
         let built = try ChildProcess.run([linker, "-O1", "-g"] + flags + ["-DMODEL=all", "-I\(folder.path)", Self.checker, library, "-pthread", "-lm", "-o", "\(folder.path)/check"])
         try #require(built.succeeded, "\(built.errors)")
     }
 
-    /// Runs the model from several threads at once, each with a team of its own.
+    /// Runs the model on a collection's inputs from several threads at once, each with a team of its own.
     /// - Parameter launcher: a program that runs the program, such as an emulator.
-    func run(callers: Int, threads: Int, runs: Int = 2, launcher: [String] = [], environment: [String: String] = [:]) throws {
-        let words = launcher + ["\(folder.path)/check", folder.path, "\(callers)", "\(threads)", "\(runs)", "\(tolerance)"]
+    func run(_ collection: KernelCollection, callers: Int, threads: Int, runs: Int = 2, launcher: [String] = [], environment: [String: String] = [:]) throws {
+        try folder.write("shapes.txt", collection.inputs.map { ([$0.rank] + $0.shape).map(String.init).joined(separator: " ") }.joined(separator: "\n"))
+        for (kind, tensors) in [("in", collection.inputs), ("out", collection.expected)] {
+            for (i, tensor) in tensors.enumerated() { try Data(tensor.bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(kind)\(i).bin")) }
+        }
+        let words = launcher + ["\(folder.path)/check", folder.path, "\(callers)", "\(threads)", "\(runs)", "\(collection.tolerance)"]
         let result = try ChildProcess.run(words, limit: 300, environment: environment)
         #expect(result.succeeded, "\(result.end): \(result.errors.prefix(4000))")
     }

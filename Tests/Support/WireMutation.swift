@@ -1,7 +1,7 @@
 /// Changes a protobuf message field by field and writes it again with right lengths, so that the damage reaches past the reader: numbers become
 /// extreme, strings stand in for one another, fields vanish or appear twice.
-public struct WireMutation {
-    private indirect enum Field {
+public struct WireMutation: Sendable {
+    private indirect enum Field: Sendable {
         case varint(Int, UInt64)
         /// Four or eight bytes.
         case fixed(Int, wireType: UInt64, [UInt8])

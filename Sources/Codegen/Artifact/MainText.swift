@@ -110,6 +110,18 @@ struct MainText {
         extents.dropFirst().reduce(text(extents.first ?? 0, array)) { "glmc_larger(\($0), \(text($1, array)))" }
     }
 
+    /// Sizes of values between inputs and outputs that inputs smaller than a window would make negative. Branches may never be taken and do not count.
+    private var extentsThatMayBeNegative: [Extent] {
+        let function = program.function
+        var seen: Set<Extent> = []
+        return function.nodes(in: function.body).flatMap { function[$0].results }.flatMap { function.type($0).tensor?.shape ?? [] }.map(program.bounded).filter { extent in
+            let isPositive = extent.offset >= 0 && extent.terms.allSatisfy { term in
+                term.coefficient >= 0 && term.factors.allSatisfy { if case .dimension = $0 { true } else { false } }
+            }
+            return !isPositive && seen.insert(extent).inserted
+        }
+    }
+
     private var hasRuntimeDimensions: Bool {
         dimensions.contains { if case .runtime = $0.info.source { true } else { false } }
     }
@@ -133,6 +145,7 @@ struct MainText {
             out += "}\n\n"
         }
         out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    glmc_size bytes = \(plan.fixedBytes);\n"
+        for extent in extentsThatMayBeNegative { out += "    if (\(text(extent, "d")) < 0) return -1;\n" }
         for slot in plan.slots { out += "    bytes += \(largest(slot, "d"));\n" }
         out += "    bytes += (glmc_size)threads * \(text(plan.perThreadBytes, "d"));\n"
         out += "    return bytes < 0 || bytes >> 62 ? -1 : (int64_t)bytes;\n}\n"

@@ -13,7 +13,14 @@ extension KernelFamily {
     public static func chosen(in function: Function, target: Target) -> [String] {
         function.nodes(in: function.body).compactMap { id in
             let query = KernelQuery(function: function, node: function[id], target: target)
-            return all.first { $0.matches(query) }?.name
+            return best(for: query, among: all)?.name
         }
+    }
+
+    /// The first family that computes a node; nil where it is lowered generically. Tensors without elements are not worth a kernel.
+    static func best(for query: KernelQuery, among families: [KernelFamily]) -> KernelFamily? {
+        let values = query.node.operands + query.node.results.prefix(1)
+        guard !values.contains(where: { query.function.type($0).tensor?.elementCount == 0 }) else { return nil }
+        return families.first { $0.matches(query) }
     }
 }

@@ -21,7 +21,7 @@ typedef struct glmc_program {
     void (*shapes)(const int64_t *dims, int64_t *inputs, int64_t *outputs);
     /* Writes the upper bounds of the data-dependent dimensions from the others. Null when there are none. */
     void (*bounds)(int64_t *dims);
-    /* Bytes of workspace; < 0 when they do not fit 63 bits. Data-dependent dimensions hold their bounds. */
+    /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
     int64_t (*workspace)(const int64_t *dims, int threads);
     /* The least work of a segment that is cut into parts, and an estimate of the work in all such segments (see glmc_team.h): a run in
      * which that is not some times as much stays on the calling thread. Null when it is unknown: the whole team then runs. */
@@ -179,7 +179,7 @@ static int glmc_program_shapes(const glmc_entry *self, const glmc_call *call) {
 
 static int glmc_workspace_for(const glmc_program *program, const glmc_call *call, const int64_t *dims, uint64_t *bytes) {
     int64_t need = program->workspace(dims, call->threads ? call->threads->count : 1);
-    if (need < 0) return glmc_error(call, GLMC_BAD_SHAPE, "these inputs need more memory than can be addressed");
+    if (need < 0) return glmc_error(call, GLMC_BAD_SHAPE, "these inputs are too small for the model's windows, or need more memory than can be addressed");
     *bytes = (uint64_t)need;
     return GLMC_OK;
 }

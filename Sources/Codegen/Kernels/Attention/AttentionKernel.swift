@@ -136,9 +136,10 @@ struct AttentionKernel {
         let lowest = vector(-.infinity)
         let hasPartial = keys.exactQuotient(by: Extent(lanes)) == nil
         if hasPartial {
-            // Lanes beyond the last key count as masked.
+            // Lanes beyond the last key count as masked. Without any key there is no vector of scores, only the room behind it.
+            let last = Extent.maximum(keyVectors - 1, 0)
             builder.loop("i", to: .int(count)) { builder, i in
-                builder.emit(.store(Access(scores, i * Expr(rowStride) + Expr((keyVectors - 1) * Extent(lanes)), vectorType), lowest))
+                builder.emit(.store(Access(scores, i * Expr(rowStride) + Expr(last * Extent(lanes)), vectorType), lowest))
             }
         }
         let panelBase = builder.bind(place.flat * Expr(keyVectors * Extent(lanes) * depth), "w")

@@ -110,6 +110,7 @@ extension GraphImporter {
         // The position of the first query among the keys: [1, 1, 1, 1] or one per sample.
         var offset = try reshape(try size(pastLength, .i64), [1, 1, 1, 1])
         if let lengths = try c.optional(6) {
+            try require(lengths, rank: 1, "the lengths")
             let perSample = try reshape(try cast(lengths, .i64), [shape(lengths)[0], 1, 1, 1])
             offset = try sub(perSample, try size(queries, .i64))
             let isValid = try binary(.less, try iota(keys, axis: 3, rank: 4), perSample)

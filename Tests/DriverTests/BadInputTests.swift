@@ -1,0 +1,144 @@
+import Foundation
+import GlmcCodegen
+import GlmcFrontend
+import GlmcRuntime
+import GlmcTestSupport
+import Testing
+
+@testable import GlmcDriver
+
+/// What a user can hand to the program by mistake or malice: a message and the documented exit code, within bounded time and memory.
+@Suite final class BadInputTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func write(_ name: String, _ bytes: [UInt8]) throws -> String {
+        try Data(bytes).write(to: URL(fileURLWithPath: folder.file(name)))
+        return folder.file(name)
+    }
+
+    /// Runs the program and expects an exit code and a part of the message.
+    private func expect(_ status: Int32, _ part: String, _ words: String...) throws {
+        let result = try GlmcProgram.run(words)
+        #expect(result.end == .exited(status) && result.errors.contains("error: ") && result.errors.contains(part), "\(words): \(result.end): \(result.errors.prefix(500))")
+    }
+
+    private static let x = Onnx.value("x", 1, [2, 3]), y = Onnx.value("y", 1, [2, 3])
+
+    private static func model(_ nodes: [Proto], initializers: [Proto] = [], inputs: [Proto] = [x], outputs: [Proto] = [y]) -> [UInt8] {
+        Onnx.model(Onnx.graph(nodes: nodes, initializers: initializers, inputs: inputs, outputs: outputs)).bytes
+    }
+
+    private static func filled(_ dims: [Int64]) -> [UInt8] {
+        model([Onnx.node("ConstantOfShape", ["s"], ["y"])], initializers: [Onnx.tensor("s", 7, [Int64(dims.count)]).packed(7, dims)], inputs: [],
+              outputs: [Onnx.value("y", 1, dims.map { max($0, 1) })])
+    }
+
+    private static func nested(_ depth: Int) -> [UInt8] {
+        var graph = Onnx.graph(nodes: [])
+        for _ in 0..<depth { graph = Onnx.graph(nodes: [Onnx.node("If", [], [], [Onnx.attribute("g", graph: graph)])]) }
+        return Onnx.model(graph).bytes
+    }
+
+    private static func external(_ location: String, offset: String = "0", length: String = "24") -> [UInt8] {
+        let entries = [("location", location), ("offset", offset), ("length", length)]
+        let weights = entries.reduce(Onnx.tensor("w", 1, [2, 3])) { $0.message(13, Proto().string(1, $1.0).string(2, $1.1)) }.int(14, 1)
+        return model([Onnx.node("Add", ["x", "w"], ["y"])], initializers: [weights])
+    }
+
+    @Test func refusesBadModels() throws {
+        let relu = Onnx.node("Relu", ["x"], ["y"])
+        try Data([UInt8](repeating: 1, count: 12)).write(to: URL(fileURLWithPath: folder.file("short.bin")))
+        let cases: [(name: String, bytes: [UInt8], status: Int32, part: String)] = [
+            ("empty", [], 1, "no graph"),
+            ("text", Array("this is no model".utf8), 1, "text.onnx"),
+            ("cycle", Self.model([Onnx.node("Add", ["x", "b"], ["a"]), Onnx.node("Relu", ["a"], ["b"]), Onnx.node("Relu", ["b"], ["y"])]), 1, "cycle"),
+            ("initialiser", Self.model([Onnx.node("Add", ["x", "w"], ["y"])]), 1, "'w' is not defined"),
+            ("types", Self.model([Onnx.node("Add", ["x", "n"], ["y"])], inputs: [Self.x, Onnx.value("n", 7, [2, 3])]), 1, "Add"),
+            ("floats only", Self.model([Onnx.node("Sqrt", ["x"], ["y"])], inputs: [Onnx.value("x", 6, [2])], outputs: [Onnx.value("y", 6, [2])]), 1, "sqrt"),
+            ("negative", Self.model([relu], inputs: [Onnx.value("x", 1, [-2, 3])]), 1, "-2"),
+            ("overflow", Self.model([relu], inputs: [Onnx.value("x", 1, [1 << 40, 1 << 40])], outputs: [Onnx.value("y", 1, [1 << 40, 1 << 40])]), 1, "bytes"),
+            ("huge input", Self.model([relu], inputs: [Onnx.value("x", 1, [1 << 40])], outputs: [Onnx.value("y", 1, [1 << 40])]), 1, "bytes"),
+            ("huge result", Self.filled([1 << 20, 1 << 20]), 1, "bytes"),
+            ("negative result", Self.filled([-4, 2]), 1, "extent"),
+            ("negative weights", Self.model([Onnx.node("Add", ["x", "w"], ["y"])], initializers: [Onnx.floatTensor("w", [-1, 3], [1])]), 1, "negative"),
+            ("short weights", Self.model([Onnx.node("Add", ["x", "w"], ["y"])], initializers: [Onnx.floatTensor("w", [2, 3], [1])]), 1, "needs 24"),
+            ("deep", Self.nested(5000), 1, "nested more than"),
+            ("escape", Self.external("../short.bin"), 1, "short.bin"),
+            ("absolute", Self.external("/etc/passwd"), 1, "passwd"),
+            ("short data", Self.external("short.bin"), 1, "short.bin"),
+            ("far data", Self.external("short.bin", offset: "9223372036854775807"), 1, "short.bin"),
+            ("no outputs", Self.model([relu], outputs: []), 1, "output"),
+            ("unknown", Self.model([Onnx.node("Nonsense", ["x"], ["a"]), Onnx.node("Gibberish", ["a"], ["y"])]), 4, "Gibberish"),
+        ]
+        for item in cases { try expect(item.status, item.part, "compile", write("\(item.name).onnx", item.bytes), "-o", folder.file("out.so"), "--no-cache") }
+        try expect(1, "no such file", "compile", folder.file("absent.onnx"))
+        #expect(!FileManager.default.fileExists(atPath: folder.file("out.so")))
+    }
+
+    @Test func refusesBadText() throws {
+        let deep = String(repeating: "(", count: 100_000)
+        for (name, text) in [("empty", ""), ("noise", "func @f(%x: f32[2"), ("deep", "func @f(%x: f32[\(deep)"), ("wide", "func @f(%x: f32[99999999999999999999]) {\n  return %x\n}\n"),
+                             ("unknown", "func @f(%x: f32[2]) {\n  %y = nonsense(%x) : f32[2]\n  return %y\n}\n"),
+                             ("huge", "func @f(%x: f32[1099511627776, 1099511627776]) {\n  %y = unary.exp(%x)\n  return %y\n}\n"),
+                             ("far", "func @f(%x: f32[2]) {\n  %y = slice(%x, starts: [9223372036854775807], sizes: [2], steps: [9223372036854775807])\n  return %y\n}\n")] {
+            try expect(1, "\(name).glm", "compile", write("\(name).glm", Array(text.utf8)), "--dry-run")
+        }
+    }
+
+    @Test func refusesLyingSafetensors() throws {
+        let model = folder.file("bert")
+        try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
+        func lie(_ status: Int32, _ part: String, config: String = TinyBert.config, header: String? = nil, length: UInt64? = nil, body: Int = 0) throws {
+            try config.write(toFile: model + "/config.json", atomically: true, encoding: .utf8)
+            try Data(header.map { TinyBert.file(header: $0, length: length, body: [UInt8](repeating: 0, count: body)) } ?? TinyBert.weights).write(to: URL(fileURLWithPath: model + "/model.safetensors"))
+            try expect(status, part, "compile", model, "--dry-run")
+        }
+        try lie(1, "header length", header: "{}", length: 1 << 62)
+        try lie(1, "JSON", header: "{")
+        try lie(1, "JSON", header: String(repeating: "[", count: 100_000))
+        try lie(1, "needs", header: #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}"#, body: 8)
+        try lie(1, "model.safetensors", header: #"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}"#, body: 8)
+        try lie(1, "overlaps", header: #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#, body: 6)
+        try lie(1, "config.json", config: "{")
+        try lie(1, "heads", config: TinyBert.config.replacingOccurrences(of: "\"num_attention_heads\":2", with: "\"num_attention_heads\":3"))
+        try lie(1, "vocab_size", config: TinyBert.config.replacingOccurrences(of: "\"vocab_size\":5", with: "\"vocab_size\":4611686018427387904"))
+        let whole = try GlmcProgram.run(["compile", model, "--dry-run"])
+        #expect(whole.end != .exited(0), "the last lie is still there")
+        try TinyBert.config.write(toFile: model + "/config.json", atomically: true, encoding: .utf8)
+        #expect(try GlmcProgram.run(["compile", model, "--dry-run"]).end == .exited(0))
+    }
+
+    @Test func refusesBadInputsOfARun() throws {
+        let model = try write("net.glm", Array(CompileTests.text.utf8)), artifact = folder.file("net.so")
+        #expect(try GlmcProgram.run(["compile", model, "-o", artifact, "--no-cache", "-march=scalar"]).end == .exited(0))
+        func numpy(_ name: String, _ tensor: TensorBuffer) throws -> String {
+            try Npy.write(#require(tensor.numpy), to: folder.file(name))
+            return folder.file(name)
+        }
+        let good = try numpy("good.npy", TensorBuffer([Float](repeating: 1, count: 6), shape: [2, 3]))
+        #expect(try GlmcProgram.run(["run", artifact, "--input", "x=\(good)"]).end == .exited(0))
+        try expect(1, "missing input 'x'", "run", artifact)
+        try expect(1, "no input 'z'", "run", artifact, "--input", "z=\(good)")
+        try expect(1, "axis 1", "run", artifact, "--input", "x=\(numpy("wide.npy", TensorBuffer(zeros: .f32, shape: [2, 4])))")
+        try expect(1, "1 dimensions", "run", artifact, "--input", "x=\(numpy("flat.npy", TensorBuffer(zeros: .f32, shape: [6])))")
+        try expect(1, "takes f32", "run", artifact, "--input", "x=\(numpy("double.npy", TensorBuffer(zeros: .f64, shape: [2, 3])))")
+        try expect(1, "absent.npy", "run", artifact, "--input", "x=\(folder.file("absent.npy"))")
+        try expect(1, "net.glm", "run", artifact, "--inputs", model)
+        try expect(1, "larger than this machine's memory", "run", artifact, "--random", "1", "--dim", "n=1099511627776")
+        try expect(1, "16777217", "run", artifact, "--random", "1", "--dim", "n=16777217")
+        try expect(2, "--dim", "run", artifact, "--random", "1", "--dim", "n=-1")
+        // The library itself: cut short, changed, or not one of ours.
+        let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: artifact)))
+        for count in [70, 1000, bytes.count / 2, bytes.count - 1] { try expect(1, "damaged or incomplete", "run", write("cut.so", Array(bytes[..<count])), "--random", "1") }
+        var changed = bytes
+        changed[bytes.count / 2] ^= 0x10
+        try expect(1, "damaged or incomplete", "run", write("changed.so", changed), "--random", "1")
+        try expect(1, "damaged or incomplete", "inspect", folder.file("changed.so"))
+        try expect(1, "damaged or incomplete", "bench", folder.file("changed.so"))
+        let foreign = try #require(Toolchain.available.first).path
+        #expect(try ChildProcess.run([foreign, "-shared", "-o", folder.file("foreign.so"), "-x", "c", "/dev/null"]).succeeded)
+        try expect(1, "glmc_model_get", "run", folder.file("foreign.so"), "--random", "1")
+    }
+}
