@@ -61,8 +61,15 @@ import Testing
             }
             """, dimensions: ["n": 5, "m": 21], tolerance: 1e-5),
     ]
+    /// Sizes that differ by name and are 1 in one operand: whether an axis is repeated shows only in the run.
+    static let repeated = Case(name: "batches that turn out to be repeated", text: """
+        func @repeated(%x: f32[a, b, 3, 20], %y: f32[c, d, 20, 33]) {
+          %z = matmul(%x, %y)
+          return %z
+        }
+        """, dimensions: ["a": 3, "b": 1, "c": 1, "d": 2], tolerance: 1e-5)
 
-    @Test(arguments: cases) func matchesEvaluate(_ example: Case) throws {
+    @Test(arguments: cases + [repeated]) func matchesEvaluate(_ example: Case) throws {
         let function = try Parser.parseFunction(example.text)
         var random = RandomInputs()
         let inputs = try random.tensors(for: function, dimensions: example.dimensions)

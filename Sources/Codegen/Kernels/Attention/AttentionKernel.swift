@@ -4,6 +4,8 @@ extension KernelFamily {
     /// Attention by blocks of query rows whose scores stay in the first-level caches.
     static let attention = KernelFamily("attention-rows", matches: { query in
         guard query.op(Attention.self) != nil, query.operandType(0).element == .f32 else { return false }
+        // Masks are read by vectors along the keys, or one value for all of them.
+        if query.node.operands.count > 3, let last = query.operandType(3).shape.last, !last.broadcastsAsKnown(to: query.operandType(1).shape[2]) { return false }
         return query.operandType(0).shape[3].isConstant && query.operandType(2).shape[3].isConstant
     }, emit: { site in
         let op = try site.op(Attention.self)
@@ -174,8 +176,9 @@ struct AttentionKernel {
     private func masked(_ score: Expr, _ mask: TensorView, _ outer: [Expr], _ column: Expr, _ exists: Expr?) -> Expr {
         let rank = mask.shape.count
         var address = Expr(mask.offset)
-        for (axis, position) in zip((0..<rank).reversed().dropFirst(), outer.reversed()) where mask.shape[axis] != 1 {
-            address = address + position * Expr(mask.strides[axis])
+        let extents = [batch, heads, queries]
+        for (axis, (position, extent)) in zip((0..<rank).reversed().dropFirst(), zip(outer, extents).reversed()) {
+            address = address + position * Expr(mask.stride(axis, broadcastTo: extent))
         }
         let isBool = mask.element == .bool
         let element: ElementType = isBool && lanes > 1 ? .u8 : mask.element

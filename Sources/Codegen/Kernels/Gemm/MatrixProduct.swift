@@ -48,17 +48,17 @@ struct MatrixProduct {
     private var outerAxes: [Int] { (0..<result.rank - 1).filter { $0 != rowAxis } }
 
     /// An operand's stride along a result axis: 0 where it is broadcast.
-    private func stride(_ strides: [Extent], _ shape: [Extent], _ axis: Int) -> Extent {
-        let own = axis - (result.rank - shape.count)
-        return own < 0 || shape[own] == 1 ? 0 : strides[own]
+    private func stride(_ view: TensorView, _ axis: Int) -> Extent {
+        let own = axis - (result.rank - view.shape.count)
+        return own < 0 ? 0 : view.stride(own, broadcastTo: result.shape[axis])
     }
 
-    private func aStride(_ axis: Int) -> Extent { stride(a.strides, a.shape, axis) }
+    private func aStride(_ axis: Int) -> Extent { stride(a, axis) }
 
     /// The offset of an operand at an outer position.
     private func base(_ view: TensorView) -> ([Expr]) -> Expr {
         let axes = outerAxes
-        let strides = axes.map { $0 == result.rank - 2 ? 0 : stride(view.strides, view.shape, $0) }
+        let strides = axes.map { $0 == result.rank - 2 ? 0 : stride(view, $0) }
         return { outer in
             zip(outer, strides).reduce(Expr(view.offset)) { $0 + $1.0 * Expr($1.1) }
         }

@@ -23,7 +23,10 @@ extension KernelFamily {
     private static func normalizesLastAxis(_ axis: Int, _ query: KernelQuery) -> Bool {
         let type = query.operandType(0)
         guard axis == -1 || axis == type.rank - 1, type.element == .f32, type.layout == .rowMajor, query.resultType.layout == .rowMajor else { return false }
-        return query.node.operands.indices.dropFirst().allSatisfy { query.operandType($0).rank <= 1 || query.operandType($0).layout == .rowMajor }
+        return query.node.operands.indices.dropFirst().allSatisfy { i in
+            let parameter = query.operandType(i)
+            return (parameter.rank <= 1 || parameter.layout == .rowMajor) && parameter.shape.last?.broadcastsAsKnown(to: type.shape[type.rank - 1]) ?? true
+        }
     }
 
     /// Two passes for the statistics, one to write.

@@ -54,8 +54,9 @@ struct RowKernel {
     func parameter(_ view: TensorView, at row: [Expr], _ position: Expr, _ count: Expr?) -> Expr {
         let skipped = input.shape.count - view.shape.count
         var address = Expr(view.offset)
-        for own in view.shape.indices where view.shape[own] != 1 {
-            address = address + (own + skipped == axis ? position : row[own + skipped]) * Expr(view.strides[own])
+        for own in view.shape.indices {
+            let stride = view.stride(own, broadcastTo: input.shape[own + skipped])
+            address = address + (own + skipped == axis ? position : row[own + skipped]) * Expr(stride)
         }
         let last = axis - skipped
         if last < 0 || view.shape[last] == 1 {
