@@ -104,8 +104,8 @@ public enum ArtifactCompiler {
             let beside = weightsFile(beside: path)
             let text = SingleFile.text(main: main, kernels: files, name: name, blob: beside.lastPathComponent, target: options.target)
             try work.write("single.c", Array(text.utf8))
-            try work.move("weights.bin", to: beside.path)
-            try work.move("single.c", to: path)
+            try work.place("weights.bin", at: beside.path)
+            try work.place("single.c", at: path)
             return report
         }
 
@@ -123,8 +123,8 @@ public enum ArtifactCompiler {
         let work = try TemporaryFolder(), beside = weightsFile(beside: path)
         try source.writeWeights(work.file("weights.bin"))
         try work.write("model.cu", Array(SingleFile.cudaText(source.text, blob: beside.lastPathComponent, target: options.target).utf8))
-        try work.move("weights.bin", to: beside.path)
-        try work.move("model.cu", to: path)
+        try work.place("weights.bin", at: beside.path)
+        try work.place("model.cu", at: path)
         return source.report
     }
 

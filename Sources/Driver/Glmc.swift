@@ -15,7 +15,9 @@ public enum Glmc {
     /// Runs `glmc` with these words (without the program's name) and returns its exit status.
     /// - Parameter passLibrary: the passes that are known; a program that adds passes of its own hands in an extended library.
     public static func run(_ words: [String], passLibrary: PassLibrary = .standard) -> Int32 {
+        // Both then show as errors of the write that caused them.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         Interruption.install()
         do {
             return try dispatch(words, passLibrary).rawValue

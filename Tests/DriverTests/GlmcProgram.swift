@@ -17,9 +17,10 @@ enum GlmcProgram {
     /// Runs `glmc` with these words.
     /// - Parameters:
     ///   - memory: address space in kilobytes.
+    ///   - folder: where it runs; nil: here.
     ///   - fileBlocks: the largest file that it may write, in blocks of 512 bytes; nil: any.
-    static func run(_ words: [String], memory: Int = 8 << 20, fileBlocks: Int? = nil, seconds: Double = 60, environment: [String: String] = [:]) throws -> Result {
-        let limits = "ulimit -c 0; ulimit -v \(memory); " + (fileBlocks.map { "ulimit -f \($0); " } ?? "")
+    static func run(_ words: [String], in folder: String? = nil, memory: Int = 8 << 20, fileBlocks: Int? = nil, seconds: Double = 60, environment: [String: String] = [:]) throws -> Result {
+        let limits = (folder.map { "cd '\($0)' || exit 99; " } ?? "") + "ulimit -c 0; ulimit -v \(memory); " + (fileBlocks.map { "ulimit -f \($0); " } ?? "")
         let result = try ChildProcess.run(["sh", "-c", limits + "exec \"$@\"", "sh", path] + words, limit: seconds, environment: environment)
         return Result(end: result.end, output: result.output, errors: result.errors)
     }

@@ -62,43 +62,48 @@ struct Build {
     }
 
     private static func compile(_ job: Job, to object: String, _ toolchain: Toolchain, _ work: TemporaryFolder) throws {
-        let result = try ChildProcess.run([toolchain.path] + job.flags + ["-I", work.path, "-c", "\(work.path)/\(job.source)", "-o", object])
-        guard result.succeeded else {
-            throw Diagnostic(.internal, "\(toolchain.path) failed on the emitted file \(job.source):\n\(result.errors.prefix(4000))", hint: "--save-temps DIR keeps the emitted files")
-        }
+        let result = try ChildProcess.run([toolchain.path] + job.flags + ["-I", work.path, "-c", "\(work.path)/\(job.source)", "-o", object], environment: environment(work))
+        guard result.succeeded else { throw failure("\(toolchain.path) failed on the emitted file \(job.source)", result, .internal) }
     }
 
-    /// Makes the artifact beside `path`, then moves it there.
+    /// Compilers keep their own temporary files with the others, so that an interruption removes them too; messages are in English.
+    private static func environment(_ work: TemporaryFolder) -> [String: String] { ["TMPDIR": work.path, "LC_ALL": "C"] }
+
+    /// A failed compiler: a defect of the emitted code, unless it ran out of room or memory.
+    private static func failure(_ what: String, _ result: ChildProcess.Result, _ kind: Diagnostic.Kind) -> Diagnostic {
+        let errors = "\(what):\n\(result.errors.prefix(4000))"
+        if [ENOSPC, EFBIG, EDQUOT].contains(where: { result.errors.contains(String(cString: strerror($0))) }) {
+            return Diagnostic(.invalid, errors, hint: "set TMPDIR to a folder with more room")
+        }
+        if case .crashed(SIGKILL) = result.end { return Diagnostic(.invalid, errors + "it was killed", hint: "is there enough memory? -j 1 needs less") }
+        return Diagnostic(kind, errors, hint: "--save-temps DIR keeps the emitted files")
+    }
+
+    /// Makes the artifact and puts it at `path`.
     func link(to path: String, progress: @escaping CompileProgress) throws {
         progress("linking", 0)
-        let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
-        Interruption.add(unfinished: temporary)
-        defer {
-            unlink(temporary)
-            Interruption.remove(unfinished: temporary)
-        }
+        let temporary = work.file("artifact")
         let flags = toolchain.linkFlags(options.target) + options.extraFlags
         let result: ChildProcess.Result
         switch options.kind {
         case .sharedLibrary:
             result = try ChildProcess.run([toolchain.path] + flags + ["-shared", "-o", temporary] + objects
-                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
+                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"], environment: Self.environment(work))
         case .object:
-            result = try ChildProcess.run([toolchain.path] + flags + ["-r", "-nostdlib", "-o", temporary] + objects)
+            result = try ChildProcess.run([toolchain.path] + flags + ["-r", "-nostdlib", "-o", temporary] + objects, environment: Self.environment(work))
         case .executable:
             result = try ChildProcess.run([toolchain.path] + flags + ["-o", temporary] + objects
-                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"])
+                + ["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--as-needed", "-s", "-lm", "-lpthread"], environment: Self.environment(work))
         case .staticLibrary:
             result = try ChildProcess.run([Toolchain.locate("ar") ?? Toolchain.locate("llvm-ar") ?? "ar", "rcsD", temporary] + objects)
         case .cSource, .cudaSource:
             throw Diagnostic(.internal, "C source is written, not linked")
         }
         guard result.succeeded else {
-            throw Diagnostic(.invalid, "cannot link \(path):\n\(result.errors.prefix(4000))", hint: "is the folder writable and is there room?")
+            throw Self.failure("cannot link \(path)", result, .invalid)
         }
         if options.kind == .sharedLibrary { try ArtifactSeal.append(to: temporary) }
-        chmod(temporary, 0o755)
-        guard rename(temporary, path) == 0 else { throw Diagnostic(.invalid, "cannot write \(path): \(String(cString: strerror(errno)))") }
+        try WholeFile.place(temporary, at: path, isExecutable: options.kind == .sharedLibrary || options.kind == .executable)
         progress("linking", 1)
     }
 

@@ -114,9 +114,11 @@ static glmc_threads *glmc_pool_create(int count) {
     atomic_init(&pool->busy, 0);
     atomic_init(&pool->stop, 0);
     pool->started = 0;
-    /* Signals belong to the program's own threads. */
+    /* Signals belong to the program's own threads, except those that tell of a fault in this one: blocked, they would end the program past its handlers. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < count - 1; i++) {
         pool->helpers[i].pool = pool;

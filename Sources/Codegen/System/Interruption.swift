@@ -35,9 +35,19 @@ public enum Interruption {
         // The lock is never given back: nothing new starts or is renamed into place from here on.
         box.lock.lock()
         for group in box.state.groups { kill(-group, SIGKILL) }
-        for path in box.state.unfinished { try? FileManager.default.removeItem(atPath: path) }
+        for path in box.state.unfinished {
+            // A child that is not dead yet may put another file into a folder that is being emptied.
+            for _ in 0..<50 where access(path, F_OK) == 0 {
+                if (try? FileManager.default.removeItem(atPath: path)) == nil { usleep(2000) }
+            }
+        }
+        // Ends by the signal itself, as whoever started this expects; the threads of a dispatch queue block signals.
         signal(number, SIG_DFL)
-        kill(getpid(), number)
+        var only = sigset_t()
+        sigemptyset(&only)
+        sigaddset(&only, number)
+        pthread_sigmask(SIG_UNBLOCK, &only, nil)
+        raise(number)
         _exit(128 + number)
     }
 

@@ -26,21 +26,8 @@ public final class TemporaryFolder: Sendable {
         }
     }
 
-    /// Moves a file of it to `target`, which is written whole or not at all.
-    func move(_ name: String, to target: String) throws(Diagnostic) {
-        let part = "\(target).\(getpid()).tmp"
-        Interruption.add(unfinished: part)
-        defer {
-            unlink(part)
-            Interruption.remove(unfinished: part)
-        }
-        do {
-            try FileManager.default.copyItem(atPath: file(name), toPath: part)
-        } catch {
-            throw Diagnostic(.invalid, "cannot be written: \(error.localizedDescription)", at: [target])
-        }
-        guard rename(part, target) == 0 else { throw Diagnostic(.invalid, "cannot be written: \(String(cString: strerror(errno)))", at: [target]) }
-    }
+    /// Puts a copy of a file of it at `target`, which is written whole or not at all.
+    func place(_ name: String, at target: String) throws(Diagnostic) { try WholeFile.place(file(name), at: target) }
 
     /// Copies everything in it to `folder`, which is made where it does not exist.
     func copyAll(to folder: String) throws(Diagnostic) {

@@ -66,6 +66,7 @@ struct GraphImporter: GraphBuilding {
                     results.append(id)
                 }
             }
+            guard !model.graph.outputs.isEmpty else { throw Diagnostic(.invalid, "the model has no outputs") }
             guard !results.isEmpty else { throw Diagnostic(.unsupported, "the model returns no tensor: every output is an empty sequence or optional") }
             rewriter.setResults(results)
         }

@@ -49,6 +49,9 @@ public struct Attention: LoopOp {
         if let heads = q.shape[1].constant, let shared = k.shape[1].constant, shared < 1 || heads % shared != 0 {
             throw Diagnostic(.invalid, "\(heads) query heads do not share \(shared) key heads evenly")
         }
+        guard q.shape[1].exactQuotient(by: k.shape[1]) != nil else {
+            throw Diagnostic.unsupported("the number of heads must be known at compile time, not \(q.shape[1]) and \(k.shape[1])")
+        }
         if types.count == 4 {
             let scores = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]], mask = types[3]
             guard mask.element == q.element || mask.element == .bool else { throw Diagnostic(.invalid, "the mask is \(mask.element.rawValue)") }
