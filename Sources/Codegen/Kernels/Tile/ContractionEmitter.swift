@@ -111,14 +111,18 @@ public struct ContractionEmitter {
             let rowOffsets = (0..<height * width).map {
                 Expr(Extent($0 / width) * problem.inputStrideY + Extent($0 % width) * problem.inputStrideX)
             }
-            try emitReduction(base, tile, accumulators, rowOffsets, into: &builder)
-            for row in 0..<height * width {
-                for v in 0..<tile.vectors {
-                    let column = tile.column + .int(v * lanes)
-                    let count = v == tile.vectors - 1 ? tile.partial : nil
-                    try problem.store(&builder, tile.outer, y + .int(row / width), x + .int(row % width), column, .variable(accumulators[row][v]), count)
+            let stores = try (0..<height * width).map { row in
+                try builder.block { builder in
+                    for v in 0..<tile.vectors {
+                        let column = tile.column + .int(v * lanes)
+                        let count = v == tile.vectors - 1 ? tile.partial : nil
+                        try problem.store(&builder, tile.outer, y + .int(row / width), x + .int(row % width), column, .variable(accumulators[row][v]), count)
+                    }
                 }
             }
+            builder.emit(TilePrefetch.statements(for: stores))
+            try emitReduction(base, tile, accumulators, rowOffsets, into: &builder)
+            builder.emit(Array(stores.joined()))
         }
         // A scope of its own, so that one tile's names do not meet the next one's.
         builder.emit(statements)
