@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compile the public models and compare every output with ONNX Runtime's.
+"""Compile the public models and compare every output with ONNX Runtime's, or with a BERT in numpy where the model is a folder.
 
     python3 tools/check_models.py GLMC FOLDER [--levels O0,O3] [NAME ...]
 
@@ -17,12 +17,15 @@ import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 import glmc
+from bert_reference import last_hidden_state
 from models import MODELS
 
 LIMIT = 1e-4
 
 
 def reference(path, feed):
+    if path.is_dir():
+        return [last_hidden_state(path, **feed)]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

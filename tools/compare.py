@@ -180,7 +180,7 @@ def main():
     row(titles)
     row(["---"] * len(titles))
     ratios = []
-    for name in options.names or MODELS:
+    for name in options.names or [name for name in MODELS if MODELS[name].is_onnx]:
         with tempfile.TemporaryDirectory() as work:
             ratios += compare(name, MODELS[name], options, Path(work))
     print(f"\ngeometric mean of the ratios {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, lowest {min(ratios):.2f}")

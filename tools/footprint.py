@@ -77,7 +77,7 @@ def main():
     titles = ["model", "cold", "warm", "memory (x model)", "code", "libraries", "first run", "ONNX Runtime's", "ratio"]
     for cells in (titles, ["---"] * len(titles)):
         print("| " + " | ".join(cells) + " |", flush=True)
-    for name in options.names or MODELS:
+    for name in options.names or [name for name in MODELS if MODELS[name].is_onnx]:
         print("| " + " | ".join(measure(options.glmc, name, options.folder, options.rounds)) + " |", flush=True)
 
 

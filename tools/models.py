@@ -29,6 +29,7 @@ KINDS = {
     "bytes": lambda shape, random: random.integers(0, 256, shape).astype(np.int32),
     "no": lambda shape, random: np.zeros(shape, np.int64),
     "yes": lambda shape, random: np.ones(shape, np.int64),
+    "lengths": lambda shape, random: (np.arange(shape[1]) < random.integers(shape[1] // 2, shape[1] + 1, (shape[0], 1))).astype(np.int64),
     "16 kHz": lambda shape, random: np.array(16000, np.int64),
 }
 
@@ -50,12 +51,16 @@ class Model:
         shapes = self.shapes(self.sizes[0] if sizes is None else sizes)
         return {name: KINDS[kind](shapes[name], random) for name, (kind, _) in self.inputs.items()}
 
+    @property
+    def is_onnx(self):
+        return self.file.endswith(".onnx")
+
     def path(self, folder):
         return Path(folder) / self.file
 
 
-def _text(batch, length):
-    return {"input_ids": ("tokens", (batch, length)), "token_type_ids": ("no", (batch, length)), "attention_mask": ("yes", (batch, length))}
+def _text(batch, length, mask="yes"):
+    return {"input_ids": ("tokens", (batch, length)), "token_type_ids": ("no", (batch, length)), "attention_mask": (mask, (batch, length))}
 
 
 def _image(name, kind, *shape):
@@ -67,6 +72,7 @@ MODELS = {
     "mobilenetv2": Model("mobilenetv2.onnx", {"input": ("noise", (1, 3, 224, 224))}),
     "bert_base": Model("bert_base_s128.onnx", _text(1, 128)),
     "minilm": Model("minilm_l6_s128.onnx", _text(1, 128)),
+    "minilm_safetensors": Model("minilm", _text("n", "s", "lengths"), ({"n": 1, "s": 128}, {"n": 3, "s": 32}, {"n": 2, "s": 17})),
     "ppocr_det": Model("ppocr_det.onnx", _image("x", "page", 3, "h", "w"), ({"n": 1, "h": 640, "w": 640}, {"n": 1, "h": 320, "w": 480}, {"n": 2, "h": 96, "w": 256})),
     "ppocr_rec": Model("ppocr_rec.onnx", _image("x", "page", 3, 48, "w"), ({"n": 1, "w": 320}, {"n": 1, "w": 200}, {"n": 3, "w": 480})),
     "ppocr_cls": Model("ppocr_cls.onnx", _image("x", "noise", 3, 48, "w"), ({"n": 1, "w": 192}, {"n": 4, "w": 192}, {"n": 1, "w": 320})),
