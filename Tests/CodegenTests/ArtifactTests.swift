@@ -51,6 +51,18 @@ import Testing
               return %f
             }
             """, tolerance: 1e-5),
+        Case(name: "product, attention and norm", text: """
+            func @block(%x: f32[1, 9, 32], %w: f32[32, 32], %s: f32[32]) {
+              %a = matmul(%x, %w)
+              %h = reshape(%a, shape: [1, 9, 4, 8])
+              %q = transpose(%h, permutation: [0, 2, 1, 3])
+              %c = attention(%q, %q, %q, scale: 0.25, causal: true, causal_offset: 0, softcap: 0.0)
+              %t = transpose(%c, permutation: [0, 2, 1, 3])
+              %r = reshape(%t, shape: [1, 9, 32])
+              %y = layer_norm(%r, %s, %s, axis: -1, epsilon: 1e-5)
+              return %y
+            }
+            """, tolerance: 1e-5),
         Case(name: "free dimensions", text: """
             func @symbolic(%x: f32[n, 3, m], %w: f32[m, 8]) {
               %a = matmul(%x, %w)

@@ -5,6 +5,9 @@ import GlmcIR
 /// The same lowering as for C, printed in the CUDA dialect. All pointers are device pointers; weights are a blob that the caller
 /// uploads once.
 public enum CudaText {
+    /// How many threads run a kernel whose threads have areas of their own: few, since all areas exist at once.
+    private static let (ownBlocks, ownThreads) = (64, 32)
+
     /// A source file, and what belongs to it.
     public struct Source {
         public var text: String
@@ -43,7 +46,7 @@ public enum CudaText {
         extern "C" int64_t \(name)_workspace(const int64_t *d)
         {
             (void)d;
-            return (int64_t)(\(main.workspaceBytes(threads: 0)));
+            return (int64_t)(\(main.workspaceBytes(threads: plan.perThreadBytes == 0 ? 0 : ownBlocks * ownThreads)));
         }
 
         /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none. */
@@ -54,6 +57,7 @@ public enum CudaText {
 
         """
         out += main.slotOffsets
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(main.threadMemory("0"));\n    const int64_t own = (int64_t)(\(main.text(plan.perThreadBytes, "d")));\n" }
         for step in program.steps {
             guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "a CUDA artifact cannot hold If, Loop or Scan yet") }
             out += try self.launch(launch, main, name)
@@ -66,8 +70,7 @@ public enum CudaText {
         let kernel = main.program.kernels[launch.kernel]
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
         let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { main.program.scratch[i].perThread } else { false } }
-        if isPrivate { throw Diagnostic(.unsupported, "the kernel \(kernel.name) keeps private areas per thread, which a CUDA artifact cannot place yet", at: launch.provenance) }
-        let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : (264, 256)
+        let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : isPrivate ? (ownBlocks, ownThreads) : (264, 256)
         let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address: String
             switch argument {
@@ -83,7 +86,7 @@ public enum CudaText {
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"
         }
-        let all = (["device_d"] + arguments).joined(separator: ", ")
+        let all = (["device_d", isPrivate ? "own" : "0"] + arguments).joined(separator: ", ")
         return "    GLMC_LAUNCH(\(MainText.kernelSymbol(name, launch.kernel)), \(blocks), \(threads), \(hasBarrier ? 1 : 0), stream, \(all));\n"
     }
 }

@@ -33,6 +33,13 @@ struct KernelPrinter {
         let body = lines
         var head = "\(dialect.functionPrefix)void \(symbol)(\(Self.parameters(kernel, dialect)))\n{\n"
         head += "    \(dialect.prologue)\n"
+        if let offset = dialect.ownOffset {
+            for buffer in kernel.buffers {
+                guard case .scratch(_, perThread: true) = buffer.role else { continue }
+                let name = Self.bufferVariable(buffer)
+                head += "    \(name) = (\(dialect.scalar(buffer.element)) *)((unsigned char *)\(name) + \(offset));\n"
+            }
+        }
         // A phase of a kernel has all of its parameters.
         let unused = kernel.buffers.enumerated().filter { i, _ in !kernel.body.contains { $0.loads(BufferID(i)) || $0.stores(to: BufferID(i)) } }
         if !unused.isEmpty { head += "    \(unused.map { "(void)\(Self.bufferVariable($0.element));" }.joined(separator: " "))\n" }
