@@ -54,6 +54,8 @@ struct Widen {
         case .load(let access):
             guard access.type.lanes == 1, let step = coefficient(access.index) else { return nil }
             if step == .int(0) {
+                // Half precision has no broadcast: the element is converted first.
+                if [.f16, .bf16].contains(access.type.element) { return .load(Access(access.buffer, atLaneZero(access.index), access.type)) }
                 return .loadBroadcast(Access(access.buffer, atLaneZero(access.index), access.type), lanes)
             }
             guard step == .int(1) else { return nil }
