@@ -34,7 +34,7 @@ struct Widen {
                     result.append(.bind(vector, wide))
                 }
             case .store(let access, let value):
-                guard coefficient(access.index) == .int(1), let wide = widen(value) else { return nil }
+                guard coefficient(access.index) == .int(1), let wide = widen(value), wide.type.lanes > 1 || VectorForms.broadcasts(wide.type.element) else { return nil }
                 let type = KernelType(access.type.element, lanes: lanes)
                 result.append(.store(Access(access.buffer, atLaneZero(access.index), type, mask: mask), vector(wide)))
             case .comment: result.append(statement)
@@ -54,8 +54,8 @@ struct Widen {
         case .load(let access):
             guard access.type.lanes == 1, let step = coefficient(access.index) else { return nil }
             if step == .int(0) {
-                // Half precision has no broadcast: the element is converted first.
-                if [.f16, .bf16].contains(access.type.element) { return .load(Access(access.buffer, atLaneZero(access.index), access.type)) }
+                // What cannot be spread over lanes stays a scalar, until a conversion makes it something that can.
+                if !VectorForms.broadcasts(access.type.element) { return .load(Access(access.buffer, atLaneZero(access.index), access.type)) }
                 return .loadBroadcast(Access(access.buffer, atLaneZero(access.index), access.type), lanes)
             }
             guard step == .int(1) else { return nil }
@@ -100,6 +100,9 @@ struct Widen {
 
 /// Which operations the C dialect has for vectors.
 enum VectorForms {
+    /// Whether a scalar can be copied to all lanes of a vector.
+    static func broadcasts(_ element: ElementType) -> Bool { element != .f16 && element != .bf16 }
+
     static func supports(_ op: UnaryOperator, _ element: ElementType) -> Bool {
         switch op {
         case .negate: element == .f32 || element == .i32
