@@ -6,7 +6,7 @@ enum HostFeatures {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
         for line in text.split(separator: "\n") where line.hasPrefix("flags") || line.hasPrefix("Features") {
             var names = Set(line.split(separator: ":").last?.split(separator: " ").map(String.init) ?? [])
-            if names.contains("avx512_vnni") { names.insert("avx512vnni") }
+            for name in ["vnni", "bf16"] where names.contains("avx512_" + name) { names.insert("avx512" + name) }
             if names.contains("asimd") { names.insert("neon") }
             if names.contains("asimddp") { names.insert("dotprod") }
             return names

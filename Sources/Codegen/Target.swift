@@ -1,3 +1,5 @@
+import GlmcIR
+
 /// What the emitted code runs on: one row per instruction set.
 public struct Target: Hashable, Sendable {
     public enum Family: String, Hashable, Sendable { case x86, arm, portable, cuda }
@@ -9,8 +11,8 @@ public struct Target: Hashable, Sendable {
     public var vectorBits: Int
     /// Vector registers that a kernel may use.
     public var registers: Int
-    /// An instruction that adds four u8 x s8 products to each i32 lane.
-    public var hasDot4: Bool
+    /// Input elements for which one instruction adds neighbouring products to each 32-bit lane: u8 (four, times i8), bf16 (two).
+    public var dots: Set<ElementType>
     /// Loads and stores that leave lanes out.
     public var hasMasks: Bool
     /// Flags that choose the instruction set, for gcc and clang alike.
@@ -25,30 +27,33 @@ public struct Target: Hashable, Sendable {
 
     /// Every target, best first within a family.
     public static let all: [Target] = [
-        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, hasDot4: true, hasMasks: true,
+        Target(name: "avx512bf16", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .bf16], hasMasks: true,
+               compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx512bf16", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
+               features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16", "fma", "f16c"], triple: nil),
+        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, dots: [.u8], hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "fma", "f16c"], triple: nil),
-        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, hasDot4: false, hasMasks: true,
+        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [], hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "f16c"], triple: nil),
-        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, hasDot4: false, hasMasks: false,
+        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [], hasMasks: false,
                compilerFlags: ["-mavx2", "-mfma", "-mf16c"], features: ["avx2", "fma", "f16c"], triple: nil),
-        Target(name: "neon-dotprod", family: .arm, vectorBits: 128, registers: 32, hasDot4: true, hasMasks: false,
+        Target(name: "neon-dotprod", family: .arm, vectorBits: 128, registers: 32, dots: [.u8], hasMasks: false,
                compilerFlags: ["-march=armv8.2-a+dotprod"], features: ["neon", "dotprod"], triple: "aarch64-linux-gnu"),
-        Target(name: "neon", family: .arm, vectorBits: 128, registers: 32, hasDot4: false, hasMasks: false,
+        Target(name: "neon", family: .arm, vectorBits: 128, registers: 32, dots: [], hasMasks: false,
                compilerFlags: ["-march=armv8-a"], features: ["neon"], triple: "aarch64-linux-gnu"),
-        Target(name: "sm_90", family: .cuda, vectorBits: 0, registers: 64, hasDot4: false, hasMasks: false,
+        Target(name: "sm_90", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasMasks: false,
                compilerFlags: ["-gencode", "arch=compute_90,code=sm_90"], features: [], triple: nil),
-        Target(name: "sm_80", family: .cuda, vectorBits: 0, registers: 64, hasDot4: false, hasMasks: false,
+        Target(name: "sm_80", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasMasks: false,
                compilerFlags: ["-gencode", "arch=compute_80,code=sm_80"], features: [], triple: nil),
-        Target(name: "scalar", family: .portable, vectorBits: 0, registers: 16, hasDot4: false, hasMasks: false,
+        Target(name: "scalar", family: .portable, vectorBits: 0, registers: 16, dots: [], hasMasks: false,
                compilerFlags: [], features: [], triple: nil),
     ]
 
     /// Other names for targets that users' hands know.
     static let aliases = [
-        "x86-64-v4": "avx512", "cascadelake": "avx512vnni", "icelake-server": "avx512vnni", "sapphirerapids": "avx512vnni",
-        "znver4": "avx512vnni", "znver5": "avx512vnni", "skylake-avx512": "avx512", "x86-64-v3": "avx2", "haswell": "avx2",
+        "x86-64-v4": "avx512", "cascadelake": "avx512vnni", "icelake-server": "avx512vnni", "cooperlake": "avx512bf16",
+        "sapphirerapids": "avx512bf16", "znver4": "avx512bf16", "znver5": "avx512bf16", "skylake-avx512": "avx512", "x86-64-v3": "avx2", "haswell": "avx2",
         "znver2": "avx2", "znver3": "avx2", "armv8.2-a+dotprod": "neon-dotprod", "armv8-a": "neon", "x86-64": "scalar",
     ]
 

@@ -218,12 +218,19 @@ extension GraphBuilding {
         try emit(Reduce(function, axes: try normalized(axes, rank: rank(x)), keepDims: keep), [x])
     }
 
+    /// A node that sums products of elements of `x`, with the result in their type: sums of 16-bit floats are rounded back, as
+    /// ONNX defines it.
+    mutating func product(_ op: any Op, _ x: ValueID, _ w: ValueID) throws -> ValueID {
+        let sum = try emit(op, [x, w])
+        return element(x).isFloat ? try cast(sum, element(x)) : sum
+    }
+
     /// Matrix product; operands of rank 1 are a row and a column, as in numpy.
     mutating func matmul(_ a: ValueID, _ b: ValueID) throws -> ValueID {
         guard rank(a) > 0, rank(b) > 0 else { throw Diagnostic(.invalid, "a matrix product takes no scalars") }
         let x = rank(a) == 1 ? try unsqueeze(a, [0]) : a
         let y = rank(b) == 1 ? try unsqueeze(b, [1]) : b
-        var product = try emit(MatMul(), [x, y])
+        var product = try product(MatMul(), x, y)
         if rank(a) == 1 { product = try squeeze(product, [-2]) }
         if rank(b) == 1 { product = try squeeze(product, [-1]) }
         return product

@@ -33,9 +33,9 @@ public struct PassLibrary: Sendable {
 
     /// The passes of a level with the extensions in their places. An extension whose anchor does not occur runs before layouts
     /// are assigned.
-    /// - Parameter quantization: passes that insert `quantize` and `dequantize`.
-    public func pipeline(_ level: OptimizationLevel, quantization: [Pass] = []) -> [Pass] {
-        extended(Pipelines.passes(level, quantization: quantization), level)
+    /// - Parameters: as of `Pipelines.passes`.
+    public func pipeline(_ level: OptimizationLevel, quantization: [Pass] = [], narrowing: [Pass] = []) -> [Pass] {
+        extended(Pipelines.passes(level, quantization: quantization, narrowing: narrowing), level)
     }
 
     /// The part of the pipeline that comes before quantisation, for calibration.

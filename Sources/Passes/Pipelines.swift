@@ -1,12 +1,16 @@
 /// The pipelines, from top to bottom. Order is the whole content: what each pass does is said in its own file.
 ///
-/// A pipeline has three parts: what makes the function simpler and finds what exporters took apart; quantisation, if it is asked
-/// for or the model comes with it; and the physical layouts, last, because later rewrites would lose them.
+/// A pipeline has four parts: what makes the function simpler and finds what exporters took apart; quantisation, if it is asked
+/// for or the model comes with it; narrow floats for what is left, if they are asked for; and the physical layouts, last, because
+/// later rewrites would lose them.
 public enum Pipelines {
-    /// - Parameter quantization: passes that insert `quantize` and `dequantize`; none for a model that is not to be quantised.
-    public static func passes(_ level: OptimizationLevel, quantization: [Pass] = []) -> [Pass] {
+    /// - Parameters:
+    ///   - quantization: passes that insert `quantize` and `dequantize`; none for a model that is not to be quantised.
+    ///   - narrowing: passes that insert casts to 16-bit floats and back.
+    public static func passes(_ level: OptimizationLevel, quantization: [Pass] = [], narrowing: [Pass] = []) -> [Pass] {
         let lowersQuantized = level >= .o2 || !quantization.isEmpty
-        return optimization(level) + quantization + (lowersQuantized ? quantized() : []) + (level >= .o2 ? layout : [])
+        return optimization(level) + quantization + (lowersQuantized ? quantized() : []) + narrowing + (narrowing.isEmpty ? [] : narrowed)
+            + (level >= .o2 ? layout : [])
     }
 
     /// The first part. Quantisation calibrates on what it leaves.
@@ -49,6 +53,9 @@ public enum Pipelines {
 
     static let o3: [Pass] = o2
 
+    /// What runs on a function with casts to 16-bit floats and back in it.
+    static let narrowed: [Pass] = [.lowerNarrowFloats, .canonicalize, .foldConstants, .eliminateCommonSubexpressions, .eliminateDeadCode]
+
     static let layout: [Pass] = [.assignLayouts]
 
     /// Every pass once, for `glmc passes`.
@@ -67,6 +74,8 @@ public enum Pipelines {
         .quantizeDynamic(),
         .lowerQuantized,
         .foldRequantization,
+        .narrowFloats(),
+        .lowerNarrowFloats,
         .assignLayouts,
     ]
 }

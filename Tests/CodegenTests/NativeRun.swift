@@ -44,11 +44,10 @@ struct NativeRun {
 
     /// Every target whose code this machine runs.
     static var targets: [Target] {
-        let names = ["scalar", "avx2", "avx512", "avx512vnni"]
+        let names = ["scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"]
         let native = Target.native
         guard native.family == .x86 else { return [.scalar, native] }
-        let best = ["scalar": 0, "avx2": 1, "avx512": 2, "avx512vnni": 3][native.name] ?? 0
-        return names.prefix(best + 1).compactMap { Target.named($0) }
+        return names.prefix((names.firstIndex(of: native.name) ?? 0) + 1).compactMap { Target.named($0) }
     }
 }
 

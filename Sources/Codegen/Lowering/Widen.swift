@@ -87,7 +87,7 @@ struct Widen {
             guard let wa = widen(a), let wb = widen(b), let wc = widen(c) else { return nil }
             if [wa, wb, wc].allSatisfy({ $0.type.lanes == 1 }) { return .fma(wa, wb, wc) }
             return .fma(vector(wa), vector(wb), vector(wc))
-        case .broadcast, .loadBroadcast, .horizontal, .dot4, .bitcast: return nil
+        case .broadcast, .loadBroadcast, .horizontal, .dot, .bitcast: return nil
         }
     }
 

@@ -54,8 +54,6 @@
     GLMC_INLINE f32x##N glmc_reciprocalSqrt_f32x##N(f32x##N a) { return 1.0f / glmc_sqrt_f32x##N(a); }  \
     GLMC_INLINE f32x##N glmc_cast_f32_i32x##N(i32x##N a) { return __builtin_convertvector(a, f32x##N); } \
     GLMC_INLINE i32x##N glmc_cast_i32_f32x##N(f32x##N a) { return __builtin_convertvector(a, i32x##N); } \
-    GLMC_INLINE f32x##N glmc_cast_f32_f16x##N(f16x##N a) { return __builtin_convertvector(a, f32x##N); } \
-    GLMC_INLINE f16x##N glmc_cast_f16_f32x##N(f32x##N a) { return __builtin_convertvector(a, f16x##N); } \
     GLMC_INLINE f32x##N glmc_cast_f32_bf16x##N(bf16x##N a) { return (f32x##N)(__builtin_convertvector(a, u32x##N) << 16); } \
     GLMC_INLINE bf16x##N glmc_cast_bf16_f32x##N(f32x##N a)                                              \
     {                                                                                                   \
@@ -98,6 +96,8 @@ GLMC_INLINE i32x8 glmc_cast_i32_u8x8(u8x8 a) { int64_t b; memcpy(&b, &a, 8); ret
 GLMC_INLINE i32x8 glmc_cast_i32_i8x8(i8x8 a) { int64_t b; memcpy(&b, &a, 8); return (i32x8)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(b)); }
 GLMC_INLINE f32x8 glmc_cast_f32_u8x8(u8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_u8x8(a)); }
 GLMC_INLINE f32x8 glmc_cast_f32_i8x8(i8x8 a) { return (f32x8)_mm256_cvtepi32_ps((__m256i)glmc_cast_i32_i8x8(a)); }
+GLMC_INLINE f32x8 glmc_cast_f32_f16x8(f16x8 a) { return (f32x8)_mm256_cvtph_ps((__m128i)a); }
+GLMC_INLINE f16x8 glmc_cast_f16_f32x8(f32x8 a) { return (f16x8)_mm256_cvtps_ph((__m256)a, 0); }
 GLMC_INLINE u8x8 glmc_saturate_u8_f32x8(f32x8 a)
 {
     __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
@@ -127,8 +127,10 @@ GLMC_INLINE u8x16 glmc_loadn_u8x16(const uint8_t *p, int64_t n) { return (u8x16)
 GLMC_INLINE void glmc_storen_u8x16(uint8_t *p, u8x16 v, int64_t n) { _mm_mask_storeu_epi8(p, GLMC_TAIL(n), (__m128i)v); }
 GLMC_INLINE i8x16 glmc_loadn_i8x16(const int8_t *p, int64_t n) { return (i8x16)_mm_maskz_loadu_epi8(GLMC_TAIL(n), p); }
 GLMC_INLINE void glmc_storen_i8x16(int8_t *p, i8x16 v, int64_t n) { _mm_mask_storeu_epi8(p, GLMC_TAIL(n), (__m128i)v); }
-GLMC_PARTIAL(f16, _Float16, 16)
-GLMC_PARTIAL(bf16, uint16_t, 16)
+GLMC_INLINE f16x16 glmc_loadn_f16x16(const void *p, int64_t n) { return (f16x16)_mm256_maskz_loadu_epi16(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_f16x16(void *p, f16x16 v, int64_t n) { _mm256_mask_storeu_epi16(p, GLMC_TAIL(n), (__m256i)v); }
+GLMC_INLINE bf16x16 glmc_loadn_bf16x16(const void *p, int64_t n) { return (bf16x16)_mm256_maskz_loadu_epi16(GLMC_TAIL(n), p); }
+GLMC_INLINE void glmc_storen_bf16x16(void *p, bf16x16 v, int64_t n) { _mm256_mask_storeu_epi16(p, GLMC_TAIL(n), (__m256i)v); }
 GLMC_INLINE f32x16 glmc_fma_f32x16(f32x16 a, f32x16 b, f32x16 c) { return (f32x16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 /* The second operand is returned where either is NaN: ordered so that a NaN of `a` survives, and one of `b` does. */
 GLMC_INLINE f32x16 glmc_maximum_f32x16(f32x16 a, f32x16 b) { __m512 m = _mm512_max_ps((__m512)b, (__m512)a); return (f32x16)m; }
@@ -143,6 +145,8 @@ GLMC_INLINE f32x16 glmc_cast_f32_u8x16(u8x16 a) { return (f32x16)_mm512_cvtepi32
 GLMC_INLINE f32x16 glmc_cast_f32_i8x16(i8x16 a) { return (f32x16)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)a)); }
 GLMC_INLINE i32x16 glmc_cast_i32_u8x16(u8x16 a) { return (i32x16)_mm512_cvtepu8_epi32((__m128i)a); }
 GLMC_INLINE i32x16 glmc_cast_i32_i8x16(i8x16 a) { return (i32x16)_mm512_cvtepi8_epi32((__m128i)a); }
+GLMC_INLINE f32x16 glmc_cast_f32_f16x16(f16x16 a) { return (f32x16)_mm512_cvtph_ps((__m256i)a); }
+GLMC_INLINE f16x16 glmc_cast_f16_f32x16(f32x16 a) { return (f16x16)_mm512_cvtps_ph((__m512)a, 0); }
 /* Clamping before the conversion keeps it in range; max_ps with the bound second turns NaN into the lower bound. */
 GLMC_INLINE u8x16 glmc_saturate_u8_f32x16(f32x16 a)
 {
@@ -156,8 +160,13 @@ GLMC_INLINE i8x16 glmc_saturate_i8_f32x16(f32x16 a)
 }
 /* The first lanes. */
 GLMC_INLINE f32x8 glmc_low_f32x16(f32x16 a) { return (f32x8)_mm512_castps512_ps256((__m512)a); }
+#ifdef __AVX512BF16__
+GLMC_VECTOR_TYPES(32)
+GLMC_VECTOR_MEMORY(bf16, uint16_t, 32)
+GLMC_INLINE f32x16 glmc_dot_f32x16(bf16x32 a, bf16x32 b, f32x16 c) { return (f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
+#endif
 #ifdef __AVX512VNNI__
-GLMC_INLINE i32x16 glmc_dot4_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
 #endif
 
 #elif GLMC_VECTOR_BITS == 256
@@ -191,6 +200,8 @@ GLMC_INLINE i32x4 glmc_cast_i32_u8x4(u8x4 a) { return __builtin_convertvector(a,
 GLMC_INLINE i32x4 glmc_cast_i32_i8x4(i8x4 a) { return __builtin_convertvector(a, i32x4); }
 GLMC_INLINE f32x4 glmc_cast_f32_u8x4(u8x4 a) { return __builtin_convertvector(a, f32x4); }
 GLMC_INLINE f32x4 glmc_cast_f32_i8x4(i8x4 a) { return __builtin_convertvector(a, f32x4); }
+GLMC_INLINE f32x4 glmc_cast_f32_f16x4(f16x4 a) { return __builtin_convertvector(a, f32x4); }
+GLMC_INLINE f16x4 glmc_cast_f16_f32x4(f32x4 a) { return __builtin_convertvector(a, f16x4); }
 GLMC_INLINE u8x4 glmc_saturate_u8_f32x4(f32x4 a)
 {
     float32x4_t x = vminq_f32(vmaxnmq_f32((float32x4_t)a, vdupq_n_f32(0.0f)), vdupq_n_f32(255.0f));
@@ -203,7 +214,7 @@ GLMC_INLINE i8x4 glmc_saturate_i8_f32x4(f32x4 a)
 }
 #ifdef __ARM_FEATURE_DOTPROD
 /* u8 x s8: the instruction multiplies equal signs, so `a` is moved by 128 and the difference added back. */
-GLMC_INLINE i32x4 glmc_dot4_i32x4(u8x16 a, i8x16 b, i32x4 c)
+GLMC_INLINE i32x4 glmc_dot_i32x4(u8x16 a, i8x16 b, i32x4 c)
 {
     int8x16_t moved = vreinterpretq_s8_u8(veorq_u8((uint8x16_t)a, vdupq_n_u8(0x80)));
     int32x4_t sum = vdotq_s32((int32x4_t)c, moved, (int8x16_t)b);

@@ -204,7 +204,7 @@ struct KernelPrinter {
             return "glmc_set_\(dialect.suffix(KernelType(access.type.element, lanes: lanes)))(\(load(access)))"
         case .horizontal(let op, let a): return "glmc_horizontal_\(op.rawValue)_\(dialect.suffix(a.type))(\(text(a)))"
         case .fma(let a, let b, let c): return "glmc_fma_\(dialect.suffix(a.type))(\(text(a)), \(text(b)), \(text(c)))"
-        case .dot4(let a, let b, let c): return "glmc_dot4_\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
+        case .dot(let a, let b, let c): return "glmc_dot_\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
         case .bitcast(let a, let type): return bitcast(a, type)
         }
     }

@@ -22,6 +22,7 @@ struct Compilation: Sendable {
     var printAfter: Set<String> = []
     var stopAfter: (pass: Int, rewrite: Int)?
     var int8: Int8?
+    var narrowFloats: NarrowFloats?
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
     let console: Console
@@ -43,7 +44,7 @@ struct Compilation: Sendable {
     ]
 
     /// Flags of everything that compiles a model.
-    static let flags: [Flag] = modelFlags + Int8.flags + passFlags + [
+    static let flags: [Flag] = modelFlags + Int8.flags + NarrowFloats.flags + passFlags + [
         Flag("target", .value("T"), choices: ["cpu", "cuda"], "what kind of processor to make code for (default cpu; cuda for a .cu file)"),
         Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native, or sm_90 for cuda)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
@@ -102,11 +103,12 @@ struct Compilation: Sendable {
             stopAfter = (pass, rewrite)
         }
         int8 = try Int8(arguments)
+        narrowFloats = try NarrowFloats(arguments)
         saveFolder = arguments.string("save-temps")
         if arguments.has("no-cache") { cacheFolder = nil }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
-            + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
+            + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
 
     /// Reads the model and prints what it has to warn about.
@@ -121,18 +123,19 @@ struct Compilation: Sendable {
     func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
         if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
-        guard let int8 else { return try run(library.pipeline(level), on: &function, from: 0) }
-        if int8.mode == .dynamic {
-            let reports = try run(library.pipeline(level, quantization: [.quantizeDynamic(int8.options)]), on: &function, from: 0)
-            reportInt8(reports)
+        let narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
+        guard let int8, int8.mode == .static else {
+            let quantization: [Pass] = int8.map { [.quantizeDynamic($0.options)] } ?? []
+            let reports = try run(library.pipeline(level, quantization: quantization, narrowing: narrowing), on: &function, from: 0)
+            reportPrecision(reports)
             return reports
         }
         let first = library.optimization(level)
         var reports = try run(first, on: &function, from: 0)
         let pass = try calibrate(function, int8)
-        let rest = library.pipeline(level, quantization: [pass]).drop { $0.name != pass.name }
+        let rest = library.pipeline(level, quantization: [pass], narrowing: narrowing).drop { $0.name != pass.name }
         reports += try run(Array(rest), on: &function, from: first.count)
-        reportInt8(reports)
+        reportPrecision(reports)
         return reports
     }
 

@@ -19,7 +19,6 @@ struct Int8: Sendable {
         Flag("calib", .value("DATA"), "calibration data: a .npz file, a folder of .npz files, or ONNX test_data_set folders"),
         Flag("quant", .value("MODE"), choices: Mode.allCases.map(\.rawValue), "static needs --calib; dynamic quantises activations while the model runs"),
         Flag("calib-method", .value("M"), choices: CalibrationMethod.allCases.map(\.rawValue), "how a range is chosen from what was seen (default auto)"),
-        Flag("keep", .value("GLOB"), repeated: true, "nodes that stay in fp32, by name"),
     ]
 
     /// nil without `--int8`.
@@ -86,16 +85,5 @@ extension Compilation {
         }
         bar.finish()
         return quantization.pass
-    }
-
-    /// Says how much computes in int8, and what stays in fp32 and why.
-    func reportInt8(_ reports: [PassManager.PassReport]) {
-        let remarks = reports.filter { $0.name.hasPrefix("quantize-") }.flatMap(\.remarks)
-        let kept = remarks.filter(\.missed), done = remarks.count - kept.count
-        var reasons: [String: Int] = [:]
-        for remark in kept { reasons[remark.message, default: 0] += 1 }
-        console.note("int8: \(done) of \(remarks.count) layers compute in int8")
-        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { console.warning("\(count) \(count == 1 ? "layer" : "layers"): \(reason)") }
-        for remark in remarks { console.detail("  \(remark.missed ? "fp32" : "int8")  \(remark.op) \(remark.provenance.first ?? ""): \(remark.message)") }
     }
 }

@@ -130,9 +130,10 @@ public indirect enum Expr: Hashable, Sendable {
     case horizontal(ReductionOperator, Expr)
     /// `a * b + c`, rounded once.
     case fma(Expr, Expr, Expr)
-    /// Integer dot product with accumulation: lane i of the i32 result is `c[i] + Σ_{j<4} u8 a[4i+j] * s8 b[4i+j]`; `a` has
-    /// type u8 and `b` type i8, both with four times the lanes of `c`.
-    case dot4(Expr, Expr, Expr)
+    /// Dot products of neighbouring lanes with accumulation: lane i of the result is `c[i] + Σ_{j<g} a[g·i+j] * b[g·i+j]`. Either
+    /// u8 times i8 into i32, four per lane (g = 4, exact), or bf16 times bf16 into f32, two per lane (g = 2; the order of the
+    /// sum and its roundings are the processor's, and numbers below the normal range count as zero).
+    case dot(Expr, Expr, Expr)
     /// The same bits as another type of equal total width; or the first lanes, where only their number differs.
     case bitcast(Expr, KernelType)
 }
@@ -153,7 +154,7 @@ extension Expr {
         case .loadBroadcast(let access, let lanes): KernelType(access.type.element, lanes: lanes)
         case .horizontal(_, let a): KernelType(a.type.element)
         case .fma(let a, _, _): a.type
-        case .dot4(_, _, let c): c.type
+        case .dot(_, _, let c): c.type
         case .bitcast(_, let type): type
         }
     }
@@ -275,7 +276,7 @@ extension Expr {
         case .loadBroadcast(let access, let lanes): .loadBroadcast(map(access), lanes)
         case .horizontal(let op, let a): .horizontal(op, transform(a))
         case .fma(let a, let b, let c): .fma(transform(a), transform(b), transform(c))
-        case .dot4(let a, let b, let c): .dot4(transform(a), transform(b), transform(c))
+        case .dot(let a, let b, let c): .dot(transform(a), transform(b), transform(c))
         case .bitcast(let a, let type): .bitcast(transform(a), type)
         }
     }
@@ -286,7 +287,7 @@ extension Expr {
         case .integer, .float, .variable, .dimension, .threadIndex, .threadCount: []
         case .unary(_, let a), .cast(let a, _), .roundSaturate(let a, _), .broadcast(let a, _), .horizontal(_, let a), .bitcast(let a, _): [a]
         case .binary(_, let a, let b): [a, b]
-        case .select(let a, let b, let c), .fma(let a, let b, let c), .dot4(let a, let b, let c): [a, b, c]
+        case .select(let a, let b, let c), .fma(let a, let b, let c), .dot(let a, let b, let c): [a, b, c]
         case .load(let access), .loadBroadcast(let access, _): [access.index] + (access.mask.map { [$0] } ?? [])
         }
     }

@@ -182,7 +182,7 @@ public struct KernelInterpreter {
             return KernelValue(value.element, Array(repeating: value.lanes[0], count: lanes))
         case .horizontal(let op, let a): return try evaluate(a).horizontal(op)
         case .fma(let a, let b, let c): return .fma(try evaluate(a), try evaluate(b), try evaluate(c))
-        case .dot4(let a, let b, let c): return .dot4(try evaluate(a), try evaluate(b), try evaluate(c))
+        case .dot(let a, let b, let c): return .dot(try evaluate(a), try evaluate(b), try evaluate(c))
         case .bitcast(let a, let type): return try evaluate(a).bitcast(to: type)
         }
     }

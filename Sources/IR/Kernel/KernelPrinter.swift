@@ -108,7 +108,7 @@ public struct KernelPrinter {
         case .loadBroadcast(let access, let lanes): "broadcast\(lanes)(\(spell(access)))"
         case .horizontal(let op, let a): "horizontal.\(op.rawValue)(\(spell(a)))"
         case .fma(let a, let b, let c): "fma(\(spell(a)), \(spell(b)), \(spell(c)))"
-        case .dot4(let a, let b, let c): "dot4(\(spell(a)), \(spell(b)), \(spell(c)))"
+        case .dot(let a, let b, let c): "dot(\(spell(a)), \(spell(b)), \(spell(c)))"
         case .bitcast(let a, let type): "bitcast.\(type)(\(spell(a)))"
         }
     }

@@ -121,9 +121,15 @@ struct KernelValue {
         })
     }
 
-    static func dot4(_ a: KernelValue, _ b: KernelValue, _ c: KernelValue) -> KernelValue {
-        KernelValue(.i32, c.lanes.indices.map { i in
-            let sum = (0..<4).reduce(c.lanes[i].integer) { $0 &+ a.lanes[4 * i + $1].integer &* b.lanes[4 * i + $1].integer }
+    static func dot(_ a: KernelValue, _ b: KernelValue, _ c: KernelValue) -> KernelValue {
+        let group = a.lanes.count / c.lanes.count
+        return KernelValue(c.element, c.lanes.indices.map { i in
+            let terms = group * i..<group * (i + 1)
+            if c.element == .f32 {
+                let sum = terms.reduce(c.lanes[i].double(.f32)) { $0 + a.lanes[$1].double(.bf16) * b.lanes[$1].double(.bf16) }
+                return .float(Double(Float(sum)))
+            }
+            let sum = terms.reduce(c.lanes[i].integer) { $0 &+ a.lanes[$1].integer &* b.lanes[$1].integer }
             return normalized(.integer(sum), .i32)
         })
     }

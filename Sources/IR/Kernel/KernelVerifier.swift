@@ -152,11 +152,12 @@ public struct KernelVerifier {
             try check(a)
             try expect(b, a.type, "a factor of fma")
             try expect(c, a.type, "the summand of fma")
-        case .dot4(let a, let b, let c):
+        case .dot(let a, let b, let c):
             try check(c)
-            guard c.type.element == .i32 else { throw fail("dot4 accumulates \(c.type)") }
-            try expect(a, KernelType(.u8, lanes: 4 * c.type.lanes), "the first factor of dot4")
-            try expect(b, KernelType(.i8, lanes: 4 * c.type.lanes), "the second factor of dot4")
+            let isInteger = c.type.element == .i32, group = isInteger ? 4 : 2
+            guard isInteger || c.type.element == .f32 else { throw fail("dot accumulates \(c.type)") }
+            try expect(a, KernelType(isInteger ? .u8 : .bf16, lanes: group * c.type.lanes), "the first factor of dot")
+            try expect(b, KernelType(isInteger ? .i8 : .bf16, lanes: group * c.type.lanes), "the second factor of dot")
         case .bitcast(let a, let type):
             try check(a)
             let isFirstLanes = a.type.element == type.element && type.lanes < a.type.lanes

@@ -1,5 +1,5 @@
 /// Convolution of `x` [N, C, spatial…] with `w` [O, C/groups, window…], without padding (an explicit `pad` before it) and without
-/// bias (an `add` after it). Floats of one type, or u8/i8 against u8/i8 giving exact i32 sums.
+/// bias (an `add` after it). Floats of one type, of which f16 and bf16 give f32 sums, or u8/i8 against u8/i8 giving exact i32 sums.
 public struct Convolution: PointwiseOp {
     public static let mnemonic = "conv"
     public static let summary = "Convolution without padding or bias"
@@ -103,11 +103,13 @@ public struct Convolution: PointwiseOp {
     }
 }
 
-/// The element type of a sum of products: i32 for 8-bit integers of any signedness, else the common type.
+/// The element type of a sum of products: i32 for 8-bit integers of any signedness, f32 for 16-bit floats (the second factor's, or both), else the
+/// common type.
 /// - Throws: `Diagnostic` where the two types do not multiply.
 func productElement(_ a: ElementType, _ b: ElementType) throws -> ElementType {
     let bytes: Set<ElementType> = [.u8, .i8]
     if bytes.contains(a) && bytes.contains(b) { return .i32 }
+    if b == .f16 || b == .bf16, a == b || a == .f32 { return .f32 }
     guard a == b, a.isFloat || a.isInteger else {
         throw Diagnostic(.invalid, "cannot multiply \(a.rawValue) by \(b.rawValue)", hint: "insert a cast")
     }

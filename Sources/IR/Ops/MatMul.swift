@@ -1,5 +1,5 @@
-/// Matrix product of `a` […, M, K] and `b` […, K, N] with numpy broadcasting of the leading axes. Floats of one type, u8/i8
-/// against u8/i8 giving exact i32 sums, or wider integers of one type (wrapping).
+/// Matrix product of `a` […, M, K] and `b` […, K, N] with numpy broadcasting of the leading axes. Floats of one type, of which
+/// f16 and bf16 give f32 sums; u8/i8 against u8/i8 giving exact i32 sums; or wider integers of one type (wrapping).
 public struct MatMul: PointwiseOp {
     public static let mnemonic = "matmul"
     public static let summary = "Matrix product with broadcast batch axes"

@@ -26,21 +26,22 @@ public struct QuantizationOptions: Hashable, Sendable {
     }
 }
 
-/// Which nodes of a function compute in int8 under static quantisation, and which values are therefore stored as u8.
+/// Which nodes of a function compute in a narrow type (int8 under static quantisation, or 16-bit floats), and which values are
+/// therefore stored in it.
 ///
-/// Convolutions and products with constant weights compute in int8: their inputs are quantised. From there quantisation spreads
-/// backwards, so that tensors stay u8 from layer to layer:
+/// Convolutions and products with constant weights compute in the narrow type: their inputs are quantised. From there quantisation
+/// spreads backwards, so that tensors stay narrow from layer to layer:
 /// - through ops that only move values (reshapes, concats, maximum pools, paddings, …), whose operands share one scale;
 /// - to the operands of arithmetic whose result ends up quantised (residual sums, gates, average pools), where they have to be
 ///   stored anyway: arithmetic that fuses behind a convolution stays in f32 registers.
 ///
 /// A value that something else reads in f32 is not spread to: it would be stored twice.
 public struct QuantizationPlan: Sendable {
-    /// Nodes that compute in int8, in order, each with the values whose quantised form reaches its first operand.
+    /// Nodes that compute in the narrow type, in order, each with the values whose quantised form reaches its first operand.
     public private(set) var nodes: [(node: NodeID, inputs: [ValueID])] = []
     /// Nodes that could not, with the reason.
     public private(set) var kept: [(node: NodeID, reason: String)] = []
-    /// Values to store as u8, in order of definition, each with the operand positions that read it quantised.
+    /// Values to store in the narrow type, in order of definition, each with the operand positions that read it quantised.
     public private(set) var values: [(value: ValueID, uses: [Use])] = []
     /// Values that must share one scale, by any one of them.
     private var leaders: [ValueID: ValueID] = [:]
@@ -49,8 +50,11 @@ public struct QuantizationPlan: Sendable {
     private var roles: [NodeID: Role] = [:]
     private var order: [NodeID: Int] = [:]
     private var chosen: Set<ValueID> = []
+    private let element: ElementType
 
-    public init(_ function: Function, options: QuantizationOptions = QuantizationOptions()) {
+    /// - Parameter element: the narrow type of activations: u8, f16 or bf16.
+    public init(_ function: Function, options: QuantizationOptions = QuantizationOptions(), to element: ElementType = .u8) {
+        self.element = element
         let list = function.nodes(in: function.body)
         for (position, id) in list.enumerated() { order[id] = position }
         for id in list.reversed() { roles[id] = role(of: id, function, options) }
@@ -83,7 +87,7 @@ public struct QuantizationPlan: Sendable {
             kept.append((id, obstacle))
             return nil
         }
-        if node.op is Convolution || node.op is MatMul { return .compute }
+        if node.op is Convolution || node.op is MatMul || node.op is TransposedConvolution { return .compute }
         let uses = function[node.results[0]].uses
         guard !uses.isEmpty, uses.allSatisfy({ isQuantized($0, function) }) else { return nil }
         if let operands = function.movedOperands(id) {
@@ -92,16 +96,18 @@ public struct QuantizationPlan: Sendable {
         return node.op.isQuantizableArithmetic ? .arithmetic : nil
     }
 
-    /// Why a node with weights does not compute in int8; nil for nodes without weights and those that do.
+    /// Why a node with weights does not compute in the narrow type; nil for nodes without weights and those that do.
     private func obstacle(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
         switch node.op {
-        case is Convolution, is MatMul:
+        case is Convolution, is MatMul,
+             is TransposedConvolution where element.isFloat:
             if options.keeps(node.provenance) { return "kept in fp32 by request" }
             guard let weights = function.constant(node.operands[1]) else { return "both operands are computed at run time" }
             guard weights.element == .f32, isActivation(node.operands[0], function) else { return "the operands are not f32" }
+            if element.isFloat { return nil }
             let terms = node.op is Convolution ? weights.shape[1...].reduce(1, *) : weights.shape[weights.rank - 2]
             return terms <= IntegerSum.maximumTerms ? nil : "a sum of \(terms) products may overflow 32 bits"
-        case is TransposedConvolution, is Attention, is Lstm, is Gru, is Rnn: return "there is no int8 kernel for \(node.op.mnemonic)"
+        case is TransposedConvolution, is Attention, is Lstm, is Gru, is Rnn: return "there is no \(element.isFloat ? element.rawValue : "int8") kernel for \(node.op.mnemonic)"
         default: return nil
         }
     }

@@ -5,7 +5,7 @@ extension KernelFamily {
     static let depthwiseConvolution = KernelFamily("conv-depthwise", matches: { query in
         guard let op = query.op(Convolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return false }
         let image = query.operandType(0)
-        let isFloat = image.element == .f32 && filter.element == .f32
+        let floats: Set<ElementType> = [.f32, .f16, .bf16], isFloat = floats.contains(image.element) && floats.contains(filter.element)
         // Products of bytes are summed as f32, exactly while the sum stays below 2^24.
         let taps = filter.shape.dropFirst(2).reduce(1, *)
         let isByte = [.u8, .i8].contains(image.element) && filter.element == .i8 && taps <= 500

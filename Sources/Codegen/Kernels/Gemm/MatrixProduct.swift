@@ -7,8 +7,8 @@ extension KernelFamily {
         let (a, b) = (query.operandType(0), query.operandType(1))
         guard ContractionKind(a.element, b.element, target: query.target, contiguous: true) != nil else { return false }
         if let constant = query.constant(1) { return constant.count > 0 }
-        // Without a constant to pack in groups of four, 8-bit products would need a packing pass of their own.
-        return a.element == .f32
+        // Without a constant to pack in groups, narrow products would need a packing pass of their own.
+        return a.element == .f32 && b.element == .f32
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
@@ -74,7 +74,7 @@ struct MatrixProduct {
         return Contraction(
             kind: kind, outer: axes.map { result.shape[$0] }, y: result.shape[rowAxis], x: 1, columns: columns, input: a.buffer,
             inputBase: inputBase(), inputStrideY: aStride(rowAxis), inputStrideX: 0,
-            reduction: [ReductionAxis(kind == .dot4 ? types[1].shape[types[1].rank - 2] : depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
+            reduction: [ReductionAxis(kind.isDot ? types[1].shape[types[1].rank - 2] : depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
         ) { builder, outer, y, _, column, value, count in
             var index = [Expr](repeating: .int(0), count: rank)
             for (axis, position) in zip(axes, outer) { index[axis] = position }

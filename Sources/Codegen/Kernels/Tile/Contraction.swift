@@ -1,31 +1,31 @@
 import GlmcIR
 
-/// The arithmetic of one reduction step.
+/// The arithmetic of one reduction step, on an element of the input and one of the weights.
 public enum ContractionKind: Hashable, Sendable {
-    /// f32 inputs, fused multiply-add.
-    case float
-    /// u8 activations times i8 weights, four per step, i32 accumulators.
-    case dot4
-    /// Any 8-bit integers, widened to i32 and multiplied one per step: targets without vectors, or types that `dot4` lacks.
-    case widened(ElementType, ElementType)
+    /// One product per step, of factors widened to the accumulator.
+    case multiplyAdd(ElementType, ElementType)
+    /// One instruction for the neighbouring products that fill 32 bits: four of u8 times i8, two of bf16.
+    case dot(ElementType, ElementType)
 
-    public var accumulator: ElementType { self == .float ? .f32 : .i32 }
-    /// Reduction elements that one step consumes.
-    public var stepDepth: Int { self == .dot4 ? 4 : 1 }
+    /// Fused multiply-adds of f32.
+    public static let float = ContractionKind.multiplyAdd(.f32, .f32)
+
     public var inputElement: ElementType {
         switch self {
-        case .float: .f32
-        case .dot4: .u8
-        case .widened(let a, _): a
+        case .multiplyAdd(let element, _), .dot(let element, _): element
         }
     }
     public var weightElement: ElementType {
         switch self {
-        case .float: .f32
-        case .dot4: .i8
-        case .widened(_, let b): b
+        case .multiplyAdd(_, let element), .dot(_, let element): element
         }
     }
+    public var isDot: Bool {
+        if case .dot = self { true } else { false }
+    }
+    public var accumulator: ElementType { inputElement.isFloat ? .f32 : .i32 }
+    /// Reduction elements that one step consumes.
+    public var stepDepth: Int { isDot ? 4 / inputElement.byteCount : 1 }
 }
 
 /// One axis of a reduction: how many steps, and how far apart they lie in the input.
@@ -70,7 +70,7 @@ public struct Contraction {
     public var inputBase: (_ outer: [Expr]) -> Expr
     public var inputStrideY: Extent
     public var inputStrideX: Extent
-    /// Slowest first; the last axis must have stride 1 and a known count for `dot4`.
+    /// Slowest first; the last axis must have stride 1 and a known count for `dot`.
     public var reduction: [ReductionAxis]
     public var weights: WeightSource
     /// The weight element of column 0, step 0 at an outer position.

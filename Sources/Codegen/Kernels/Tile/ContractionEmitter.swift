@@ -181,54 +181,49 @@ public struct ContractionEmitter {
         case .packed(let id): buffer = id
         case .rows(let id, _): (buffer, partial) = (id, tile.partial)
         }
-        let bytes = problem.kind.stepDepth
+        let depth = problem.kind.stepDepth
         var columns: [Expr] = []
         for v in 0..<vectors {
             let mask = v == vectors - 1 ? partial : nil
-            let access = Access(buffer, weight + .int(v * lanes * bytes), KernelType(problem.kind.weightElement, lanes: lanes(of: v, tile) * bytes), mask: mask)
-            columns.append(builder.bind(widen(.load(access)), "b"))
+            let access = Access(buffer, weight + .int(v * lanes * depth), KernelType(problem.kind.weightElement, lanes: lanes(of: v, tile) * depth), mask: mask)
+            columns.append(builder.bind(widened(.load(access)), "b"))
         }
         for (row, offset) in rowOffsets.enumerated() {
             let scalar = builder.bind(broadcast(input + offset, elements), "x")
             for v in 0..<vectors {
                 let c = accumulators[row][v]
-                let factor = problem.kind == .float && c.type.lanes < scalar.type.lanes ? .bitcast(scalar, c.type) : scalar
+                let factor = !problem.kind.isDot && c.type.lanes < scalar.type.lanes ? .bitcast(scalar, c.type) : scalar
                 builder.emit(.assign(c, multiplyAdd(factor, columns[v], .variable(c))))
             }
         }
-        if problem.kind == .dot4 { builder.emit(.pin(accumulators.flatMap { $0 })) }
+        if problem.kind.isDot { builder.emit(.pin(accumulators.flatMap { $0 })) }
     }
 
-    /// One input element in every lane; for `dot4` four, of which only the first `elements` are read.
+    /// One input element in every lane, or the neighbours that one step consumes, of which only the first `elements` are read.
     private func broadcast(_ index: Expr, _ elements: Int) -> Expr {
-        switch problem.kind {
-        case .float:
-            let access = Access(problem.input, index, KernelType(.f32))
-            return lanes == 1 ? .load(access) : .loadBroadcast(access, lanes)
-        case .dot4:
-            let bytes = KernelType(.u8, lanes: lanes * 4)
-            if elements == 4 { return .bitcast(.loadBroadcast(Access(problem.input, index, KernelType(.i32)), lanes), bytes) }
-            let parts = (0..<elements).map { i -> Expr in
-                let byte = Expr.cast(.load(Access(problem.input, index + .int(i), KernelType(.u8))), .i32)
-                return i == 0 ? byte : .binary(.shiftLeft, byte, .integer(8 * i, .i32))
-            }
-            return .bitcast(.broadcast(parts.dropFirst().reduce(parts[0]) { .binary(.or, $0, $1) }, lanes), bytes)
-        case .widened(let element, _):
-            let value = Expr.cast(.load(Access(problem.input, index, KernelType(element))), .i32)
+        let element = problem.kind.inputElement
+        func access(_ i: Int, _ type: ElementType) -> Access { Access(problem.input, index + .int(i), KernelType(type)) }
+        if case .multiplyAdd = problem.kind {
+            if element == problem.kind.accumulator && lanes > 1 { return .loadBroadcast(access(0, element), lanes) }
+            let value = widened(.load(access(0, element)))
             return lanes == 1 ? value : .broadcast(value, lanes)
         }
+        let group = KernelType(element, lanes: lanes * problem.kind.stepDepth)
+        if elements == problem.kind.stepDepth { return .bitcast(.loadBroadcast(access(0, .i32), lanes), group) }
+        let bits: ElementType = element.byteCount == 1 ? .u8 : .u16
+        let parts = (0..<elements).map { i -> Expr in
+            let part = Expr.cast(.bitcast(.load(access(i, element)), KernelType(bits)), .i32)
+            return i == 0 ? part : .binary(.shiftLeft, part, .integer(8 * element.byteCount * i, .i32))
+        }
+        return .bitcast(.broadcast(parts.dropFirst().reduce(parts[0]) { .binary(.or, $0, $1) }, lanes), group)
     }
 
-    private func widen(_ weights: Expr) -> Expr {
-        if case .widened = problem.kind { .cast(weights, .i32) } else { weights }
-    }
+    /// A factor as `multiplyAdd` takes it.
+    private func widened(_ factor: Expr) -> Expr { problem.kind.isDot ? factor : factor.converted(to: problem.kind.accumulator) }
 
     private func multiplyAdd(_ a: Expr, _ b: Expr, _ c: Expr) -> Expr {
-        switch problem.kind {
-        case .float: .fma(a, b, c)
-        case .dot4: .dot4(a, b, c)
-        case .widened: .binary(.add, c, .binary(.multiply, a, b))
-        }
+        if problem.kind.isDot { return .dot(a, b, c) }
+        return c.type.element.isFloat ? .fma(a, b, c) : .binary(.add, c, .binary(.multiply, a, b))
     }
 }
 

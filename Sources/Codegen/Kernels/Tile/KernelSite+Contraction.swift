@@ -45,9 +45,10 @@ extension ContractionKind {
     /// - Parameter contiguous: whether the input's reduction elements follow each other in memory.
     init?(_ input: ElementType, _ weights: ElementType, target: Target, contiguous: Bool) {
         switch (input, weights) {
-        case (.f32, .f32): self = .float
-        case (.u8, .i8) where target.hasDot4 && contiguous: self = .dot4
-        case (.u8, .u8), (.u8, .i8), (.i8, .u8), (.i8, .i8): self = .widened(input, weights)
+        case (.u8, .i8) where target.dots.contains(.u8) && contiguous, (.bf16, .bf16) where target.dots.contains(.bf16) && contiguous:
+            self = .dot(input, weights)
+        case (.u8, .u8), (.u8, .i8), (.i8, .u8), (.i8, .i8), (.f32, .f32), (.f32, .f16), (.f32, .bf16), (.f16, .f16), (.bf16, .bf16):
+            self = .multiplyAdd(input, weights)
         default: return nil
         }
     }

@@ -95,7 +95,7 @@ extension GraphImporter {
     mutating func convolution(_ c: OnnxCall, _ x: ValueID, _ w: ValueID, padding: Double) throws -> ValueID {
         let geometry = try windowGeometry(c, size: try filterSize(w), x: x)
         let padded = try pad(x, before: [0, 0] + geometry.before, after: [0, 0] + geometry.after, value: padding)
-        return try emit(Convolution(strides: geometry.strides, dilations: geometry.dilations, groups: try c.int("group", 1)), [padded, w])
+        return try product(Convolution(strides: geometry.strides, dilations: geometry.dilations, groups: try c.int("group", 1)), padded, w)
     }
 
     /// Adds one number per channel (axis 1).
@@ -169,7 +169,7 @@ extension GraphImporter {
         let op = TransposedConvolution(
             strides: strides, dilations: dilations, groups: try c.int("group", 1), cropBefore: before, cropAfter: after.map { max(0, $0) },
             outputPadding: zip(outputPadding, extra).map { $0 + $1 })
-        return try biased(try emit(op, [x, w]), try c.optional(2))
+        return try biased(try product(op, x, w), try c.optional(2))
     }
 
     /// A depthwise convolution over the past and present; the last k − 1 positions are handed on.
@@ -180,7 +180,7 @@ extension GraphImporter {
         }
         let past = try c.optional(3) ?? filled(0, element(x), [shape(x)[0], shape(x)[1], Extent(k - 1)])
         let whole = k == 1 ? x : try concat([past, x], axis: 2)
-        var y = try biased(try emit(Convolution(strides: [1], dilations: [1], groups: channels), [whole, w]), try c.optional(2))
+        var y = try biased(try product(Convolution(strides: [1], dilations: [1], groups: channels), whole, w), try c.optional(2))
         if try c.string("activation", "none") != "none" { y = try activation(.silu, y) }
         let state = try slice(whole, axis: 2, start: shape(whole)[2] - Extent(k - 1), size: Extent(k - 1))
         return [y, state]
@@ -232,7 +232,7 @@ extension GraphImporter {
         let op = TransposedConvolution(
             strides: strides, dilations: dilations, groups: 1, cropBefore: Array(pads[..<spatial]), cropAfter: Array(pads[spatial...]),
             outputPadding: block.map { _ in 0 })
-        let merged = try emit(op, [columns, try constant(identity)])
+        let merged = try product(op, columns, try constant(identity))
         return try reshape(merged, [batch, channels] + image.map { Extent($0) })
     }
 }
