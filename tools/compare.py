@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Time glmc, ONNX Runtime and OpenVINO on the public models, in turn, in one process.
 
-    python3 tools/compare.py GLMC FOLDER [--threads 1,2] [--rounds 5] [--seconds 0.5] [--int8] [NAME ...]
+    python3 tools/compare.py GLMC FOLDER [--threads 1,2] [--rounds 5] [--seconds 0.5] [--precision fp32|bf16|int8] [NAME ...]
 
 FOLDER holds what fetch_models.py and make_models.py write. In every round each engine runs for a while, and the best round of each
-counts: shared machines change speed within seconds, so only ratios of one run mean something. `ratio` = fastest fp32 peer / glmc.
+counts: shared machines change speed within seconds, so only ratios of one run mean something. `ratio` = fastest peer / glmc.
 
 OpenVINO computes in bf16 on processors that can unless it is told not to. It takes part once as fp32 (INFERENCE_PRECISION_HINT=f32), the
 peer of glmc's fp32, and, where its default is another type, once as it comes, outside the ratio.
-With --int8, every engine's own static post-training quantisation, calibrated on the same eight inputs; the cosine is that of glmc's
+With --precision=bf16, glmc compiles with --bf16 and OpenVINO takes part as it comes (ONNX Runtime has no bf16 on CPUs); errors are against
+ONNX Runtime's fp32. With --precision=int8, every engine's own static post-training quantisation, calibrated on the same eight inputs; the cosine is that of glmc's
 int8 and fp32 outputs."""
 import argparse
 import logging
@@ -138,29 +139,44 @@ def row(cells):
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
+def error(mine, expected):
+    return f"{np.linalg.norm(mine.astype(np.float64) - expected) / np.linalg.norm(expected):.1e}"
+
+
+def openvino_result(model, feed):
+    return next(iter(open_vino(model, feed)(1)().values()))
+
+
 def compare(name, model, options, work):
     path, feed = model.path(options.folder), model.feed()
     artifact, fp32 = work / "model.so", work / "fp32.so"
-    seconds = compile_model(options.glmc, model, path, feed, fp32 if options.int8 else artifact, [])
-    peers, own = fp32_peers(path, feed) if not options.int8 else {}, {}
-    if options.int8:
+    flags = {"fp32": [], "bf16": ["--bf16"], "int8": ["--int8", "--calib", str(work / "calibration")]}[options.precision]
+    own = {}
+    if options.precision != "fp32":
+        compile_model(options.glmc, model, path, feed, fp32, [])
+        own = {"glmc fp32": artifact_runner(fp32, feed)}
+    if options.precision == "int8":
         (work / "calibration").mkdir()
         for seed in CALIBRATION_SEEDS:
             np.savez(work / "calibration" / f"{seed}.npz", **model.feed(seed=seed))
-        compile_model(options.glmc, model, path, feed, artifact, ["--int8", "--calib", str(work / "calibration")])
-        peers, own = int8_peers(path, feed, model, work), {"glmc fp32": artifact_runner(fp32, feed)}
-        quality = f"{cosine(artifact_runner(artifact, feed)(1)()[0], artifact_runner(fp32, feed)(1)()[0]):.4f}"
+    seconds = compile_model(options.glmc, model, path, feed, artifact, flags)
+    mine = artifact_runner(artifact, feed)(1)()[0]
+    if options.precision == "int8":
+        peers, quality = int8_peers(path, feed, model, work), [f"{cosine(mine, artifact_runner(fp32, feed)(1)()[0]):.4f}"]
+    elif options.precision == "bf16":
+        ov, expected = openvino_model(path, feed), onnx_runtime(path, feed)(1)()[0]
+        peers = {"ONNX Runtime": onnx_runtime(path, feed), "OpenVINO": open_vino(ov, feed)}
+        quality = [error(mine, expected), error(openvino_result(ov, feed), expected)]
     else:
-        expected, mine = onnx_runtime(path, feed)(1)()[0], artifact_runner(artifact, feed)(1)()[0]
-        quality = f"{np.linalg.norm(mine.astype(np.float64) - expected) / np.linalg.norm(expected):.1e}"
+        peers, quality = fp32_peers(path, feed), [error(mine, onnx_runtime(path, feed)(1)()[0])]
     ratios = []
     for threads in map(int, options.threads.split(",")):
         times = best_ms({k: make(threads) for k, make in ({"glmc": artifact_runner(artifact, feed)} | own | peers).items()}, options.rounds, options.seconds)
         level = [times[peer] for peer in ("ONNX Runtime", "OpenVINO") if peer in times]
         ratios.append(min(level) / times["glmc"])
-        own_ratio = [f"{times['glmc fp32'] / times['glmc']:.2f}"] if options.int8 else [f"{times[k]:.3g}" for k in times if k.startswith("OpenVINO ")] or ["–"]
+        beside = [f"{times['glmc fp32'] / times['glmc']:.2f}"] if own else [f"{times[k]:.3g}" for k in times if k.startswith("OpenVINO ")] or ["–"]
         row([name, str(threads), *(f"{times[k]:.3g}" if k in times else "–" for k in ("ONNX Runtime", "OpenVINO")), f"{times['glmc']:.3g}",
-             f"{ratios[-1]:.2f}", *own_ratio, quality, f"{seconds:.1f} s"])
+             f"{ratios[-1]:.2f}", *beside, *quality, f"{seconds:.1f} s"])
     return ratios
 
 
@@ -172,10 +188,10 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "int8"], default="fp32")
     options = parser.parse_intermixed_args()
     logging.disable(logging.WARNING)
-    extra = ["glmc fp32 / int8", "cosine"] if options.int8 else ["OpenVINO as it comes", "error"]
+    extra = {"fp32": ["OpenVINO as it comes", "error"], "bf16": ["glmc fp32 / bf16", "error", "OpenVINO's error"], "int8": ["glmc fp32 / int8", "cosine"]}[options.precision]
     titles = ["model", "threads", "ONNX Runtime ms", "OpenVINO ms", "glmc ms", "ratio", *extra, "compiled in"]
     row(titles)
     row(["---"] * len(titles))

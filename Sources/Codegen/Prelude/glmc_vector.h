@@ -36,8 +36,8 @@
 
 /* Tails where the instruction set has no masks. */
 #define GLMC_PARTIAL(S, T, N)                                                                           \
-    GLMC_INLINE S##x##N glmc_loadn_##S##x##N(const T *p, int64_t n) { S##x##N v = {0}; for (int64_t i = 0; i < n; i++) v[i] = p[i]; return v; } \
-    GLMC_INLINE void glmc_storen_##S##x##N(T *p, S##x##N v, int64_t n) { for (int64_t i = 0; i < n; i++) p[i] = v[i]; }
+    GLMC_INLINE S##x##N glmc_loadn_##S##x##N(const void *from, int64_t n) { const T *p = from; S##x##N v = {0}; for (int64_t i = 0; i < n; i++) v[i] = p[i]; return v; } \
+    GLMC_INLINE void glmc_storen_##S##x##N(void *to, S##x##N v, int64_t n) { T *p = to; for (int64_t i = 0; i < n; i++) p[i] = v[i]; }
 
 #define GLMC_COMMON(N)                                                                                  \
     GLMC_ACCESS(f32, float, N)                                                                          \
@@ -73,16 +73,25 @@ GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m25
 GLMC_COMMON(8)
 #if GLMC_VECTOR_BITS == 512
 #define GLMC_TAIL8(n) ((__mmask8)((1u << (n)) - 1u))
+/* Through a whole register R of elements that the masked moves LOAD and STORE know. */
+#define GLMC_MASKED8(S, R, LOAD, STORE) \
+    GLMC_INLINE S##x8 glmc_loadn_##S##x8(const void *p, int64_t n) { R r = LOAD(GLMC_TAIL8(n), p); S##x8 v; memcpy(&v, &r, sizeof v); return v; } \
+    GLMC_INLINE void glmc_storen_##S##x8(void *p, S##x8 v, int64_t n) { R r = {0}; memcpy(&r, &v, sizeof v); STORE(p, GLMC_TAIL8(n), r); }
 GLMC_INLINE f32x8 glmc_loadn_f32x8(const float *p, int64_t n) { return (f32x8)_mm256_maskz_loadu_ps(GLMC_TAIL8(n), p); }
 GLMC_INLINE void glmc_storen_f32x8(float *p, f32x8 v, int64_t n) { _mm256_mask_storeu_ps(p, GLMC_TAIL8(n), (__m256)v); }
+GLMC_MASKED8(i32, __m256i, _mm256_maskz_loadu_epi32, _mm256_mask_storeu_epi32)
+GLMC_MASKED8(u8, __m128i, _mm_maskz_loadu_epi8, _mm_mask_storeu_epi8)
+GLMC_MASKED8(i8, __m128i, _mm_maskz_loadu_epi8, _mm_mask_storeu_epi8)
+GLMC_MASKED8(f16, __m128i, _mm_maskz_loadu_epi16, _mm_mask_storeu_epi16)
+GLMC_MASKED8(bf16, __m128i, _mm_maskz_loadu_epi16, _mm_mask_storeu_epi16)
 #else
 GLMC_PARTIAL(f32, float, 8)
-#endif
 GLMC_PARTIAL(i32, int32_t, 8)
 GLMC_PARTIAL(u8, uint8_t, 8)
 GLMC_PARTIAL(i8, int8_t, 8)
 GLMC_PARTIAL(f16, _Float16, 8)
 GLMC_PARTIAL(bf16, uint16_t, 8)
+#endif
 GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)b, (__m256)a); }
 GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)b, (__m256)a); }
@@ -113,7 +122,9 @@ GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
 #if GLMC_VECTOR_BITS == 512
 #define GLMC_LANES 16
 GLMC_VECTOR_TYPES(16)
+GLMC_VECTOR_TYPES(32)
 GLMC_VECTOR_TYPES(64)
+GLMC_ACCESS(i8, int8_t, 32)
 GLMC_ACCESS(u8, uint8_t, 64)
 GLMC_ACCESS(i8, int8_t, 64)
 GLMC_INLINE f32x16 glmc_sqrt_f32x16(f32x16 a) { return (f32x16)_mm512_sqrt_ps((__m512)a); }
@@ -160,12 +171,16 @@ GLMC_INLINE i8x16 glmc_saturate_i8_f32x16(f32x16 a)
 }
 /* The first lanes. */
 GLMC_INLINE f32x8 glmc_low_f32x16(f32x16 a) { return (f32x8)_mm512_castps512_ps256((__m512)a); }
+GLMC_INLINE i32x8 glmc_low_i32x16(i32x16 a) { return (i32x8)_mm512_castsi512_si256((__m512i)a); }
+GLMC_INLINE bf16x16 glmc_low_bf16x32(bf16x32 a) { return (bf16x16)_mm512_castsi512_si256((__m512i)a); }
+GLMC_INLINE u8x32 glmc_low_u8x64(u8x64 a) { return (u8x32)_mm512_castsi512_si256((__m512i)a); }
 #ifdef __AVX512BF16__
-GLMC_VECTOR_TYPES(32)
 GLMC_VECTOR_MEMORY(bf16, uint16_t, 32)
+GLMC_INLINE f32x8 glmc_dot_f32x8(bf16x16 a, bf16x16 b, f32x8 c) { return (f32x8)_mm256_dpbf16_ps((__m256)c, (__m256bh)a, (__m256bh)b); }
 GLMC_INLINE f32x16 glmc_dot_f32x16(bf16x32 a, bf16x32 b, f32x16 c) { return (f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
 #endif
 #ifdef __AVX512VNNI__
+GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c) { return (i32x8)_mm256_dpbusd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
 GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
 #endif
 

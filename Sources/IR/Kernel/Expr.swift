@@ -256,8 +256,13 @@ extension Expr {
         return .binary(.maximum, a, b)
     }
 
-    /// The expression converted to `element`, if it is not of that type already.
-    public func converted(to element: ElementType) -> Expr { type.element == element ? self : .cast(self, element) }
+    /// The expression converted to `element`, if it is not of that type already. What was widened from a narrow float goes back to
+    /// it unchanged.
+    public func converted(to element: ElementType) -> Expr {
+        if type.element == element { return self }
+        if element.isFloat, case .cast(let narrow, element.computeType) = self, narrow.type.element == element { return narrow }
+        return .cast(self, element)
+    }
 
     /// The expression with every direct subexpression replaced.
     public func mapChildren(_ transform: (Expr) -> Expr) -> Expr {

@@ -5,8 +5,7 @@ extension KernelFamily {
     /// result of its own, such as the last step of segmentation and text detection.
     static let blockTransposedConvolution = KernelFamily("conv-transpose-blocks", matches: { query in
         guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 4, query.target.vectorBits > 0 else { return false }
-        let input = query.operandType(0)
-        return input.element == .f32 && filter.element == .f32 && op.groups == 1 && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
+        return isFloatProduct(query) && op.groups == 1 && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
             && Array(filter.shape[2...]) == op.strides && (op.cropBefore + op.cropAfter + op.outputPadding).allSatisfy { $0 == 0 }
             && filter.shape[1...].reduce(1, *) <= 2 * query.target.lanes(ofBytes: 4)
     }, emit: { site in
@@ -27,11 +26,12 @@ struct BlockTransposedConvolution {
         let model = RegisterModel(site.target), lanes = model.lanes
         let depth = filter.shape[0], blockY = filter.shape[2], blockX = filter.shape[3], columns = filter.shape[1...].reduce(1, *)
         let height = image.shape[2], width = image.shape[3], resultWidth = result.shape[3]
-        let plan = TilePlan(y: 1, x: width.constant, columns: columns, depth: depth, rowBytes: 0, elementBytes: 4, model: model, storesAnyWidth: true)
+        let plan = TilePlan(y: 1, x: width.constant, columns: columns, depth: depth, rowBytes: 0, elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
+        let kind = try site.contractionKind(image.element, filter.element, contiguous: image.strides[1] == 1)
         let axes = [(axis: ReductionAxis(Extent(depth), stride: image.strides[1]), sourceStride: columns)]
         let packing = PanelPacking(
-            kind: .float, axes: axes, columns: columns, columnStride: 1, outer: 1, outerStride: depth * columns, lanes: lanes, panels: plan.panels)
-        let weights = site.packed(filter, as: packing, element: .f32)
+            kind: kind, axes: axes, columns: columns, columnStride: 1, outer: 1, outerStride: depth * columns, lanes: lanes, panels: plan.panels)
+        let weights = site.packed(filter, as: packing, element: kind.weightElement)
         let rounded = (columns + lanes - 1) / lanes * lanes
         let blocks = site.scratch("blocks", .f32, count: width * Extent(rounded), perThread: true)
         let rows = site.scratch("rows", .f32, count: resultWidth * Extent(columns / blockX), perThread: true)
@@ -39,7 +39,7 @@ struct BlockTransposedConvolution {
             try builder.loop("u", to: Expr(result.shape[0] * height), kind: .parallel) { builder, unit in
                 let position = builder.split(unit, over: [result.shape[0], height])
                 let problem = Contraction(
-                    kind: .float, y: 1, x: width, columns: Extent(columns), input: image.buffer,
+                    kind: kind, y: 1, x: width, columns: Extent(columns), input: image.buffer,
                     inputBase: { _ in Expr(image.offset) + position[0] * Expr(image.strides[0]) + position[1] * Expr(image.strides[2]) },
                     inputStrideY: 0, inputStrideX: image.strides[3], reduction: axes.map(\.axis), weights: .packed(weights)
                 ) { builder, _, _, x, column, value, _ in

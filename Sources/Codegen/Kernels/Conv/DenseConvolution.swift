@@ -50,9 +50,7 @@ struct DenseConvolution {
         axes.append((ReductionAxis(Extent(depth), stride: image.strides[1]), filterStrides[1]))
         // Where a group has one channel, the innermost run goes along a spatial axis.
         let contiguous = Contraction.merged(axes.map(\.axis)).last?.stride == 1
-        guard let kind = ContractionKind(image.element, filter.element, target: site.target, contiguous: contiguous) else {
-            throw Diagnostic(.internal, "no tile form for \(image.element.rawValue) times \(filter.element.rawValue)")
-        }
+        let kind = try site.contractionKind(image.element, filter.element, contiguous: contiguous)
         let taps = axes.dropLast().reduce(1) { $0 * ($1.axis.count.constant ?? 1) }
 
         let element = image.element.byteCount

@@ -4,9 +4,8 @@ extension KernelFamily {
     /// Transposed convolutions as one dense convolution per phase of the stride.
     static let transposedConvolution = KernelFamily("conv-transpose-tile", matches: { query in
         guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return false }
-        let input = query.operandType(0)
         // Every phase needs a tap, and enough channels to fill half a vector.
-        return input.element == .f32 && filter.element == .f32 && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
+        return isFloatProduct(query) && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
             && op.strides.reduce(1, *) <= 16 && zip(filter.shape[2...], op.strides).allSatisfy { $0 >= $1 }
             && filter.shape[1] * 2 >= query.target.lanes(ofBytes: 4)
     }, emit: { site in
@@ -60,8 +59,8 @@ struct TiledTransposedConvolution {
         if isPadded {
             let spatial = (0..<rank).map { image.shape[$0 + 2] + Extent(before[$0]) + after[$0] }
             let shape = [image.shape[0], image.shape[1]] + spatial
-            let buffer = site.scratch("padded", .f32, count: shape.product, perThread: false)
-            source = TensorView(buffer, .f32, shape: shape, strides: Layout.channelsLast.strides(of: shape))
+            let buffer = site.scratch("padded", image.element, count: shape.product, perThread: false)
+            source = TensorView(buffer, image.element, shape: shape, strides: Layout.channelsLast.strides(of: shape))
         }
         let padded = source
         if isPadded {
@@ -76,8 +75,8 @@ struct TiledTransposedConvolution {
                         let here = from[axis + 2] >= .int(0) && from[axis + 2] < Expr(image.shape[axis + 2])
                         inside = inside.map { $0 && here } ?? here
                     }
-                    let value = Expr.select(inside ?? .integer(1, .bool), image.load(from), .float(0, .f32))
-                    builder.emit(padded.store(value, index))
+                    let value = Expr.select(inside ?? .integer(1, .bool), image.load(from).converted(to: .f32), .float(0, .f32))
+                    builder.emit(padded.store(value.converted(to: image.element), index))
                 }
                 builder.emit(.barrier)
             }
@@ -100,18 +99,19 @@ struct TiledTransposedConvolution {
             (ReductionAxis(Extent(phaseX.taps), stride: strideX), -stepX * filterX),
             (ReductionAxis(Extent(depth), stride: source.strides[1]), strides[0]),
         ]
+        let kind = try site.contractionKind(image.element, filter.element, contiguous: source.strides[1] == 1)
         let lastTap = (phaseY.remainder + stepY * (phaseY.taps - 1)) * filterY + (phaseX.remainder + stepX * (phaseX.taps - 1)) * filterX
         let plan = TilePlan(
             y: phaseY.count.constant, x: phaseX.count.constant, columns: columns, depth: phaseY.taps * phaseX.taps * depth,
-            rowBytes: (strideY.constant ?? 0) * 4, elementBytes: 4, model: model, storesAnyWidth: true)
+            rowBytes: (strideY.constant ?? 0) * image.element.byteCount, elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
         let packing = PanelPacking(
-            kind: .float, axes: axes, columns: columns, columnStride: strides[1], outer: op.groups, outerStride: depth * strides[0],
+            kind: kind, axes: axes, columns: columns, columnStride: strides[1], outer: op.groups, outerStride: depth * strides[0],
             sourceOffset: lastTap, lanes: model.lanes, panels: plan.panels)
-        let weights = site.packed(filter, as: packing, element: .f32)
+        let weights = site.packed(filter, as: packing, element: kind.weightElement)
         let startY = rank == 2 ? phaseY.input + before[0] : 0, startX = phaseX.input + before[rank - 1]
         try site.generate { builder, store in
             let problem = Contraction(
-                kind: .float, outer: [result.shape[0], Extent(op.groups)], y: phaseY.count, x: phaseX.count, columns: Extent(columns), input: source.buffer,
+                kind: kind, outer: [result.shape[0], Extent(op.groups)], y: phaseY.count, x: phaseX.count, columns: Extent(columns), input: source.buffer,
                 inputBase: { outer in
                     Expr(source.offset + strideY * Extent(startY) + strideX * Extent(startX)) + outer[0] * Expr(source.strides[0])
                         + outer[1] * Expr(source.strides[1] * Extent(depth))

@@ -92,10 +92,7 @@ struct MatrixProduct {
 
     func emit(_ site: inout KernelSite, weights: Tensor) throws {
         let model = RegisterModel(site.target)
-        let contiguous = a.strides[a.shape.count - 1] == 1
-        guard let kind = ContractionKind(a.element, weights.element, target: site.target, contiguous: contiguous) else {
-            throw Diagnostic(.internal, "no tile form for \(a.element.rawValue) times \(weights.element.rawValue)")
-        }
+        let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1)
         let plan = plan(model, elementBytes: weights.element.byteCount)
         let strides = rowMajor(weights.shape), (k, n) = (weights.rank - 2, weights.rank - 1)
         let batches = Array(weights.shape.dropLast(2))

@@ -5,7 +5,7 @@ extension KernelFamily {
     static let pooling = KernelFamily("pool-vectors", matches: { query in
         guard let op = query.op(Pool.self), !op.indices, (1...2).contains(op.window.count), op.dilations.allSatisfy({ $0 == 1 }) else { return false }
         let image = query.operandType(0)
-        let isFloat = image.element == .f32 && (op.function == .max || op.function == .average)
+        let isFloat = [.f32, .f16, .bf16].contains(image.element) && (op.function == .max || op.function == .average)
         let isByte = image.element == .u8 && op.function == .max
         // A window must never miss the image altogether: its result would need a rule of its own.
         let fits = zip(op.window, zip(op.padBefore, op.padAfter)).allSatisfy { $0 > $1.0 && $0 > $1.1 } && !op.ceilMode
@@ -53,7 +53,7 @@ struct PoolVectors {
                     let factor = isMaximum ? nil : reciprocal(ranges, lanes, into: &builder)
                     for (v, sum) in sums.enumerated() {
                         var value = factor.map { .variable(sum) * $0 } ?? .variable(sum)
-                        if image.element == .u8 { value = .roundSaturate(value, .u8) }
+                        value = image.element == .u8 ? .roundSaturate(value, .u8) : value.converted(to: image.element)
                         try store(&builder, value, [index[0], channel + .int(v * lanes)] + position, 1, counts[v])
                     }
                 }

@@ -192,7 +192,7 @@ public struct ContractionEmitter {
             let scalar = builder.bind(broadcast(input + offset, elements), "x")
             for v in 0..<vectors {
                 let c = accumulators[row][v]
-                let factor = !problem.kind.isDot && c.type.lanes < scalar.type.lanes ? .bitcast(scalar, c.type) : scalar
+                let factor = c.type.lanes < lanes ? .bitcast(scalar, KernelType(scalar.type.element, lanes: c.type.lanes * depth)) : scalar
                 builder.emit(.assign(c, multiplyAdd(factor, columns[v], .variable(c))))
             }
         }

@@ -40,6 +40,23 @@ extension KernelSite {
     }
 }
 
+extension KernelSite {
+    /// The form of a product that the family's `matches` has found to have one.
+    func contractionKind(_ input: ElementType, _ weights: ElementType, contiguous: Bool) throws -> ContractionKind {
+        guard let kind = ContractionKind(input, weights, target: target, contiguous: contiguous) else {
+            throw Diagnostic(.internal, "no tile form for \(input.rawValue) times \(weights.rawValue)")
+        }
+        return kind
+    }
+}
+
+extension KernelFamily {
+    /// Whether a node multiplies floats that the tile generator knows.
+    static func isFloatProduct(_ query: KernelQuery) -> Bool {
+        ContractionKind(query.operandType(0).element, query.operandType(1).element, target: query.target, contiguous: true)?.accumulator == .f32
+    }
+}
+
 extension ContractionKind {
     /// How elements of two types are multiplied on `target`; nil where the tile generator has no form.
     /// - Parameter contiguous: whether the input's reduction elements follow each other in memory.

@@ -23,9 +23,9 @@ public struct TilePlan: Hashable, Sendable {
     ///   - elementBytes: bytes per weight. `storesAnyWidth`: whether results may be stored by less than a whole register.
     public init(y: Int?, x: Int?, columns: Int?, depth: Int, rowBytes: Int, elementBytes: Int, model: RegisterModel, maximumVectors: Int = 8, storesAnyWidth: Bool = false) {
         let vectors = columns.map { ($0 + model.lanes - 1) / model.lanes }
-        // Half a register can hold the last columns of a single panel of f32.
+        // Half a register can hold the last columns of a single panel.
         func lanesSaved(_ panels: AxisCut) -> Int {
-            guard let columns, storesAnyWidth, elementBytes == 4, panels.tileCount == 1, (1...model.narrowLanes).contains(columns % model.lanes) else { return 0 }
+            guard let columns, storesAnyWidth, panels.tileCount == 1, (1...model.narrowLanes).contains(columns % model.lanes) else { return 0 }
             return model.lanes - model.narrowLanes
         }
         var best: (cost: Double, y: AxisCut, x: AxisCut, panels: AxisCut)?
