@@ -33,6 +33,16 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ], dimensions: dimensions)
     }
 
+    /// A channels-last convolution of one element type by another, with f32 sums.
+    private static func narrow(
+        _ name: String, _ family: String = "conv-tile", of elements: (String, String) = ("bf16", "bf16"), x: String, w: String, strides: [Int] = [1, 1], groups: Int = 1
+    ) -> KernelCase {
+        KernelCase(name, family, "%x: \(elements.0)[\(x)], %kw: \(elements.1)[\(w)]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv(%l, %kw, strides: \(strides), dilations: [1, 1], groups: \(groups))", "%r = relayout(%c, layout: \"row\")", "%r",
+        ])
+    }
+
     private static func integers(_ name: String, _ family: String = "conv-tile", x: String, w: String, strides: [Int] = [1, 1], groups: Int = 1) -> KernelCase {
         KernelCase(name, family, "%x: u8[\(x)], %kw: i8[\(w)]", [
             "%l = relayout(%x, layout: \"nhwc\")",
@@ -57,7 +67,7 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ])
     }
 
-    static let all: [KernelCase] = convolutions + products + rows + recurrences
+    static let all: [KernelCase] = convolutions + narrowFloats + products + rows + recurrences
 
     private static let convolutions: [KernelCase] = [
         convolution("3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
@@ -83,6 +93,8 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         integers("u8 3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
         integers("u8 odd channels", x: "1, 5, 8, 9", w: "37, 5, 3, 3"),
         integers("u8 stem", x: "1, 3, 15, 15", w: "16, 3, 5, 5", strides: [2, 2]),
+        integers("u8 half a register of columns", x: "1, 12, 9, 17", w: "24, 12, 3, 3"),
+        integers("u8 less than half a register of columns", x: "1, 6, 5, 9", w: "37, 6, 1, 1"),
         integers("u8 one channel per group", x: "1, 4, 8, 9", w: "40, 1, 3, 5", groups: 4),
         integers("u8 depthwise", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
         KernelCase("transposed 2x2 stride 2", "conv-transpose-tile", "%x: f32[1, 9, 5, 7], %kw: f32[9, 24, 2, 2]", [
@@ -105,6 +117,43 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
             "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
             "%r = relayout(%c, layout: \"row\")", "%r",
         ]),
+    ]
+
+    private static let narrowFloats: [KernelCase] = [
+        narrow("bf16 3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
+        narrow("bf16 odd channels", x: "1, 5, 8, 9", w: "37, 5, 3, 3"),
+        narrow("bf16 stem", x: "1, 3, 15, 15", w: "40, 3, 5, 5", strides: [2, 2]),
+        narrow("bf16 half a register of columns", x: "1, 8, 9, 17", w: "24, 8, 3, 3"),
+        narrow("bf16 less than half a register of columns", x: "1, 7, 5, 9", w: "37, 7, 1, 1"),
+        narrow("bf16 grouped", x: "1, 12, 6, 7", w: "64, 3, 3, 3", groups: 4),
+        narrow("bf16 depthwise", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
+        narrow("f16 3x3", of: ("f16", "f16"), x: "1, 16, 9, 11", w: "37, 16, 3, 3"),
+        narrow("f32 by f16", of: ("f32", "f16"), x: "1, 6, 9, 11", w: "24, 6, 3, 3"),
+        narrow("f32 by bf16", of: ("f32", "bf16"), x: "1, 6, 9, 11", w: "40, 6, 1, 1"),
+        narrow("f32 by f16, depthwise", "conv-depthwise", of: ("f32", "f16"), x: "1, 20, 9, 13", w: "20, 1, 3, 3", groups: 20),
+        KernelCase("bf16 transposed 2x2 stride 2", "conv-transpose-tile", "%x: bf16[1, 9, 5, 7], %kw: bf16[9, 24, 2, 2]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ]),
+        KernelCase("bf16 transposed 4x3, cropped", "conv-transpose-tile", "%x: bf16[1, 8, 5, 6], %kw: bf16[8, 16, 4, 3]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ]),
+        KernelCase("bf16 transposed to one channel", "conv-transpose-blocks", "%x: bf16[2, 9, 5, 11], %kw: bf16[9, 1, 2, 2]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
+            "%r = relayout(%c, layout: \"row\")", "%r",
+        ]),
+        KernelCase("bf16 matmul", "gemm-tile", "%x: bf16[29, 37], %kw: bf16[37, 70]", ["%c = matmul(%x, %kw)", "%c"]),
+        KernelCase("bf16 matmul, residual and result of bf16", "gemm-tile", "%x: bf16[29, 36], %kw: bf16[36, 41], %y: bf16[29, 41]", [
+            "%c = matmul(%x, %kw)", "%z = cast(%y, to: \"f32\")", "%d = binary.add(%c, %z)", "%e = cast(%d, to: \"bf16\")", "%e",
+        ], tolerance: 5e-4),
+        KernelCase("bf16 matmul, free rows", "gemm-tile", "%x: bf16[n, 24], %kw: bf16[24, 50]", ["%c = matmul(%x, %kw)", "%c"], dimensions: ["n": 19]),
+        KernelCase("f32 by f16 matmul", "gemm-tile", "%x: f32[1, 64], %kw: f16[64, 200]", ["%c = matmul(%x, %kw)", "%c"]),
+        pool("max pool, bf16", "bf16[2, 37, 9, 11]", "fn: \"max\", window: [3, 3], strides: [2, 2], before: [1, 1], after: [1, 0]"),
+        pool("max pool, f16", "f16[1, 16, 9, 11]", "fn: \"max\", window: [3, 3], strides: [2, 2], before: [1, 1], after: [1, 0]"),
     ]
 
     private static let products: [KernelCase] = [

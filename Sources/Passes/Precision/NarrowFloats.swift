@@ -1,7 +1,7 @@
 import GlmcIR
 
 extension Pass {
-    /// Convolutions and matrix products with constant weights on 16-bit floats, with f32 sums.
+    /// Convolutions and matrix products with constant weights on 16-bit floats, with f32 sums; tables that rows are looked up in.
     ///
     /// ```
     /// %0 = conv(%x, %w, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 6, 6]
@@ -32,12 +32,13 @@ extension Pass {
                 let wide = try rewriter.create1(Cast(to: .f32), [narrow], at: .after(place), provenance: provenance)
                 for case .operand(let node, let i) in function[value].uses { rewriter.setOperand(i, of: node, to: wide) }
             }
-            for (node, _) in plan.nodes {
-                guard let weights = function.constant(function[node].operands[1]), rewriter.beginRewrite() else { return }
+            let tables = function.allNodes.filter { function.isLookup($0) && !options.keeps(function[$0].provenance) }
+            for (node, operand) in plan.nodes.map({ ($0.node, 1) }) + tables.map({ ($0, 0) }) {
+                guard let weights = function.constant(function[node].operands[operand]), rewriter.beginRewrite() else { return }
                 let narrow = try rewriter.constant(Cast(to: element), [weights], before: node)
                 let wide = try rewriter.create1(Cast(to: .f32), [narrow], at: .before(node))
-                rewriter.setOperand(1, of: node, to: wide)
-                rewriter.remark("computes in \(element.rawValue)", at: node)
+                rewriter.setOperand(operand, of: node, to: wide)
+                if operand == 1 { rewriter.remark("computes in \(element.rawValue)", at: node) }
             }
         }
     }
@@ -60,6 +61,12 @@ extension Pass {
 }
 
 extension Function {
+    /// Whether a node looks rows up in a constant table, such as an embedding.
+    fileprivate func isLookup(_ id: NodeID) -> Bool {
+        guard self[id].op is Gather, let table = constant(self[id].operands[0]) else { return false }
+        return table.element == .f32 && table.rank > 1
+    }
+
     /// The 16-bit value that an f32 value is widened from.
     fileprivate func widened(_ value: ValueID) -> ValueID? {
         guard let (_, op, operands) = match(value, Cast.self), op.to == .f32, [.f16, .bf16].contains(tensorType(operands[0]).element) else { return nil }
