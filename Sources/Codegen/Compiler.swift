@@ -153,22 +153,6 @@ public enum ArtifactCompiler {
         if !failures.isEmpty { throw Diagnostics(failures) }
     }
 
-    /// `text` as a C identifier.
-    public static func identifier(_ text: String) -> String {
-        let name = String(text.unicodeScalars.map { scalar in
-            scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)) ? Character(scalar) : "_"
-        })
-        let isTaken = name.first.map { $0.isNumber } ?? true || reserved.contains(name) || name.hasPrefix("glmc_")
-        return isTaken ? "model_" + name : name
-    }
-
-    /// Names that a model's function cannot have in C.
-    private static let reserved: Set<String> = [
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if",
-        "inline", "int", "long", "main", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
-        "union", "unsigned", "void", "volatile", "while", "exp", "log", "sin", "cos", "tan", "pow", "floor", "ceil", "round", "free", "malloc",
-    ]
-
     /// The weights as a read-only section: never as C text.
     private static func weightsAssembly(_ name: String, _ blob: String) -> String {
         """

@@ -14,11 +14,11 @@ import Testing
         guard target.vectorBits > 0 else { return }
         // A product by one puts every value into all lanes of a register; the function follows as its epilogue.
         let values = (0..<1 << 16).map { Float(bitPattern: UInt32($0) &* 65_521) }
-        let input = Tensor(.f32, [values.count, 1], values: { Double(values[$0]) })
+        let inputs = [Tensor(.f32, [values.count, 1], values: { Double(values[$0]) }), Tensor(.f32, [1, 16], values: { _ in 1 })]
         for (name, exact, limit) in Self.functions {
             let parsed = try Parser.parseFunction("func @\(name)(%x: f32[65536, 1], %kw: f32[1, 16]) {\n  %c = matmul(%x, %kw)\n  %d = unary.\(name)(%c)\n  return %d\n}")
-            let function = try withConstants(parsed, [input, Tensor(.f32, [1, 16], values: { _ in 1 })])
-            let result = try NativeRun(function, target: target)([input], threads: 1)[0].doubles
+            let function = try withConstants(parsed, inputs)
+            let result = try NativeRun(function, target: target)(inputs, threads: 1)[0].doubles
             var worst = (ulps: 0.0, at: Float(0))
             for (i, x) in values.enumerated() {
                 let reference = exact(Double(x)), rounded = Float(reference), found = result[16 * i]

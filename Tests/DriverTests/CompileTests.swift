@@ -121,6 +121,16 @@ import Testing
         #expect(glmc("compile", network, "-o", output, "--int8", "--calib", network) == 1)
     }
 
+    /// A model may be called like a word of C or a function of its library.
+    @Test func namesThatCHas() throws {
+        for name in ["tanh", "while", "expf", "read", "_x", "2nd", "a b", "main"] {
+            let file = folder.file("\(name).glm")
+            try "func @f(%x: f32[3]) {\n  %y = activation(%x, kind: \"tanh\")\n  return %y\n}\n".write(toFile: file, atomically: true, encoding: .utf8)
+            #expect(glmc("compile", file, "-o", folder.file("named.so")) == 0, "\(name)")
+            #expect(glmc("compile", file, "-o", folder.file("named")) == 0, "\(name)")
+        }
+    }
+
     @Test func narrowsFloats() throws {
         let network = folder.file("mlp.glm"), samples = folder.file("x.npz"), expected = folder.file("y.npz"), output = folder.file("mlp.so")
         try """
