@@ -30,7 +30,24 @@ struct PointwiseLowering {
         }
         guard let last = order.last else { return try builder.single { try body(&$0, origin) } }
         if target.family == .cuda { return try dealt(order, view, origin, in: &builder, body) }
-        let outer = order.dropLast()
+        // A few contiguous elements, such as the channels of a picture, are written out; the loop runs along the axis before.
+        if order.count > 1, let few = view.shape[last].constant, few <= 4, few * cost <= 64 {
+            return try rows(Array(order.dropLast()), view, origin, in: &builder) { builder, index in
+                for i in 0..<few {
+                    var element = index
+                    element[last] = .int(i)
+                    try body(&builder, element)
+                }
+            }
+        }
+        try rows(order, view, origin, in: &builder, body)
+    }
+
+    /// A loop over the rows along the last axis of `order`, divided between the threads, and one over each row's elements.
+    private func rows(
+        _ order: [Int], _ view: TensorView, _ origin: [Expr], in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void
+    ) throws {
+        let last = order[order.count - 1], outer = order.dropLast()
         let outerShape = outer.map { view.shape[$0] }
         let count = outer.isEmpty ? view.shape[last] : outerShape.product
         let low = builder.bind(.threadIndex * Expr(count) / .threadCount, "low")
