@@ -104,7 +104,10 @@ public struct QuantizationPlan: Sendable {
             if options.keeps(node.provenance) { return "kept in fp32 by request" }
             guard let weights = function.constant(node.operands[1]) else { return "both operands are computed at run time" }
             guard weights.element == .f32, isActivation(node.operands[0], function) else { return "the operands are not f32" }
-            if element.isFloat { return nil }
+            if element.isFloat {
+                // Without sums over channels there are no neighbouring products, and widening every element costs more than it saves.
+                return node.op is Convolution && weights.shape[1] == 1 ? "depthwise convolutions are faster so" : nil
+            }
             let terms = node.op is Convolution ? weights.shape[1...].reduce(1, *) : weights.shape[weights.rank - 2]
             return terms <= IntegerSum.maximumTerms ? nil : "a sum of \(terms) products may overflow 32 bits"
         case is TransposedConvolution, is Attention, is Lstm, is Gru, is Rnn: return "there is no \(element.isFloat ? element.rawValue : "int8") kernel for \(node.op.mnemonic)"
