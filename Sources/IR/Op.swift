@@ -15,6 +15,11 @@ public protocol Op: Hashable, Sendable {
     /// - Throws: `Diagnostic`.
     func infer(_ context: InferenceContext) throws -> [ValueType]
 
+    /// Sizes of the operands that must be equal for the op to be defined. Where types leave it open, importers bind dimensions by
+    /// them, and artifacts check the rest when they run; `infer` refuses what cannot be equal. Operands may be anything, also what
+    /// `infer` refuses. Default: none.
+    func equalSizes(in context: InferenceContext) -> [SizeEquation]
+
     /// Computes the results naively on constants.
     /// - Throws: `Diagnostic` where the values are not acceptable.
     func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor]
@@ -41,6 +46,7 @@ extension Op {
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         Array(repeating: nil, count: context.resultCount)
     }
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] { [] }
     public var isPure: Bool { true }
     public var foundSizes: [Extent] { [] }
     public var inPlaceOperands: [Int] { [] }
@@ -97,6 +103,9 @@ public struct InferenceContext: Sendable {
         guard let type = operands[i].tensor else { throw Diagnostic(.invalid, "operand \(i) is \(operands[i]), not a tensor") }
         return type
     }
+
+    /// The shapes of the operands; an empty one for what is no tensor.
+    var shapes: [[Extent]] { operands.map { $0.tensor?.shape ?? [] } }
 
     /// The types of all operands, which must be `count` tensors.
     public func tensors(_ count: Int) throws -> [TensorType] {

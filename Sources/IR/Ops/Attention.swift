@@ -63,6 +63,14 @@ public struct Attention: LoopOp {
         return [.tensor(TensorType(q.element, Array(q.shape[0..<3]) + [v.shape[3]]))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count >= 3, shapes[..<3].allSatisfy({ $0.count == 4 }) else { return [] }
+        let (q, k, v) = (shapes[0], shapes[1], shapes[2])
+        let pairs = [(k[0], q[0]), (v[0], q[0]), (k[3], q[3]), (v[1], k[1]), (v[2], k[2])].map { SizeEquation($0, $1) }
+        return pairs + shapes[3...].flatMap { SizeEquation.broadcast($0, to: [q[0], q[1], q[2], k[2]]) }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (q, k, v) = (operands[0], operands[1], operands[2])
         let mask = operands.count > 3 ? operands[3] : nil

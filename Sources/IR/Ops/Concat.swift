@@ -30,6 +30,13 @@ public struct Concat: PlacementOp {
         return [.tensor(result)]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        return shapes.dropFirst().flatMap { shape in
+            SizeEquation.pairs(shape, shapes[0]).enumerated().filter { $0.offset != axis }.map(\.element)
+        }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         var shape = operands[0].shape
         shape[axis] = operands.reduce(0) { $0 + $1.shape[axis] }

@@ -41,6 +41,12 @@ public struct Convolution: PointwiseOp {
         return [.tensor(TensorType(element, [x.shape[0], w.shape[0]] + spatial, layout: x.layout))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 2, shapes.allSatisfy({ $0.count >= 2 }) else { return [] }
+        return [SizeEquation(shapes[0][1], shapes[1][1] * Extent(groups))]
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let types = operands.map { ValueType.tensor($0.type) }
         guard let type = try infer(InferenceContext(operands: types)).first?.tensor, let shape = type.shape.constants else { return [] }

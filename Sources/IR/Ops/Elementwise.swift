@@ -57,6 +57,10 @@ public struct Binary: PointwiseOp {
         return [.tensor(TensorType(function.isComparison ? .bool : types[0].element, shape, layout: layout))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        SizeEquation.commonBroadcast(context.shapes)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let a = operands[0], b = operands[1]
         let shape = try TensorType.broadcast(a.type.shape, b.type.shape).constants ?? []

@@ -23,6 +23,10 @@ public struct Expand: ViewOp {
         from == 1 || from == to || !(from - to).isConstant
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        context.shapes.first.map { SizeEquation.broadcast($0, to: shape) } ?? []
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], target = try shape.map(context.value)
         let lead = target.count - x.rank

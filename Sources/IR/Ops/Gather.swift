@@ -132,6 +132,12 @@ public struct GatherND: PointwiseOp {
         return [.tensor(TensorType(data.element, Array(indices.shape.dropLast()) + Array(data.shape[(batchDims + depth)...])))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 2, batchDims >= 0 else { return [] }
+        return SizeEquation.pairs(shapes[1].prefix(batchDims), shapes[0].prefix(batchDims))
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1], reader = indices.reader
         let depth = indices.shape.last ?? 0, strides = rowMajorStrides(data.shape)

@@ -62,6 +62,12 @@ public struct GridSample: PointwiseOp {
         return [far(1 + ratio), near(ratio), near(1 - ratio), far(2 - ratio)]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 2, shapes[0].count >= 3, shapes[1].count == shapes[0].count else { return [] }
+        return [SizeEquation(shapes[1][0], shapes[0][0]), SizeEquation(shapes[1][shapes[1].count - 1], Extent(shapes[0].count - 2))]
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, grid) = (operands[0], operands[1])
         let rank = x.rank - 2, spatial = Array(x.shape[2...]), strides = rowMajorStrides(spatial)

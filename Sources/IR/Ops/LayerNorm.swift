@@ -19,6 +19,10 @@ public struct LayerNorm: LoopOp {
         try inferNorm(context, operands: 3, axis: axis)
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        normEquations(context.shapes)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         try evaluateNorm(operands, axis: axis) { row, count in
             var mean = 0.0, variance = 0.0
@@ -75,6 +79,10 @@ public struct RMSNorm: LoopOp {
         try inferNorm(context, operands: 2, axis: axis)
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        normEquations(context.shapes)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         try evaluateNorm(operands, axis: axis) { row, count in
             var squares = 0.0
@@ -118,6 +126,11 @@ private func inferNorm(_ context: InferenceContext, operands: Int, axis: Int) th
         }
     }
     return [.tensor(x)]
+}
+
+/// Parameters are as large as the input, or 1 by their type.
+private func normEquations(_ shapes: [[Extent]]) -> [SizeEquation] {
+    shapes.dropFirst().flatMap { SizeEquation.pairs($0.reversed(), shapes[0].reversed()) }.filter { $0.left != 1 }
 }
 
 /// `(x − shift) · factor · scale + bias`, with shift and factor computed per row by `statistics`.

@@ -19,6 +19,13 @@ public struct MatMul: PointwiseOp {
         return [.tensor(TensorType(element, batch + [a.shape[a.rank - 2], b.shape[b.rank - 1]]))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 2, shapes.allSatisfy({ $0.count >= 2 }) else { return [] }
+        let (a, b) = (shapes[0], shapes[1])
+        return [SizeEquation(a[a.count - 1], b[b.count - 2])] + SizeEquation.commonBroadcast([Array(a.dropLast(2)), Array(b.dropLast(2))])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let types = operands.map { ValueType.tensor($0.type) }
         guard let type = try infer(InferenceContext(operands: types)).first?.tensor, let shape = type.shape.constants else { return [] }

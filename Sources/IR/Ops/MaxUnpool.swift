@@ -15,6 +15,11 @@ public struct MaxUnpool: LoopOp {
         return [.tensor(TensorType(types[0].element, shape))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        return shapes.count == 2 ? SizeEquation.pairs(shapes[1], shapes[0]) : []
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, indices) = (operands[0], operands[1].integers)
         let shape = try shape.map { try context.value($0) }

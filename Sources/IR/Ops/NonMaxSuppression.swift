@@ -56,6 +56,14 @@ public struct NonMaxSuppression: LoopOp {
 
     public var foundSizes: [Extent] { [count] }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 5, shapes[0].count == 3, shapes[1].count == 3 else { return [] }
+        let (boxes, scores) = (shapes[0], shapes[1])
+        return [SizeEquation(boxes[2], 4), SizeEquation(scores[0], boxes[0]), SizeEquation(scores[2], boxes[1])]
+            + shapes[2...].map { SizeEquation($0.product, 1) }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let boxes = operands[0].reader, scores = operands[1].reader
         let (batches, classes, n) = (operands[1].shape[0], operands[1].shape[1], operands[1].shape[2])

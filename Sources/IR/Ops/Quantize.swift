@@ -26,11 +26,23 @@ struct QuantizationGrid: Hashable, Sendable {
         }
     }
 
+    /// What must be equal in the shapes of a tensor, its scale and its zero point.
+    func equations(_ shapes: [[Extent]]) -> [SizeEquation] {
+        guard shapes.count == 3, let axis = try? normalizedAxis(axis, rank: shapes[0].count) else { return [] }
+        let (x, scale) = (shapes[0], shapes[1]), alike = SizeEquation.pairs(shapes[2], scale)
+        if scale.count == 1 && blockSize == 0 { return alike + [SizeEquation(scale[0], x[axis], leftMayBeOne: true)] }
+        guard blockSize > 0, scale.count == x.count else { return alike }
+        return alike + x.indices.map { SizeEquation(scale[$0], $0 == axis ? x[$0].ceilDivided(by: Extent(blockSize)) : x[$0]) }
+    }
+
     /// The index of the parameter of the element at `index`.
     func index(_ index: [Expr], parameter: [Extent]) throws -> [Expr] {
         if parameter.allSatisfy({ $0 == 1 }) { return parameter.map { _ in .int(0) } }
         let axis = try normalizedAxis(axis, rank: index.count)
-        if parameter.count == 1 && blockSize == 0 { return [index[axis]] }
+        if parameter.count == 1 && blockSize == 0 {
+            // A free size may be 1 when the model runs.
+            return [parameter[0].isConstant ? index[axis] : .select(.binary(.equal, Expr(parameter[0]), .int(1)), .int(0), index[axis])]
+        }
         var blocked = index
         blocked[axis] = index[axis] / .int(Swift.max(blockSize, 1))
         return blocked
@@ -88,6 +100,10 @@ public struct Quantize: PointwiseOp {
     static let targets: Set<ElementType> = [
         .u8, .i8, .u16, .i16, .i32, .u4, .i4, .u2, .i2, .f8e4m3fn, .f8e4m3fnuz, .f8e5m2, .f8e5m2fnuz, .f4e2m1,
     ]
+
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        grid.equations(context.shapes)
+    }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader, scale = operands[1].reader, zero = operands[2].reader
@@ -175,6 +191,10 @@ public struct Dequantize: PointwiseOp {
         }
         try grid.check(types[0].shape, parameter: types[1].shape)
         return [.tensor(types[0].with(element: element))]
+    }
+
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        grid.equations(context.shapes)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

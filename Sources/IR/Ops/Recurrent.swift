@@ -95,19 +95,28 @@ public struct RecurrentCell {
 }
 
 extension RecurrentOp {
+    /// The shapes of the operands after the input, with names for errors; without the sequence lengths.
+    private func expectedShapes(_ x: [Extent]) -> [(name: String, shape: [Extent])] {
+        let hidden = Extent(common.hiddenSize), rows = Extent(Self.gateCount) * hidden, directions = Extent(common.direction.count)
+        let states = Array(repeating: ("initial state", [directions, x[1], hidden]), count: Self.stateCount)
+        return [("weights", [directions, rows, x[2]]), ("recurrent weights", [directions, rows, hidden]), ("bias", [directions, 2 * rows])] + states
+            + (peepholeCount > 0 ? [("peepholes", [directions, Extent(peepholeCount) * hidden])] : [])
+    }
+
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard let x = shapes.first, x.count == 3 else { return [] }
+        let expected = expectedShapes(x).map(\.shape) + (common.hasLengths ? [[x[1]]] : [])
+        return zip(shapes.dropFirst(), expected).flatMap { SizeEquation.pairs($0, $1) }
+    }
+
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
-        let hidden = Extent(common.hiddenSize), gates = Extent(Self.gateCount), directions = Extent(common.direction.count)
+        let hidden = Extent(common.hiddenSize), directions = Extent(common.direction.count)
         guard common.hiddenSize > 0 else { throw Diagnostic(.invalid, "the hidden size is \(common.hiddenSize)") }
         let types = try context.tensors(4 + Self.stateCount + (peepholeCount > 0 ? 1 : 0) + (common.hasLengths ? 1 : 0))
         let x = types[0]
         guard x.rank == 3, x.element.isFloat else { throw Diagnostic(.invalid, "the input is \(x), not a float tensor of rank 3") }
-        var expected: [(String, [Extent])] = [
-            ("weights", [directions, gates * hidden, x.shape[2]]), ("recurrent weights", [directions, gates * hidden, hidden]),
-            ("bias", [directions, 2 * gates * hidden]),
-        ]
-        for _ in 0..<Self.stateCount { expected.append(("initial state", [directions, x.shape[1], hidden])) }
-        if peepholeCount > 0 { expected.append(("peepholes", [directions, Extent(peepholeCount) * hidden])) }
-        for (type, (name, shape)) in zip(types.dropFirst(), expected) {
+        for (type, (name, shape)) in zip(types.dropFirst(), expectedShapes(x.shape)) {
             let fits = type.rank == shape.count && zip(type.shape, shape).allSatisfy { $0 == $1 || !$0.isConstant || !$1.isConstant }
             guard fits, type.element == x.element else { throw Diagnostic(.invalid, "the \(name) are \(type), not \(TensorType(x.element, shape))") }
         }

@@ -18,6 +18,10 @@ public struct Reshape: ViewOp {
         return [.tensor(TensorType(type.element, shape))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        context.shapes.first.map { [SizeEquation($0.product, shape.product)] } ?? []
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let target = try shape.map(context.value)
         guard target.allSatisfy({ $0 >= 0 }), let result = operands[0].reshaped(target) else {

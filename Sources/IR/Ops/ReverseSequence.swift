@@ -25,6 +25,12 @@ public struct ReverseSequence: PointwiseOp {
         return [.tensor(types[0])]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 2, shapes[0].indices.contains(batchAxis) else { return [] }
+        return SizeEquation.pairs(shapes[1], [shapes[0][batchAxis]])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], lengths = operands[1].integers, strides = rowMajorStrides(x.shape)
         guard lengths.allSatisfy({ 0...x.shape[timeAxis] ~= $0 }) else {

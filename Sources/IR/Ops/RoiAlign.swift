@@ -40,6 +40,12 @@ public struct RoiAlign: PointwiseOp {
         return [.tensor(x.with(shape: [rois.shape[0], x.shape[1], Extent(height), Extent(width)]))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 3, shapes[1].count == 2, shapes[2].count == 1 else { return [] }
+        return [SizeEquation(shapes[1][1], 4), SizeEquation(shapes[2][0], shapes[1][0])]
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, rois, images) = (operands[0], operands[1].doubles, operands[2].integers)
         let (channels, h, w) = (x.shape[1], x.shape[2], x.shape[3])

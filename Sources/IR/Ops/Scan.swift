@@ -60,6 +60,13 @@ public struct Scan: ControlOp {
         })
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes, states = shapes.count - inputAxes.count
+        guard states >= 0 else { return [] }
+        let lengths = zip(shapes[states...], inputAxes).compactMap { $0.indices.contains($1) ? $0[$1] : nil }
+        return lengths.dropFirst().map { SizeEquation($0, lengths[0]) }
+    }
+
     public func control(_ node: Node, in function: Function) -> Control {
         let region = function[node.regions[0]], states = node.operands.count - inputAxes.count
         return .loop(LoopForm(

@@ -72,6 +72,11 @@ public struct ScatterElements: LoopOp {
         return [.tensor(types[0].with(layout: .rowMajor))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        return shapes.count == 3 ? SizeEquation.pairs(shapes[2], shapes[1]) : []
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1].reader, updates = operands[2]
         let strides = rowMajorStrides(data.shape)
@@ -143,6 +148,12 @@ public struct ScatterND: LoopOp {
             throw Diagnostic(.invalid, "updates \(updates) should have the shape \(expected)")
         }
         return [.tensor(data.with(layout: .rowMajor))]
+    }
+
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        let shapes = context.shapes
+        guard shapes.count == 3, let depth = shapes[1].last?.constant, 0...shapes[0].count ~= depth else { return [] }
+        return SizeEquation.pairs(shapes[2], shapes[1].dropLast() + shapes[0][depth...])
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

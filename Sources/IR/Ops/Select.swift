@@ -16,6 +16,10 @@ public struct Select: PointwiseOp {
         return [.tensor(TensorType(types[1].element, shape, layout: layout))]
     }
 
+    public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
+        SizeEquation.commonBroadcast(context.shapes)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let shapes = operands.map(\.type.shape)
         let shape = try TensorType.broadcast(shapes[0], TensorType.broadcast(shapes[1], shapes[2])).constants ?? []

@@ -1,0 +1,72 @@
+/// Two sizes that must be equal when the model runs: what an op demands of its operands' shapes beyond what their types say.
+public struct SizeEquation: Hashable, Sendable {
+    public var left: Extent
+    public var right: Extent
+    /// Whether `left` may be 1 instead, as broadcasting allows.
+    public var leftMayBeOne: Bool
+
+    public init(_ left: Extent, _ right: Extent, leftMayBeOne: Bool = false) {
+        self.left = left
+        self.right = right
+        self.leftMayBeOne = leftMayBeOne
+    }
+
+    /// Whether the equation holds whatever the dimensions are.
+    public var holds: Bool { left == right || leftMayBeOne && left == 1 }
+
+    /// Equations between the sizes of two shapes, axis by axis from the front; axes that only one of them has are left out.
+    public static func pairs(_ a: some Collection<Extent>, _ b: some Collection<Extent>) -> [SizeEquation] {
+        zip(a, b).map { SizeEquation($0, $1) }
+    }
+
+    /// What numpy broadcasting demands of `operand` in a result of shape `result`; axes are aligned at the end.
+    public static func broadcast(_ operand: [Extent], to result: [Extent]) -> [SizeEquation] {
+        zip(operand.reversed(), result.reversed()).map { SizeEquation($0, $1, leftMayBeOne: true) }
+    }
+
+    /// What numpy broadcasting of all `operands` against each other demands; nothing where they cannot be broadcast at all.
+    public static func commonBroadcast(_ operands: [[Extent]]) -> [SizeEquation] {
+        guard let first = operands.first, let common = try? operands.dropFirst().reduce(first, { try TensorType.broadcast($0, $1) }) else { return [] }
+        return operands.flatMap { broadcast($0, to: common) }
+    }
+
+    /// What one dimension must be for the equation to hold, the others being free: `4*a = b` gives `b := 4*a`.
+    ///
+    /// Nil where the equation holds already, and where it fixes no dimension: there are none, `left` may be 1, the equation is not
+    /// linear in any, or only a negative size would do. The larger of two dimensions, which is how the common size of two operands is
+    /// written, is taken to be equal to both.
+    /// - Parameter reluctance: how little a dimension should be given up for another expression; nil for one that cannot be.
+    public func solution(_ reluctance: (String) -> Int?) -> (dimension: String, value: Extent)? {
+        guard !leftMayBeOne, left != right else { return nil }
+        for (whole, part) in [(left, right), (right, left)] {
+            if let (a, b) = whole.largerOfDimensions, part == a || part == b { return SizeEquation(a, b).solution(reluctance) }
+        }
+        let difference = left - right
+        guard difference.dimensions.allSatisfy({ reluctance($0) != nil }) else { return nil }
+        var best: (dimension: String, value: Extent, cost: Int)?
+        for name in difference.dimensions.sorted() {
+            guard let value = difference.root(of: name), value.constant ?? 0 >= 0, let own = reluctance(name) else { continue }
+            // An expression that may become negative would refuse more than it must.
+            let cost = value.isNeverNegative ? own : own + 1 << 32
+            if best.map({ cost < $0.cost }) ?? true { best = (name, value, cost) }
+        }
+        return best.map { ($0.dimension, $0.value) }
+    }
+}
+
+extension Extent {
+    /// The two dimensions of which the extent is the larger one.
+    fileprivate var largerOfDimensions: (Extent, Extent)? {
+        guard offset == 0, terms.count == 1, terms[0].coefficient == 1, terms[0].factors.count == 1, case .maximum(let a, let b) = terms[0].factors[0],
+              a.dimensionName != nil, b.dimensionName != nil else { return nil }
+        return (a, b)
+    }
+
+    /// The value of the dimension `name` for which the extent is 0, where it is linear in that dimension and the value is whole.
+    fileprivate func root(of name: String) -> Extent? {
+        guard let own = terms.first(where: { $0.factors == [.dimension(name)] }), own.coefficient != .min else { return nil }
+        let rest = self - Extent(own.coefficient) * .dimension(name)
+        guard !rest.dimensions.contains(name) else { return nil }
+        return (own.coefficient > 0 ? -rest : rest).exactQuotient(by: Extent(abs(own.coefficient)))
+    }
+}
