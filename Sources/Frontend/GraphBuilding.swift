@@ -10,10 +10,15 @@ protocol GraphBuilding {
     var provenance: [String] { get }
     /// What a new node with one result may be simplified to.
     mutating func folded(_ id: ValueID) -> ValueID
+    /// Takes note of sizes that have to be equal for the model to make sense.
+    mutating func expect(_ equations: [SizeEquation])
 }
 
 extension GraphBuilding {
     mutating func folded(_ id: ValueID) -> ValueID { id }
+    mutating func expect(_ equations: [SizeEquation]) {}
+    /// Takes note that two sizes have to be equal.
+    mutating func expect(_ a: Extent, equals b: Extent) { expect([SizeEquation(a, b)]) }
 
     // MARK: Types
 
@@ -44,22 +49,17 @@ extension GraphBuilding {
         guard let bytes = Tensor.byteCount(.f64, sizes), bytes <= 1 << 29 else { throw Diagnostic.unsupported("a table of \(sizes.map(String.init).joined(separator: " by ")) numbers") }
     }
 
-    func constantShape(_ id: ValueID, _ what: String) throws -> [Int] {
-        guard let shape = shape(id).constants else {
-            throw Diagnostic.unsupported("the shape of \(what) must be known at compile time, not \(type(id))", hint: "fix it with --shape")
-        }
-        return shape
-    }
-
     // MARK: Nodes
 
     mutating func emit(_ op: any Op, _ operands: [ValueID]) throws -> ValueID {
-        folded(try rewriter.create1(op, operands, at: .end(block), provenance: provenance))
+        expect(op.equalSizes(in: InferenceContext(operands: operands.map { rewriter.function.type($0) })))
+        return folded(try rewriter.create1(op, operands, at: .end(block), provenance: provenance))
     }
 
     /// A node with `count` results.
     mutating func emitMany(_ op: any Op, _ operands: [ValueID], _ count: Int, regions: [BlockID] = []) throws -> [ValueID] {
         let names = [String](repeating: "", count: count)
+        expect(op.equalSizes(in: InferenceContext(operands: operands.map { rewriter.function.type($0) }, resultCount: count)))
         return try rewriter.create(op, operands, at: .end(block), regions: regions, provenance: provenance, names: names)
     }
 
@@ -240,8 +240,13 @@ extension GraphBuilding {
 extension GraphImporter {
     /// A new named dimension that is known when the model runs, at most `bound`.
     mutating func runtimeDimension(_ wish: String, bound: Extent) -> Extent {
-        freshDimensions += 1
-        let name = "\(wish)_\(freshDimensions)"
+        // Sizes of inputs have names of this form too, also those that are bound by now.
+        let taken = Set(rewriter.function.dimensions.map(\.name)).union(sizes.values.keys)
+        var name: String
+        repeat {
+            freshDimensions += 1
+            name = "\(wish)_\(freshDimensions)"
+        } while taken.contains(name)
         rewriter.addDimension(name, DimensionInfo(.runtime(bound: bound)))
         return .dimension(name)
     }

@@ -67,6 +67,14 @@ public enum Onnx {
         return Proto().string(1, name).message(2, Proto().message(1, Proto().int(1, element).message(2, shape)))
     }
 
+    /// A tensor whose sizes have names; an empty name says nothing, a number is a fixed size.
+    public static func value(_ name: String, _ element: Int64, sizes: [String]) -> Proto {
+        let shape = sizes.reduce(Proto()) { shape, size in
+            shape.message(1, Int64(size).map { Proto().int(1, $0) } ?? (size.isEmpty ? Proto() : Proto().string(2, size)))
+        }
+        return Proto().string(1, name).message(2, Proto().message(1, Proto().int(1, element).message(2, shape)))
+    }
+
     public static func graph(nodes: [Proto], initializers: [Proto] = [], inputs: [Proto] = [], outputs: [Proto] = []) -> Proto {
         var graph = nodes.reduce(Proto()) { $0.message(1, $1) }.string(2, "g")
         graph = initializers.reduce(graph) { $0.message(5, $1) }

@@ -76,6 +76,7 @@ extension GraphImporter {
         if let contents = rewriter.function.symbolicContents(id), let values = contents.constants {
             return Tensor(values, shape: rewriter.function.tensorType(id).shape.constants ?? [values.count])
         }
+        buildInSizes(behind: id)
         throw Diagnostic.unsupported("\(what) must be known at compile time")
     }
 
@@ -83,6 +84,7 @@ extension GraphImporter {
     mutating func extents(_ id: ValueID, _ what: String) throws -> [Extent] {
         if let contents = rewriter.function.symbolicContents(id) { return contents }
         if let tensor = knownConstant(id), tensor.count <= 1 << 16 { return tensor.integers.map { Extent($0) } }
+        buildInSizes(behind: id)
         throw Diagnostic.unsupported("\(what) must follow from the shapes of the inputs or be constant", hint: "fix the shapes with --shape")
     }
 

@@ -18,7 +18,7 @@ extension GraphImporter {
         for graph in graphs {
             trial.blockers = []
             do {
-                regions.append(try trial.importRegion([], names: []) { g, _ in
+                regions.append(try trial.importRegion([], names: [], mayNotRun: true) { g, _ in
                     let results = try g.importSubgraph(graph, inputs: [])
                     return results.contains(where: \.isFailed) ? nil : try g.tensors(results)
                 })

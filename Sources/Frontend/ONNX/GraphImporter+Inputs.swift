@@ -79,19 +79,22 @@ extension GraphImporter {
             throw Diagnostic.unsupported("has no known rank", hint: "fix it with --shape \(input.name):…")
         }
         let position = rewriter.function.inputs.count
+        func free(_ dimension: String, _ axis: Int) -> Extent {
+            if let value = self.sizes.values[dimension] { return value }
+            rewriter.addDimension(dimension, DimensionInfo(.input(position, axis: axis)))
+            return .dimension(dimension)
+        }
         let extents = dims.enumerated().map { axis, dim -> Extent in
             if let fixed { return Extent(fixed[axis]) }
             switch dim {
             case .constant(let size): return Extent(size)
             case .named(let name) where !DimensionNames.isAnonymous(name):
                 if let size = sizes[name] { return Extent(size) }
-                let own = names.name(name)
-                rewriter.addDimension(own, DimensionInfo(.input(position, axis: axis)))
-                return .dimension(own)
+                return free(names.name(name), axis)
             default:
                 let own = names.fresh("\(input.name)_\(axis)")
-                rewriter.addDimension(own, DimensionInfo(.input(position, axis: axis)))
-                return .dimension(own)
+                unnamed.insert(own)
+                return free(own, axis)
             }
         }
         let value = ValueType.tensor(TensorType(type, extents))
@@ -105,6 +108,9 @@ extension GraphImporter {
             throw Diagnostic(.invalid, "is bound to a tensor of type \(tensor.type), not \(type)")
         }
         bound[value] = (name, tensor)
+        for (extent, size) in zip(type.shape, tensor.shape) {
+            if let dimension = extent.dimensionName { givenSizes[dimension] = (name, size) }
+        }
     }
 }
 

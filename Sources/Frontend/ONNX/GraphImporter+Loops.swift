@@ -11,11 +11,15 @@ extension GraphImporter {
     /// The first of `attempts` that succeeds. A failed attempt leaves nothing behind.
     /// - Throws: what the last one throws, with the reasons of the others as a hint.
     mutating func firstSuccess(_ attempts: [(inout Self) throws -> [Imported]]) throws -> [Imported] {
-        var reasons: [Diagnostic] = []
+        var reasons: [Diagnostic] = [], missing: Set<String> = []
         for attempt in attempts {
             var trial = self
             // What was tried counts too, lest nested loops take for ever.
-            defer { writtenRounds = trial.writtenRounds }
+            defer {
+                (writtenRounds, equations) = (trial.writtenRounds, trial.equations)
+                // What an attempt needs is taken from given inputs only where no other attempt does without.
+                missing.formUnion(trial.neededSizes)
+            }
             do {
                 let results = try attempt(&trial)
                 let new = trial.blockers.dropFirst(blockers.count)
@@ -30,6 +34,7 @@ extension GraphImporter {
                 reasons += error.all.prefix(1)
             }
         }
+        neededSizes.formUnion(missing)
         guard var last = reasons.popLast() else { throw Diagnostic(.internal, "there is no way to import it") }
         // A model that is wrong is wrong in every form.
         if let wrong = reasons.first(where: { $0.kind == .invalid }), last.kind != .invalid { last = wrong }
@@ -72,7 +77,8 @@ extension GraphImporter {
     }
 
     /// What must hold of a value that goes from round to round.
-    private func checkState(_ name: String, _ argument: ValueID, _ next: ValueID) throws {
+    private mutating func checkState(_ name: String, _ argument: ValueID, _ next: ValueID) throws {
+        expect(SizeEquation.pairs(shape(argument), shape(next)))
         guard type(argument) == type(next) else {
             throw Diagnostic.unsupported("'\(name)' is \(type(argument)) in one round and \(type(next)) in the next")
         }
@@ -110,7 +116,7 @@ extension GraphImporter {
         let known = dimensionNames
         let types = [.tensor(TensorType(.i64, [])), .tensor(TensorType(.bool, []))] + carried.map { rewriter.function.type($0) }
         var isUnconditional = knownConstantUnlessBound(condition)?.splat == 1
-        let region = try importRegion(types, names: body.inputs.map(\.name)) { g, arguments in
+        let region = try importRegion(types, names: body.inputs.map(\.name), mayNotRun: true) { g, arguments in
             // A round that runs was allowed to.
             let inputs = [arguments[0], try g.scalar(1, .bool)] + arguments[2...]
             guard let results = try g.importBody(body, inputs.map { .tensor($0) }) else { return nil }
@@ -196,6 +202,7 @@ extension GraphImporter {
         let sequences = try (0..<scanned).map { try c[states + $0] }
         let axes = try zip(try list("scan_input_axes", scanned), sequences).map { try normalized($0, rank: rank($1)) }
         let lengths = zip(sequences, axes).map { shape($0)[$1] }
+        expect(lengths.map { SizeEquation($0, lengths[0]) })
         guard lengths.allSatisfy({ $0 == lengths[0] }) else { throw Diagnostic(.invalid, "the sequences have different lengths \(lengths)") }
         let call = ScanCall(
             body: body, states: try (0..<states).map { try c.value($0) }, sequences: sequences, length: lengths[0],
@@ -217,7 +224,8 @@ extension GraphImporter {
             return .tensor(TensorType(element(sequence), shape))
         }
         var op = call.op
-        let region = try importRegion(states.map { rewriter.function.type($0) } + slices, names: call.body.inputs.map(\.name)) { g, arguments in
+        let types = states.map { rewriter.function.type($0) } + slices
+        let region = try importRegion(types, names: call.body.inputs.map(\.name), mayNotRun: false) { g, arguments in
             guard let results = try g.importBody(call.body, arguments.map { .tensor($0) }) else { return nil }
             let yielded = try g.tensors(results)
             for i in states.indices { try g.checkState(call.body.inputs[i].name, arguments[i], yielded[i]) }
@@ -232,7 +240,7 @@ extension GraphImporter {
     }
 
     private mutating func writeOut(_ call: ScanCall, atMost most: Int) throws -> [Imported] {
-        guard let length = call.length.constant, length <= most else {
+        guard let length = known(call.length), length <= most else {
             throw Diagnostic.unsupported("a scan of \(call.length) rounds is not written out, as they are not known to be at most \(most)")
         }
         var carried = call.states
@@ -258,7 +266,7 @@ extension GraphImporter {
     mutating func batchedScan(_ c: OnnxCall) throws -> [Imported] {
         guard !c.has(0) else { throw Diagnostic.unsupported("sequence lengths are not supported") }
         let values = try (1..<c.inputCount).map { try c[$0] }
-        guard let first = values.first, let batch = shape(first).first?.constant, batch > 0, batch <= 64 else {
+        guard let first = values.first, let batch = shape(first).first.flatMap({ known($0) }), batch > 0, batch <= 64 else {
             throw Diagnostic.unsupported("the batch size must be known at compile time")
         }
         var node = c.node

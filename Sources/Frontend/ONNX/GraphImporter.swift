@@ -27,11 +27,24 @@ struct GraphImporter: GraphBuilding {
     var freshDimensions = 0
     /// Rounds of loops written out so far.
     var writtenRounds = 0
+    /// What free sizes of inputs have to be, as far as it is known before the import.
+    let sizes: SizeBindings
+    /// The free sizes for which the file has no name.
+    var unnamed: Set<String> = []
+    /// The sizes that bound inputs have, with their names, by dimension; and those of them that operators need.
+    var givenSizes: [String: (input: String, size: Int)] = [:]
+    var neededSizes: Set<String> = []
+    /// What the import finds out about them.
+    var equations: [SizeEquation] = []
+    /// Whether nodes are imported that may never run, so that nothing follows from what they demand.
+    var mayNotRun = false
     private let functions: [String: OnnxFunction]
 
-    init(_ model: OnnxModel, options: ImportOptions) {
+    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings) {
         self.model = model
         self.options = options
+        self.sizes = sizes
+        consumed = sizes.builtIn
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
         rewriter = Rewriter(Function(name.first?.isLetter == true ? name : "main"))
         block = rewriter.function.body
@@ -224,9 +237,12 @@ struct GraphImporter: GraphBuilding {
 
     /// Builds a region: a block of its own with arguments of the given types. Values that are known of outer blocks stay known.
     /// - Returns: the block, nil where `build` has none (and has recorded why).
-    mutating func importRegion(_ arguments: [ValueType], names: [String], _ build: (inout Self, [ValueID]) throws -> [ValueID]?) throws -> BlockID? {
-        let outer = block
-        defer { block = outer }
+    mutating func importRegion(
+        _ arguments: [ValueType], names: [String], mayNotRun: Bool, _ build: (inout Self, [ValueID]) throws -> [ValueID]?
+    ) throws -> BlockID? {
+        let outer = (block, self.mayNotRun)
+        defer { (block, self.mayNotRun) = outer }
+        self.mayNotRun = self.mayNotRun || mayNotRun
         block = rewriter.addBlock()
         let values = zip(arguments, names).map { rewriter.addArgument($0, name: $1, to: block) }
         guard let results = try build(&self, values) else { return nil }

@@ -9,8 +9,8 @@ public struct ImportOptions: Sendable {
     /// How many tensors inputs that are sequences hold, by input name (`--length`); of an optional, whether there is one (0 or 1). The
     /// tensors of a sequence are inputs named `NAME[0]`, `NAME[1]`, …
     public var lengths: [String: Int] = [:]
-    /// Values of inputs that may be taken as constants. Only those are used that an operator needs at compile time, such as the
-    /// shape operand of a Reshape; `ImportedModel.consumedInputs` names them.
+    /// Values of inputs that may be taken as constants, and with them their sizes. Only those are used that an operator needs at compile
+    /// time, such as the shape operand of a Reshape or the size of a filter; `ImportedModel.consumedInputs` names them.
     public var boundInputs: [String: Tensor] = [:]
 
     public init() {}
@@ -19,7 +19,8 @@ public struct ImportOptions: Sendable {
 /// A model in the compiler's own language.
 public struct ImportedModel: Sendable {
     public var function: Function
-    /// The bound inputs whose values were built in. They remain inputs of the function, which no longer depends on them there.
+    /// The bound inputs whose values, or some of whose sizes, were built in. They remain inputs of the function, which no longer
+    /// depends on the values there and takes only these sizes.
     public var consumedInputs: [String]
     /// Things that the user should know but that do not stop the compilation.
     public var warnings: [Diagnostic]

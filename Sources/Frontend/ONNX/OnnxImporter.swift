@@ -17,14 +17,30 @@ public enum OnnxImporter {
     /// - Throws: `Diagnostics` listing everything that stands in the way, or a `Diagnostic` where the model as a whole is bad.
     public static func importModel(_ model: OnnxModel, file: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
         do {
-            var importer = GraphImporter(model, options: options)
-            try importer.importModel()
+            let importer = try settled(model, options)
             let function = importer.rewriter.function
             return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), warnings: importer.warnings)
         } catch let error as Diagnostics {
             throw Diagnostics(error.all.map { $0.inside(file) })
         } catch let error as Diagnostic {
             throw Diagnostics([error.inside(file)])
+        }
+    }
+
+    /// The finished import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
+    /// one of them bound to the other: what was built before could mention either. Every round binds a size, so the rounds end.
+    private static func settled(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
+        var sizes = SizeBindings()
+        while true {
+            var importer = GraphImporter(model, options: options, sizes: sizes)
+            var failure: (any Error)?
+            do { try importer.importModel() } catch { failure = error }
+            if let improved = importer.improvedSizes(failed: failure != nil) {
+                sizes = improved
+                continue
+            }
+            if let failure { throw failure }
+            return importer
         }
     }
 }

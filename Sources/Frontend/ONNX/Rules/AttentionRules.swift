@@ -45,18 +45,18 @@ extension GraphImporter {
         if element(k) != element(q) { k = try cast(k, element(q)) }
         let valueElement = element(v)
         if valueElement != element(q) { v = try cast(v, element(q)) }
-        guard let depth = shape(q)[3].constant else { throw Diagnostic.unsupported("the head size must be known at compile time") }
-        let scale = try c.float("scale") ?? 1 / Double(max(depth, 1)).squareRoot()
+        let scale = try attentionScale(c, q)
         let (mask, isCausal) = try attentionMask(c, q, k, pastLength)
 
         let precision = try c.element("softmax_precision") ?? element(q)
         if !c.wants(3), precision == element(q) || element(q).computeType == .f32 && precision == .f32 {
+            _ = try headGroup(q, k)
             let op = Attention(scale: scale, causal: isCausal, causalOffset: pastLength, softcap: try c.float("softcap", 0))
             let y = try emit(op, [q, k, v] + (mask.map { [$0] } ?? []))
             return [isPacked ? try mergeHeads(y) : y, presentKey, presentValue].map { .tensor($0) }
         }
         // Some step in between is asked for: the same computation in single steps.
-        let group = shape(q)[1].floorDivided(by: shape(k)[1])
+        let group = try headGroup(q, k)
         if group != 1 {
             k = try repeatHeads(k, group)
             v = try repeatHeads(v, group)
@@ -83,6 +83,25 @@ extension GraphImporter {
         if mode == 3 { shown = weights }
         let y = try cast(try matmul(weights, v), element(q))
         return [isPacked ? try mergeHeads(y) : y, presentKey, presentValue, shown].map { .tensor($0) }
+    }
+
+    /// What scores are multiplied with: 1/√d where the node does not say.
+    private mutating func attentionScale(_ c: OnnxCall, _ q: ValueID) throws -> Double {
+        if let given = try c.float("scale") { return given }
+        guard let depth = known(shape(q)[3]) else {
+            throw Diagnostic.unsupported("the head size must be known at compile time where no scale is given", hint: "fix it with --shape or --dim")
+        }
+        return 1 / Double(max(depth, 1)).squareRoot()
+    }
+
+    /// How many query heads share a head of keys.
+    private mutating func headGroup(_ q: ValueID, _ k: ValueID) throws -> Extent {
+        if let group = shape(q)[1].exactQuotient(by: shape(k)[1]) { return group }
+        guard let heads = known(shape(q)[1]), let shared = known(shape(k)[1]) else {
+            throw Diagnostic.unsupported("the number of heads must be known at compile time, not \(shape(q)[1]) and \(shape(k)[1])", hint: "fix it with --shape or --dim")
+        }
+        guard shared > 0, heads % shared == 0 else { throw Diagnostic(.invalid, "\(heads) query heads do not share \(shared) key heads evenly") }
+        return Extent(heads / shared)
     }
 
     /// [B, H, S, d] with every head `group` times in a row.
@@ -155,7 +174,7 @@ extension GraphImporter {
         var x = try c[0]
         let isPacked = rank(x) == 3
         if isPacked { x = try splitHeads(x, try c.int("num_heads", 0)) }
-        guard rank(x) == 4, let head = shape(x)[3].constant else { throw Diagnostic(.invalid, "takes a tensor of rank 3 or 4 with a known head size") }
+        guard rank(x) == 4, let head = known(shape(x)[3]) else { throw Diagnostic(.invalid, "takes a tensor of rank 3 or 4 with a known head size") }
         let given = try c.int("rotary_embedding_dim", 0), width = given == 0 ? head : given
         guard width > 0, width <= head, width % 2 == 0 else { throw Diagnostic(.invalid, "rotary_embedding_dim \(width) does not fit heads of \(head)") }
         var (cosine, sine) = (try c[1], try c[2])
@@ -185,12 +204,12 @@ extension GraphImporter {
     /// Attention whose scores and probabilities pass through the model's own subgraphs.
     mutating func flexAttention(_ c: OnnxCall) throws -> ValueID {
         var (q, k, v) = (try c[0], try c[1], try c[2])
-        guard rank(q) == 4, rank(k) == 4, rank(v) == 4, let depth = shape(q)[3].constant else { throw Diagnostic(.invalid, "takes tensors of rank 4 with a known head size") }
-        let group = shape(q)[1].floorDivided(by: shape(k)[1])
+        guard rank(q) == 4, rank(k) == 4, rank(v) == 4 else { throw Diagnostic(.invalid, "takes tensors of rank 4") }
+        let group = try headGroup(q, k)
         if group != 1 { (k, v) = (try repeatHeads(k, group), try repeatHeads(v, group)) }
         let precision = try c.element("softmax_precision") ?? (element(q) == .f64 ? .f64 : .f32), own = element(q)
         q = try cast(q, precision)
-        let scale = try c.float("scale") ?? 1 / Double(max(depth, 1)).squareRoot()
+        let scale = try attentionScale(c, q)
         var scores = try mul(try matmul(q, try swapAxes(try cast(k, precision), 2, 3)), scale)
         if c.hasAttribute("score_mod") { scores = try modified(scores, try c.graph("score_mod")) }
         var weights = try emit(Softmax(axis: 3), [scores])
@@ -213,7 +232,7 @@ extension GraphImporter {
         let wide: ElementType = own == .f64 ? .f64 : .f32
         var q = try splitHeads(try cast(c[0], wide), heads)
         let k = try splitHeads(try cast(c[1], wide), shared), v = try splitHeads(try cast(c[2], wide), shared)
-        guard let tokens = shape(q)[2].constant, tokens <= 1024, let depth = shape(k)[3].constant else {
+        guard let tokens = known(shape(q)[2]), tokens <= 1024, let depth = known(shape(k)[3]) else {
             throw Diagnostic.unsupported("the number of tokens must be known at compile time and at most 1024")
         }
         let given = try c.float("scale", 0), scale = given == 0 ? 1 / Double(max(depth, 1)).squareRoot() : given

@@ -53,7 +53,7 @@ struct WindowGeometry {
 }
 
 extension GraphImporter {
-    func windowGeometry(_ c: OnnxCall, size: [Int], x: ValueID) throws -> WindowGeometry {
+    mutating func windowGeometry(_ c: OnnxCall, size: [Int], x: ValueID) throws -> WindowGeometry {
         let spatial = rank(x) - 2
         guard spatial > 0 else { throw Diagnostic(.invalid, "takes an image of rank 3 or more, not \(type(x))") }
         let strides = try c.ints("strides") ?? size.map { _ in 1 }, dilations = try c.ints("dilations") ?? size.map { _ in 1 }
@@ -66,7 +66,7 @@ extension GraphImporter {
         switch try c.string("auto_pad", "NOTSET") {
         case "SAME_UPPER", "SAME_LOWER":
             for axis in 0..<spatial {
-                guard let extent = shape(x)[axis + 2].constant else {
+                guard let extent = strides[axis] == 1 ? shape(x)[axis + 2].constant : known(shape(x)[axis + 2]) else {
                     guard strides[axis] == 1 else { throw Diagnostic.unsupported("auto_pad with strides needs a size known at compile time", hint: "fix it with --shape") }
                     (geometry.before[axis], geometry.after[axis]) = Self.halves((size[axis] - 1) * dilations[axis], upper: try c.string("auto_pad") == "SAME_UPPER")
                     continue
@@ -87,13 +87,15 @@ extension GraphImporter {
     /// Padding on both sides; an odd total puts the extra one at the end (`upper`) or at the front.
     static func halves(_ total: Int, upper: Bool) -> (Int, Int) { upper ? (total / 2, total - total / 2) : (total - total / 2, total / 2) }
 
-    private func filterSize(_ w: ValueID) throws -> [Int] {
-        guard rank(w) >= 3, let size = Array(shape(w).dropFirst(2)).constants else { throw Diagnostic.unsupported("the filter must have a size known at compile time, not \(type(w))") }
+    private mutating func filterSize(_ c: OnnxCall, _ w: ValueID) throws -> [Int] {
+        let extents = Array(shape(w).dropFirst(2))
+        if let declared = try c.ints("kernel_shape") { expect(SizeEquation.pairs(extents, declared.map { Extent($0) })) }
+        guard rank(w) >= 3, let size = known(extents) else { throw Diagnostic.unsupported("the filter must have a size known at compile time, not \(type(w))") }
         return size
     }
 
     mutating func convolution(_ c: OnnxCall, _ x: ValueID, _ w: ValueID, padding: Double) throws -> ValueID {
-        let geometry = try windowGeometry(c, size: try filterSize(w), x: x)
+        let geometry = try windowGeometry(c, size: try filterSize(c, w), x: x)
         let padded = try pad(x, before: [0, 0] + geometry.before, after: [0, 0] + geometry.after, value: padding)
         return try product(Convolution(strides: geometry.strides, dilations: geometry.dilations, groups: try c.int("group", 1)), padded, w)
     }
@@ -145,7 +147,7 @@ extension GraphImporter {
     }
 
     mutating func transposedConvolution(_ c: OnnxCall) throws -> ValueID {
-        let x = try c[0], w = try c[1], size = try filterSize(w), spatial = rank(x) - 2
+        let x = try c[0], w = try c[1], size = try filterSize(c, w), spatial = rank(x) - 2
         guard spatial == size.count else { throw Diagnostic(.invalid, "\(type(x)) and \(type(w)) differ in rank") }
         let strides = try c.ints("strides") ?? size.map { _ in 1 }, dilations = try c.ints("dilations") ?? size.map { _ in 1 }
         let outputPadding = try c.ints("output_padding") ?? size.map { _ in 0 }
@@ -175,7 +177,7 @@ extension GraphImporter {
     /// A depthwise convolution over the past and present; the last k − 1 positions are handed on.
     mutating func causalConvolution(_ c: OnnxCall) throws -> [ValueID] {
         let x = try c[0], w = try c[1]
-        guard rank(x) == 3, rank(w) == 3, let k = shape(w)[2].constant, let channels = shape(w)[0].constant, k > 0 else {
+        guard rank(x) == 3, rank(w) == 3, let k = known(shape(w)[2]), let channels = known(shape(w)[0]), k > 0 else {
             throw Diagnostic(.invalid, "takes a signal and a filter of rank 3, not \(type(x)) and \(type(w))")
         }
         let past = try c.optional(3) ?? filled(0, element(x), [shape(x)[0], shape(x)[1], Extent(k - 1)])
@@ -197,7 +199,7 @@ extension GraphImporter {
         let target = try c.optional(2).map { try extents($0, "the output shape") } ?? naturalShape
         let image = try emit(MaxUnpool(shape: naturalShape), [x, indices])
         if target == naturalShape { return image }
-        guard let from = naturalShape.constants, let to = target.constants, from.count == to.count, zip(from, to).allSatisfy({ $0 <= $1 }) else {
+        guard let from = known(naturalShape), let to = known(target), from.count == to.count, zip(from, to).allSatisfy({ $0 <= $1 }) else {
             throw Diagnostic.unsupported("the output shape \(target) must be known and not smaller than \(naturalShape)")
         }
         // The indices count in the smaller image; what is beyond it stays zero.

@@ -49,11 +49,15 @@ extension OnnxRules {
             let x = try c[0]
             return try g.emit(GatherElements(axis: try g.normalized(try c.int("axis", 0), rank: g.rank(x))), [x, c[1]])
         },
-        OnnxRule("GatherND", since: 11) { g, c in try g.emit(GatherND(batchDims: try c.int("batch_dims", 0)), [c[0], c[1]]) },
+        OnnxRule("GatherND", since: 11) { g, c in
+            _ = g.known(g.shape(try c[1]).suffix(1))
+            return try g.emit(GatherND(batchDims: try c.int("batch_dims", 0)), [c[0], c[1]])
+        },
         OnnxRule("Scatter", since: 9) { g, c in try g.scatterElements(c) },
         OnnxRule("ScatterElements", since: 11) { g, c in try g.scatterElements(c) },
         OnnxRule("ScatterND", since: 11) { g, c in
-            try g.emit(ScatterND(reduction: try g.scatterReduction(c)), [c[0], c[1], c[2]])
+            _ = g.known(g.shape(try c[1]).suffix(1))
+            return try g.emit(ScatterND(reduction: try g.scatterReduction(c)), [c[0], c[1], c[2]])
         },
         OnnxRule("TensorScatter", since: 24) { g, c in try g.tensorScatter(c) },
         OnnxRule("ReverseSequence", since: 10) { g, c in

@@ -39,13 +39,13 @@ extension GraphImporter {
     /// matrix product then combines.
     mutating func deformableConvolution(_ c: OnnxCall) throws -> ValueID {
         let x = try c[0], w = try c[1], offset = try c[2]
-        guard rank(x) == 4, let filter = shape(w).constants, let image = Array(shape(x)[2...]).constants, filter.count == 4 else {
+        guard rank(x) == 4, let filter = known(shape(w)), let image = known(Array(shape(x)[2...])), filter.count == 4 else {
             throw Diagnostic.unsupported("takes images of rank 4 and known size")
         }
         try require(offset, rank: 4, "the offset")
         let geometry = try windowGeometry(c, size: Array(filter[2...]), x: x)
         let groups = try c.int("group", 1), sets = try c.int("offset_group", 1)
-        guard let channels = shape(x)[1].constant, groups > 0, sets > 0, channels % sets == 0, channels % groups == 0 else { throw Diagnostic(.invalid, "the groups do not divide the channels") }
+        guard let channels = known(shape(x)[1]), groups > 0, sets > 0, channels % sets == 0, channels % groups == 0 else { throw Diagnostic(.invalid, "the groups do not divide the channels") }
         let output = Array(shape(offset)[2...]), own = element(x), taps = filter[2] * filter[3], batch = shape(x)[0]
         // Offsets [N, sets, taps, (y, x), oh, ow]; positions [N·sets, taps·oh, ow] in elements of the image.
         let parts = try reshape(offset, [batch, Extent(sets), Extent(taps), 2] + output)

@@ -24,20 +24,24 @@ extension OnnxRules {
 
 extension GraphImporter {
     /// The shape of `x` after scaling: ⌊extent · scale⌋.
-    func scaled(_ x: ValueID, _ scales: [Double]) throws -> [Extent] {
+    mutating func scaled(_ x: ValueID, _ scales: [Double]) throws -> [Extent] {
         guard scales.count == rank(x), scales.allSatisfy({ $0 > 0 && $0 < 1e6 }) else { throw Diagnostic(.invalid, "scales \(scales) do not fit \(type(x))") }
         return try zip(shape(x), scales).map { extent, scale in
-            if let size = extent.constant { return Extent(Int((Double(size) * scale).rounded(.down))) }
-            if scale == scale.rounded() { return extent * Extent(Int(scale)) }
             let inverse = 1 / scale
-            guard abs(inverse - inverse.rounded()) < 1e-6 else { throw Diagnostic.unsupported("a scale of \(scale) needs a size known at compile time", hint: "fix it with --shape") }
-            return extent.floorDivided(by: Extent(Int(inverse.rounded())))
+            if !extent.isConstant {
+                if scale == scale.rounded() { return extent * Extent(Int(scale)) }
+                if abs(inverse - inverse.rounded()) < 1e-6 { return extent.floorDivided(by: Extent(Int(inverse.rounded()))) }
+            }
+            guard let size = known(extent) else { throw Diagnostic.unsupported("a scale of \(scale) needs a size known at compile time", hint: "fix it with --shape") }
+            return Extent(Int((Double(size) * scale).rounded(.down)))
         }
     }
 
     /// A resize whose size ratios equal its scales does not need them.
     mutating func resize(_ op: Resize, _ x: ValueID) throws -> ValueID {
         if op.sizes == shape(x), op.scales.allSatisfy({ $0 == 1 }), op.coordinateTransform != .tfCropAndResize { return x }
+        // Filters are tables of known size.
+        if op.antialias, op.mode != .nearest { _ = known(shape(x) + op.sizes) }
         return try emit(op, [x])
     }
 
@@ -71,7 +75,7 @@ extension GraphImporter {
             switch try c.string("keep_aspect_ratio_policy", "stretch") {
             case "stretch": break
             case let policy:
-                guard let from = own.constants, let to = sizes.constants else { throw Diagnostic.unsupported("keep_aspect_ratio_policy needs sizes known at compile time") }
+                guard let from = known(own), let to = known(sizes) else { throw Diagnostic.unsupported("keep_aspect_ratio_policy needs sizes known at compile time") }
                 let ratios = axes.map { Double(to[$0]) / Double(max(from[$0], 1)) }
                 let scale = policy == "not_larger" ? ratios.min() ?? 1 : ratios.max() ?? 1
                 for axis in axes {
@@ -88,7 +92,7 @@ extension GraphImporter {
     }
 
     /// ⌊extent · (end − start) · scale⌋ per axis.
-    private func scaledRegion(_ x: ValueID, _ scales: [Double], _ roi: [Double]) throws -> [Extent] {
+    private mutating func scaledRegion(_ x: ValueID, _ scales: [Double], _ roi: [Double]) throws -> [Extent] {
         let own = try constantShape(x, "the image")
         return own.enumerated().map { axis, size in
             Extent(Int((Double(size) * (roi[axis + own.count] - roi[axis]) * scales[axis]).rounded(.down)))

@@ -75,7 +75,7 @@ private struct TreeEnsemble {
         left -= 1
         guard features.indices.contains(i), left >= 0 else { throw Diagnostic(.invalid, "node \(i) does not exist, or the trees share nodes") }
         let value = try g.slice(x, axis: 1, start: Extent(features[i]), size: 1)
-        guard let size = g.shape(x)[1].constant, (0..<size).contains(features[i]) else { throw Diagnostic(.invalid, "feature \(features[i]) is outside \(g.type(x))") }
+        guard let size = g.known(g.shape(x)[1]), (0..<size).contains(features[i]) else { throw Diagnostic(.invalid, "feature \(features[i]) is outside \(g.type(x))") }
         let comparisons: [BinaryOperator] = [.lessOrEqual, .less, .greaterOrEqual, .greater, .equal, .notEqual]
         var condition: ValueID
         if modes[i] == 6 {

@@ -6,7 +6,7 @@ extension OnnxRules {
             let x = try c[0], scale = try g.scalarShape(c[1])
             let zero: ValueID
             if let given = try c.optional(2) {
-                zero = try g.scalarShape(given)
+                zero = try g.parameter(given, like: scale)
             } else {
                 zero = try g.filled(0, try c.element("output_dtype") ?? .u8, g.shape(scale))
             }
@@ -18,7 +18,7 @@ extension OnnxRules {
         },
         OnnxRule("DequantizeLinear", since: 10) { g, c in
             let x = try c[0], scale = try g.scalarShape(c[1])
-            let zero = try c.optional(2).map { try g.scalarShape($0) } ?? g.filled(0, g.element(x), g.shape(scale))
+            let zero = try c.optional(2).map { try g.parameter($0, like: scale) } ?? g.filled(0, g.element(x), g.shape(scale))
             let to = try c.element("output_dtype") ?? g.element(scale)
             return try g.emit(Dequantize(element: to, axis: try g.quantizationAxis(c, x, scale), blockSize: try c.int("block_size", 0)), [x, scale, zero])
         },
@@ -29,6 +29,12 @@ extension OnnxRules {
 }
 
 extension GraphImporter {
+    /// A zero point as it belongs to a scale: of one shape, in which a scalar and a vector of one element are alike.
+    mutating func parameter(_ zero: ValueID, like scale: ValueID) throws -> ValueID {
+        if rank(zero) != rank(scale) { expect([SizeEquation(shape(zero).product, 1), SizeEquation(shape(scale).product, 1)]) }
+        return try scalarShape(zero)
+    }
+
     /// The quantisation axis; version 10 has none, and per-tensor parameters do not care.
     func quantizationAxis(_ c: OnnxCall, _ x: ValueID, _ scale: ValueID) throws -> Int {
         rank(scale) == 0 ? 0 : try normalized(try c.int("axis", 1), rank: rank(x))

@@ -114,7 +114,7 @@ extension GraphImporter {
 
     /// Gaussian elimination with row pivoting, unrolled; for small matrices of known size.
     mutating func determinant(_ x: ValueID) throws -> ValueID {
-        guard rank(x) >= 2, let n = shape(x)[rank(x) - 1].constant, shape(x)[rank(x) - 2] == Extent(n), (1...16).contains(n) else {
+        guard rank(x) >= 2, let n = known(shape(x)[rank(x) - 1]), known(shape(x)[rank(x) - 2]) == n, (1...16).contains(n) else {
             throw Diagnostic.unsupported("takes square matrices of known size up to 16, not \(type(x))")
         }
         let r = rank(x)

@@ -86,13 +86,13 @@ extension GraphImporter {
         if let split = try c.optional(1) {
             let given = try requiredInts(split, "the split")
             if rank(split) == 0 {
-                guard let whole = shape(x)[axis].constant, let each = given.first, each > 0 else { throw Diagnostic.unsupported("the size must be known at compile time") }
+                guard let whole = known(shape(x)[axis]), let each = given.first, each > 0 else { throw Diagnostic.unsupported("the size must be known at compile time") }
                 parts = stride(from: 0, to: whole, by: each).map { Extent(min(each, whole - $0)) }
             } else {
                 parts = given.map { Extent($0) }
             }
         } else {
-            guard let whole = shape(x)[axis].constant, whole <= 4096 else { throw Diagnostic.unsupported("the size must be known at compile time") }
+            guard let whole = known(shape(x)[axis]), whole <= 4096 else { throw Diagnostic.unsupported("the size must be known at compile time") }
             parts = [Extent](repeating: 1, count: whole)
             isDropped = !(try c.flag("keepdims", true))
         }

@@ -215,7 +215,7 @@ extension GraphImporter {
         let axes = try normalized(try c.ints("axes") ?? Array(0..<rank(x)), rank: rank(x))
         guard axes.count == target.count else { throw Diagnostic(.invalid, "\(target.count) sizes for \(axes.count) axes") }
         for (axis, size) in zip(axes, target) {
-            guard let own = shape(x)[axis].constant else { throw Diagnostic.unsupported("axis \(axis) must have a size known at compile time") }
+            guard let own = known(shape(x)[axis]) else { throw Diagnostic.unsupported("axis \(axis) must have a size known at compile time") }
             if own > size {
                 x = try slice(x, axis: axis, start: Extent((own - size) / 2), size: Extent(size))
             } else if own < size {

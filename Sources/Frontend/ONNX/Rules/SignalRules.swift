@@ -58,12 +58,12 @@ extension GraphImporter {
 
     mutating func fourier(_ c: OnnxCall, axis: Int) throws -> ValueID {
         let x = try c[0], r = rank(x)
-        guard r >= 2, let parts = shape(x)[r - 1].constant, parts == 1 || parts == 2 else { throw Diagnostic(.invalid, "takes real or complex pairs in the last axis, not \(type(x))") }
+        guard r >= 2, let parts = known(shape(x)[r - 1]), parts == 1 || parts == 2 else { throw Diagnostic(.invalid, "takes real or complex pairs in the last axis, not \(type(x))") }
         let axis = try normalized(axis, rank: r)
         guard axis < r - 1 else { throw Diagnostic(.invalid, "axis \(axis) holds the complex pairs") }
         let isInverse = try c.flag("inverse"), isOneSided = try c.flag("onesided")
         let own = try moveAxis(x, from: axis, to: r - 2)
-        guard let extent = shape(own)[r - 2].constant else { throw Diagnostic.unsupported("the length must be known at compile time") }
+        guard let extent = known(shape(own)[r - 2]) else { throw Diagnostic.unsupported("the length must be known at compile time") }
         let given = try c.optional(1).map { try requiredInt($0, "the length") }
         // A one-sided spectrum stands for a signal of twice its length.
         let length = given ?? (isInverse && isOneSided ? 2 * (extent - 1) : extent)
@@ -95,9 +95,9 @@ extension GraphImporter {
 
     mutating func shortTimeFourier(_ c: OnnxCall) throws -> ValueID {
         let x = try c[0], step = try requiredInt(c[1], "the frame step")
-        guard rank(x) == 2 || rank(x) == 3, let extent = shape(x)[1].constant else { throw Diagnostic(.invalid, "takes signals of known length, not \(type(x))") }
+        guard rank(x) == 2 || rank(x) == 3, let extent = known(shape(x)[1]) else { throw Diagnostic(.invalid, "takes signals of known length, not \(type(x))") }
         let window = try c.optional(2)
-        let length = try c.optional(3).map { try requiredInt($0, "the frame length") } ?? window.flatMap { shape($0).first?.constant } ?? extent
+        let length = try c.optional(3).map { try requiredInt($0, "the frame length") } ?? window.flatMap { shape($0).first }.flatMap { known($0) } ?? extent
         guard step > 0, length > 0, length <= extent else { throw Diagnostic(.invalid, "frames of \(length) in steps of \(step) do not fit \(extent) samples") }
         let frames = (extent - length) / step + 1, r = rank(x)
         try requireTable(frames, length)

@@ -17,7 +17,7 @@ extension GraphImporter {
         else { throw Diagnostic(.invalid, "the attributes do not fit together") }
         let x = try c[0]
         let rows = rank(x) == 2 ? x : try reshape(x, [1, type(x).elementCount])
-        guard let width = shape(rows)[1].constant else { throw Diagnostic.unsupported("the number of elements must be known at compile time") }
+        guard let width = known(shape(rows)[1]) else { throw Diagnostic.unsupported("the number of elements must be known at compile time") }
         let count = (places.max() ?? -1) + 1
         let mode = try c.string("mode", "TF"), weights = try c.floats("weights")
         var total = try filled(0, .f32, [shape(rows)[0], Extent(count)])

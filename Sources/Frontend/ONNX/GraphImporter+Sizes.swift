@@ -1,0 +1,85 @@
+import GlmcIR
+
+/// What free sizes of a model's inputs have to be for the model to make sense: constants, or expressions over sizes that stay free.
+struct SizeBindings {
+    /// By dimension; the values mention no dimension that is bound itself.
+    private(set) var values: [String: Extent] = [:]
+    /// Bound inputs some of whose sizes were taken over.
+    var builtIn: Set<String> = []
+
+    /// Adds what follows from `equations` among the dimensions that are free. What has no solution is left to the operators to refuse,
+    /// or to the artifact to check.
+    /// - Parameter reluctance: how little a free dimension should be given up for another one; nil for what is no free dimension.
+    /// - Returns: whether anything followed.
+    mutating func solve(_ equations: [SizeEquation], _ reluctance: (String) -> Int?) -> Bool {
+        let before = values.count
+        for var equation in equations {
+            equation.left = equation.left.substitute { values[$0] }
+            equation.right = equation.right.substitute { values[$0] }
+            guard let (name, value) = equation.solution(reluctance) else { continue }
+            values = values.mapValues { $0.substitute { $0 == name ? value : nil } }
+            values[name] = value
+        }
+        return values.count > before
+    }
+}
+
+extension GraphImporter {
+    mutating func expect(_ equations: [SizeEquation]) {
+        guard !mayNotRun else { return }
+        self.equations += equations.filter { !$0.holds && !$0.leftMayBeOne }
+    }
+
+    /// The bindings with what this import found out; nil where that is nothing new.
+    /// - Parameter failed: whether something stood in the way, so that sizes of given inputs may help.
+    func improvedSizes(failed: Bool) -> SizeBindings? {
+        // Names that the file gives are kept rather than those made up, and earlier ones rather than later ones.
+        var reluctance: [String: Int] = [:]
+        for (i, dimension) in rewriter.function.dimensions.enumerated() {
+            guard case .input = dimension.info.source else { continue }
+            reluctance[dimension.name] = (unnamed.contains(dimension.name) ? 0 : 1 << 16) - i
+        }
+        var improved = sizes
+        if improved.solve(equations, { reluctance[$0] }) { return improved }
+        // Only what does not follow from the model is taken from the inputs that were given.
+        guard failed else { return nil }
+        let given = neededSizes.sorted().compactMap { name in givenSizes[name].map { SizeEquation(.dimension(name), Extent($0.size)) } }
+        improved.builtIn.formUnion(neededSizes.compactMap { givenSizes[$0]?.input })
+        return improved.solve(given, { reluctance[$0] }) ? improved : nil
+    }
+
+    // MARK: Sizes that operators need
+
+    /// A size as a number. Where it depends on free sizes of inputs that are bound, nil too, but the import will start again with the
+    /// sizes that those inputs have.
+    mutating func known(_ extent: Extent) -> Int? {
+        neededSizes.formUnion(extent.dimensions)
+        return extent.constant
+    }
+
+    mutating func known(_ shape: some Collection<Extent>) -> [Int]? {
+        let sizes = shape.map { known($0) }, numbers = sizes.compactMap { $0 }
+        return numbers.count == sizes.count ? numbers : nil
+    }
+
+    mutating func constantShape(_ id: ValueID, _ what: String) throws -> [Int] {
+        guard let sizes = known(shape(id)) else {
+            throw Diagnostic.unsupported("the shape of \(what) must be known at compile time, not \(type(id))", hint: "fix it with --shape")
+        }
+        return sizes
+    }
+
+    /// Has the import start again with the given sizes that `id` depends on, as far as inputs are bound.
+    mutating func buildInSizes(behind id: ValueID) {
+        var seen: Set<ValueID> = [], rest = [id]
+        while let value = rest.popLast() {
+            guard seen.insert(value).inserted else { continue }
+            for extent in shape(value) { neededSizes.formUnion(extent.dimensions) }
+            guard let node = rewriter.function.definingNode(value) else { continue }
+            if let sizes = rewriter.function.definingOp(value, as: Extents.self) {
+                for extent in sizes.values { neededSizes.formUnion(extent.dimensions) }
+            }
+            rest += rewriter.function[node].operands
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import GlmcIR
+import GlmcTestSupport
+import Testing
+
+@testable import GlmcFrontend
+
+private func load(_ nodes: [Proto], _ inputs: [Proto], initializers: [Proto] = [], opset: Int64 = 17) throws -> Function {
+    let graph = Onnx.graph(nodes: nodes, initializers: initializers, inputs: inputs, outputs: [Onnx.value("y", 1, sizes: [])])
+    let model = try OnnxReader.model(ByteSpan(Onnx.model(graph, opset: opset).bytes), file: "test.onnx")
+    let function = try OnnxImporter.importModel(model, file: "test.onnx").function
+    try Verifier.verify(function)
+    return function
+}
+
+private func refusal(_ nodes: [Proto], _ inputs: [Proto], initializers: [Proto] = []) -> String {
+    do {
+        return "accepted: \(try load(nodes, inputs, initializers: initializers))"
+    } catch let error as Diagnostics {
+        return error.description
+    } catch {
+        return "\(error)"
+    }
+}
+
+/// The inputs' shapes as text, such as `[B, N] [N]`.
+private func shapes(_ function: Function) -> String {
+    function.inputs.map { "\(function.tensorType($0).shape)" }.joined(separator: " ")
+}
+
+private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(name, 1, sizes: sizes) }
+
+/// Free sizes that the model needs equal to others, or to constants, become these.
+@Suite struct SizeBindingTests {
+    static let norm = [Onnx.node("LayerNormalization", ["x", "s", "b"], ["y"])]
+
+    @Test func parametersAreAsWideAsWhatTheyScale() throws {
+        let function = try load(Self.norm, [float("x", "B", "N"), float("s", "M"), float("b", "")])
+        #expect(shapes(function) == "[B, N] [N] [N]")
+        #expect(function.dimensions.map(\.name) == ["B", "N"])
+        let x = Tensor([Float](arrayLiteral: 1, 3, 5, 5), shape: [2, 2]), two = Tensor([Float]([2, 2]), shape: [2]), one = Tensor([Float]([1, 1]), shape: [2])
+        // (1, 3) has mean 2 and deviation 1, (5, 5) has none.
+        let y = try #require(try Interpreter.run(function, [x, two, one]).first)
+        #expect(y.shape == [2, 2] && zip(y.doubles, [-1, 3, 1, 1]).allSatisfy { abs($0 - $1) < 1e-4 })
+        #expect(throws: Diagnostic.self) { try Interpreter.run(function, [x, two, Tensor([Float]([1, 1, 1]), shape: [3])]) }
+    }
+
+    @Test func constantsFixSizes() throws {
+        let parameters = [Onnx.floatTensor("s", [3], [1, 1, 1]), Onnx.floatTensor("b", [3], [0, 0, 0])]
+        #expect(shapes(try load(Self.norm, [float("x", "B", "N")], initializers: parameters)) == "[B, 3]")
+        let conv = Onnx.node("Conv", ["x", "w"], ["y"], [Onnx.attribute("kernel_shape", ints: [3, 5])])
+        #expect(shapes(try load([conv], [float("x", "B", "C", "H", "W"), float("w", "", "", "", "")])) == "[B, C, H, W] [w_0, C, 3, 5]")
+        let reshape = Onnx.node("Reshape", ["x", "t"], ["y"])
+        #expect(shapes(try load([reshape], [float("x", "N")], initializers: [Onnx.tensor("t", 7, [2]).packed(7, [2, 3])])) == "[6]")
+    }
+
+    @Test func sizesFollowFromEachOtherThroughTheModel() throws {
+        // K = L from the first product, then M = K from the second one.
+        let nodes = [Onnx.node("MatMul", ["x", "w"], ["h"]), Onnx.node("MatMul", ["h", "x"], ["y"])]
+        #expect(shapes(try load(nodes, [float("x", "N", "K"), float("w", "L", "M")])) == "[N, K] [K, N]")
+        // Joined along the last axis, two widths make up the rows of the filter.
+        let joined = [Onnx.node("Concat", ["x", "z"], ["h"], [Proto().string(1, "axis").int(3, 1).int(20, 2)]), Onnx.node("MatMul", ["h", "w"], ["y"])]
+        #expect(shapes(try load(joined, [float("x", "N", "A"), float("z", "M", "B"), float("w", "K", "O")])) == "[N, A] [N, B] [A+B, O]")
+    }
+
+    @Test func givenNamesAreKept() throws {
+        let product = [Onnx.node("MatMul", ["x", "w"], ["y"])]
+        #expect(shapes(try load(product, [float("x", "N", ""), float("w", "width", "")])) == "[N, width] [width, w_1]")
+    }
+
+    @Test func broadcastingLeavesSizesFree() throws {
+        #expect(shapes(try load([Onnx.node("Add", ["x", "z"], ["y"])], [float("x", "N"), float("z", "M")])) == "[N] [M]")
+    }
+
+    /// A branch that may not be taken says nothing about the inputs.
+    @Test func branchesBindNothing() throws {
+        let then = Onnx.graph(nodes: [Onnx.node("MatMul", ["x", "w"], ["t"])], outputs: [float("t", "", "")])
+        let otherwise = Onnx.graph(nodes: [Onnx.node("Identity", ["x"], ["e"])], outputs: [float("e", "", "")])
+        let branch = Onnx.node("If", ["c"], ["y"], [Onnx.attribute("then_branch", graph: then), Onnx.attribute("else_branch", graph: otherwise)])
+        let inputs = [float("x", "N", "K"), float("w", "L", "M"), Onnx.value("c", 9, [])]
+        #expect(shapes(try load([branch], inputs)) == "[N, K] [L, M] []")
+        // Taken always, it does.
+        let known = [Onnx.tensor("c", 9, []).packed(5, [1])]
+        #expect(shapes(try load([branch], Array(inputs[..<2]), initializers: known)) == "[N, K] [K, M]")
+    }
+
+    @Test func contradictionsAreRefused() {
+        let three = Onnx.floatTensor("s", [3], [1, 1, 1]), four = Onnx.floatTensor("b", [4], [0, 0, 0, 0])
+        #expect(refusal(Self.norm, [float("x", "B", "5")], initializers: [three, four]).contains("5 against 3"))
+        #expect(refusal(Self.norm, [float("x", "B", "N")], initializers: [three, four]).contains("3 against 4"))
+        #expect(refusal([Onnx.node("MatMul", ["x", "w"], ["y"])], [float("x", "N", "5"), float("w", "4", "M")]).contains("5 columns against 4 rows"))
+    }
+
+    /// Sizes that the model finds are not mistaken for sizes of inputs that happen to be called alike.
+    @Test func foundSizesHaveNamesOfTheirOwn() throws {
+        let nodes = [Onnx.node("NonZero", ["nonzero"], ["i"]), Onnx.node("Cast", ["i"], ["y"], [Proto().string(1, "to").int(3, 1).int(20, 2)])]
+        let function = try load(nodes, [float("nonzero", "", ""), float("boxes", "", "")])
+        let result = try #require(function.outputs.first.map { function.tensorType($0) })
+        let count = try #require(result.shape.last?.dimensionName)
+        #expect(function.isFoundWhileRunning(count) && function.dimensions.count { $0.name == count } == 1)
+        #expect(function.inputs.allSatisfy { !function.tensorType($0).shape.contains(.dimension(count)) })
+    }
+
+    /// What an operator needs known is taken from inputs that are given, and only that.
+    @Test func neededSizesComeFromGivenInputs() throws {
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Conv", ["x", "w"], ["y"])], inputs: [float("x", "B", "C", "L"), float("w", "O", "D", "K")], outputs: [float("y", "", "", "")])
+        let model = try OnnxReader.model(ByteSpan(Onnx.model(graph).bytes), file: "test.onnx")
+        #expect(throws: Diagnostics.self) { try OnnxImporter.importModel(model, file: "test.onnx") }
+        var options = ImportOptions()
+        options.boundInputs["w"] = Tensor([Float](repeating: 1, count: 24), shape: [4, 2, 3])
+        let imported = try OnnxImporter.importModel(model, file: "test.onnx", options: options)
+        #expect(shapes(imported.function) == "[B, C, L] [O, C, 3]" && imported.consumedInputs == ["w"])
+    }
+}
