@@ -110,6 +110,32 @@ import Testing
         #expect(try GlmcProgram.run(["compile", model, "--dry-run"]).end == .exited(0))
     }
 
+    /// Sizes that are free on their own but do not go together: bound by the importer, or checked because they may also be 1.
+    @Test func refusesInputsThatDoNotFitTogether() throws {
+        func sized(_ name: String, _ sizes: String...) -> Proto { Onnx.value(name, 1, sizes: sizes) }
+        let nodes = [Onnx.node("MatMul", ["x", "w"], ["p"]), Onnx.node("Add", ["p", "b"], ["y"])]
+        let model = try write("net.onnx", Self.model(nodes, inputs: [sized("x", "N", "K"), sized("w", "L", "M"), sized("b", "P")], outputs: [sized("y", "", "")]))
+        let artifact = folder.file("net.so")
+        #expect(try GlmcProgram.run(["compile", model, "-o", artifact, "--no-cache", "-march=scalar"]).end == .exited(0))
+        func inputs(_ x: [Int], _ w: [Int], _ b: [Int]) throws -> [String] {
+            try [("x", x), ("w", w), ("b", b)].flatMap { name, shape -> [String] in
+                let file = folder.file("\(name).npy")
+                try Npy.write(#require(TensorBuffer([Float](repeating: 1, count: shape.reduce(1, *)), shape: shape).numpy), to: file)
+                return ["--input", "\(name)=\(file)"]
+            }
+        }
+        for bias in [1, 4] { #expect(try GlmcProgram.run(["run", artifact] + inputs([2, 3], [3, 4], [bias])).end == .exited(0)) }
+        let cases: [([String], String)] = [
+            (try inputs([2, 3], [5, 4], [4]), "input 'w', axis 0: 'K' is 5 here, but 3 in an earlier axis"),
+            (try inputs([2, 3], [3, 4], [7]), "M is 4, which does not go with max(M, P), 7"),
+            (try inputs([2, 3], [3, 4], [2]), "P is 2, which does not go with max(M, P), 4"),
+        ]
+        for (words, part) in cases {
+            let result = try GlmcProgram.run(["run", artifact] + words)
+            #expect(result.end == .exited(1) && result.errors.contains(part), "\(result.end): \(result.errors)")
+        }
+    }
+
     @Test func refusesBadInputsOfARun() throws {
         let model = try write("net.glm", Array(CompileTests.text.utf8)), artifact = folder.file("net.so")
         #expect(try GlmcProgram.run(["compile", model, "-o", artifact, "--no-cache", "-march=scalar"]).end == .exited(0))

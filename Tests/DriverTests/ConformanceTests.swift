@@ -35,6 +35,18 @@ import Testing
         #expect(results.allSatisfy { $0.1.status != .failed }, "\(others)")
     }
 
+    /// With all sizes free, these follow from each other: nothing is built in.
+    @Test(.enabled(if: canRun), arguments: [
+        "layer_normalization_3d_axis1_epsilon", "rms_normalization_4d_axis2", "maxunpool_export_without_output_shape", "nonmaxsuppression_two_classes",
+        "gridsample_bilinear", "scan9_sum", "dequantizelinear", "qlinearmatmul_2D_uint8_float32", "lstm_with_peepholes", "attention_4d_scaled",
+    ])
+    func freeSizesAreBound(_ name: String) throws {
+        guard let root = Self.variables["GLMC_NODE_TESTS"] else { return }
+        let arguments = try Arguments([root, "-j1", "--no-cache"], for: .conformanceCase)
+        let result = CaseRunner(compilation: try Compilation(arguments, Console(arguments, .standard)), isDynamic: true).run("\(root)/test_\(name)")
+        #expect(result.status == .passed && result.boundInputs.isEmpty, "\(result.reason) \(result.boundInputs)")
+    }
+
     /// Writes all test cases to `folder` and returns it.
     private static func generate(_ folder: String) throws -> String {
         let tool = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../tools/node_tests.py").standardized.path

@@ -220,6 +220,8 @@ struct MainText {
                extent.terms[0].factors.count == 1 { return String(dimensionIndex[dimension] ?? 0) }
             return "GLMC_SIZE_COMPUTED"
         }
+        let agreement = agreement
+        out += agreement.text
         let features = Self.quote(program.target.features.joined(separator: " "))
         out += """
         static const glmc_program glmc_main_program = {
@@ -227,7 +229,7 @@ struct MainText {
                       .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
                       .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
+            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .agree = \(agreement.name), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
             .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 

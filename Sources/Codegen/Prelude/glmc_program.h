@@ -21,6 +21,8 @@ typedef struct glmc_program {
     void (*shapes)(const int64_t *dims, int64_t *inputs, int64_t *outputs);
     /* Writes the upper bounds of the data-dependent dimensions from the others. Null when there are none. */
     void (*bounds)(int64_t *dims);
+    /* Refuses sizes with which an operator is not defined (glmc_disagree). Null when all bound sizes will do. */
+    int (*agree)(const int64_t *dims, const glmc_call *call);
     /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
     int64_t (*workspace)(const int64_t *dims, int threads);
     /* The least work of a segment that is cut into parts, and an estimate of the work in all such segments (see glmc_team.h): a run in
@@ -42,6 +44,11 @@ __attribute__((format(printf, 3, 4))) static int glmc_error(const glmc_call *cal
         va_end(list);
     }
     return status;
+}
+
+/* The answer of glmc_program.agree where `size` (written `what` in terms of the dimensions) does not fit `needed`. */
+__attribute__((unused)) static int glmc_disagree(const glmc_call *call, const char *where, const char *what, long long size, const char *need, long long needed) {
+    return glmc_error(call, GLMC_BAD_SHAPE, "these inputs do not fit together at %s: %s is %lld, which does not go with %s, %lld", where, what, size, need, needed);
 }
 
 GLMC_ANY_CPU static int glmc_check_features(const char *features, char *error, uint64_t error_bytes) {
@@ -142,7 +149,7 @@ static int glmc_bind(const glmc_program *program, const glmc_call *call, int64_t
             return glmc_error(call, GLMC_BAD_SHAPE, "these inputs make output '%s' negative or too large", entry->outputs[i].name);
         out += entry->outputs[i].rank;
     }
-    return GLMC_OK;
+    return program->agree ? program->agree(dims, call) : GLMC_OK;
 }
 
 static void glmc_write_shapes(const glmc_entry *entry, glmc_tensor *outputs, const int64_t *sizes) {
