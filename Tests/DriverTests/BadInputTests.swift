@@ -125,13 +125,13 @@ import Testing
             }
         }
         for bias in [1, 4] { #expect(try GlmcProgram.run(["run", artifact] + inputs([2, 3], [3, 4], [bias])).end == .exited(0)) }
-        let cases: [([String], String)] = [
-            (try inputs([2, 3], [5, 4], [4]), "input 'w', axis 0: 'K' is 5 here, but 3 in an earlier axis"),
-            (try inputs([2, 3], [3, 4], [7]), "M is 4, which does not go with max(M, P), 7"),
-            (try inputs([2, 3], [3, 4], [2]), "P is 2, which does not go with max(M, P), 4"),
+        let cases: [(rows: Int, bias: Int, part: String)] = [
+            (5, 4, "input 'w', axis 0: 'K' is 5 here, but 3 in an earlier axis"),
+            (3, 7, "M is 4, which does not go with max(M, P), 7"),
+            (3, 2, "P is 2, which does not go with max(M, P), 4"),
         ]
-        for (words, part) in cases {
-            let result = try GlmcProgram.run(["run", artifact] + words)
+        for (rows, bias, part) in cases {
+            let result = try GlmcProgram.run(["run", artifact] + inputs([2, 3], [rows, 4], [bias]))
             #expect(result.end == .exited(1) && result.errors.contains(part), "\(result.end): \(result.errors)")
         }
     }

@@ -38,7 +38,7 @@ import Testing
     /// With all sizes free, these follow from each other: nothing is built in.
     @Test(.enabled(if: canRun), arguments: [
         "layer_normalization_3d_axis1_epsilon", "rms_normalization_4d_axis2", "maxunpool_export_without_output_shape", "nonmaxsuppression_two_classes",
-        "gridsample_bilinear", "scan9_sum", "dequantizelinear", "qlinearmatmul_2D_uint8_float32", "lstm_with_peepholes", "attention_4d_scaled",
+        "gridsample_bilinear", "scan9_sum", "dequantizelinear", "quantizelinear_axis", "lstm_with_peepholes", "attention_3d_gqa_scaled",
     ])
     func freeSizesAreBound(_ name: String) throws {
         guard let root = Self.variables["GLMC_NODE_TESTS"] else { return }

@@ -74,7 +74,7 @@ struct CaseRunner {
         let imported = try OnnxImporter.importModel(test.model, file: test.folder + "/model.onnx", options: options)
         var function = imported.function
         _ = try compilation.optimise(&function)
-        return Compiled(artifact: try compilation.temporaryArtifact(function, name: "model"), consumed: imported.consumedInputs)
+        return Compiled(artifact: try compilation.temporaryArtifact(function, name: "model"), consumed: imported.consumedInputs + imported.consumedSizes.map { "sizes of \($0)" })
     }
 }
 

@@ -111,7 +111,7 @@ struct CaseResult {
     var reason = ""
     /// Largest absolute error over all outputs.
     var largestError = 0.0
-    /// Inputs whose values an operator needs at compile time, and which were therefore built in.
+    /// Inputs whose values an operator needs at compile time, and which were therefore built in; `sizes of NAME` where it needs free sizes.
     var boundInputs: [String] = []
 
     var json: JSONValue {

@@ -10,7 +10,8 @@ extension Subcommand {
         details: """
             A test case is a folder with model.onnx and test_data_set_*/{input,output}_*.pb; tolerance.txt may hold `rtol atol`.
             Each runs in a process of its own. A line per case that does not pass says why; the last line is `N passed, N failed, N skipped`.
-            Skipped: the model needs something unsupported. Inputs that an operator needs at compile time are built in from the data set.
+            Skipped: the model needs something unsupported. Inputs that an operator needs at compile time are built in from the data set, with
+            --dynamic also sizes (`sizes of NAME`) that neither the operators nor the file fix.
             """,
         positionals: 1...1,
         flags: [

@@ -44,7 +44,6 @@ struct GraphImporter: GraphBuilding {
         self.model = model
         self.options = options
         self.sizes = sizes
-        consumed = sizes.builtIn
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
         rewriter = Rewriter(Function(name.first?.isLetter == true ? name : "main"))
         block = rewriter.function.body

@@ -10,7 +10,7 @@ public struct ImportOptions: Sendable {
     /// tensors of a sequence are inputs named `NAME[0]`, `NAME[1]`, …
     public var lengths: [String: Int] = [:]
     /// Values of inputs that may be taken as constants, and with them their sizes. Only those are used that an operator needs at compile
-    /// time, such as the shape operand of a Reshape or the size of a filter; `ImportedModel.consumedInputs` names them.
+    /// time, such as the shape operand of a Reshape or the size of a filter; `consumedInputs` and `consumedSizes` of the result name them.
     public var boundInputs: [String: Tensor] = [:]
 
     public init() {}
@@ -19,15 +19,17 @@ public struct ImportOptions: Sendable {
 /// A model in the compiler's own language.
 public struct ImportedModel: Sendable {
     public var function: Function
-    /// The bound inputs whose values, or some of whose sizes, were built in. They remain inputs of the function, which no longer
-    /// depends on the values there and takes only these sizes.
+    /// The bound inputs whose values were built in. They remain inputs of the function, which no longer depends on them there.
     public var consumedInputs: [String]
+    /// The bound inputs some of whose free sizes were built in.
+    public var consumedSizes: [String]
     /// Things that the user should know but that do not stop the compilation.
     public var warnings: [Diagnostic]
 
-    public init(function: Function, consumedInputs: [String] = [], warnings: [Diagnostic] = []) {
+    public init(function: Function, consumedInputs: [String] = [], consumedSizes: [String] = [], warnings: [Diagnostic] = []) {
         self.function = function
         self.consumedInputs = consumedInputs
+        self.consumedSizes = consumedSizes
         self.warnings = warnings
     }
 }

@@ -19,7 +19,7 @@ public enum OnnxImporter {
         do {
             let importer = try settled(model, options)
             let function = importer.rewriter.function
-            return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), warnings: importer.warnings)
+            return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: importer.warnings)
         } catch let error as Diagnostics {
             throw Diagnostics(error.all.map { $0.inside(file) })
         } catch let error as Diagnostic {
