@@ -99,7 +99,7 @@ import Testing
     }
 
     @Test func textualIR() throws {
-        let texts = try ["conv", "net"].map { try Array($0 == "net" ? Data(CompileTests.text.utf8) : Data(Self.network.utf8)) }
+        let texts = ["conv", "net"].map { Array($0 == "net" ? Data(CompileTests.text.utf8) : Data(Self.network.utf8)) }
         let complaints = check(300, ".glm", make: { generator in generator.mutate(texts[Int.random(in: 0..<texts.count, using: &generator)]) }, words: { ["compile", $1, "--dry-run", $0 % 2 == 0 ? "-O0" : "-O3"] })
         #expect(complaints.isEmpty, "\(complaints.joined(separator: "\n"))")
     }

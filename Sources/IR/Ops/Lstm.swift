@@ -51,7 +51,7 @@ public struct Lstm: RecurrentOp {
 
     public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws {
         try cell.sums.prepare(phases[0], of: cell.states[0], in: &builder)
-        try cell.sums.units(&builder) { builder, j in
+        cell.sums.units(&builder) { builder, j in
             func gate(_ g: Int, _ builder: inout KernelBuilder) -> Expr {
                 cell.input(g, j, &builder) + cell.recurrent(g, j, cell.states[0], &builder) + cell.bothBiases(g, j)
             }
@@ -122,19 +122,19 @@ public struct Gru: RecurrentOp {
         }
         if linearBeforeReset {
             try cell.sums.prepare(phases[0], of: h, in: &builder)
-            return try cell.sums.units(&builder) { builder, j in
+            return cell.sums.units(&builder) { builder, j in
                 let r = gate(1, j, &builder)
                 let s = builder.bind(r * (cell.recurrent(2, j, h, &builder) + cell.bias(1, 2, j)), "s")
                 finish(j, cell.input(2, j, &builder) + cell.bias(0, 2, j) + s, &builder)
             }
         }
         try cell.sums.prepare(phases[0], of: h, in: &builder)
-        try cell.sums.units(&builder) { builder, j in
+        cell.sums.units(&builder) { builder, j in
             let r = gate(1, j, &builder)
             builder.emit(.store(cell.vector(cell.extra, j), r * cell.load(h, j)))
         }
         try cell.sums.prepare(phases[1], of: cell.extra, in: &builder)
-        try cell.sums.units(&builder) { builder, j in
+        cell.sums.units(&builder) { builder, j in
             let s = cell.recurrent(2, j, cell.extra, &builder) + cell.bothBiases(2, j)
             finish(j, cell.input(2, j, &builder) + s, &builder)
         }
@@ -166,7 +166,7 @@ public struct Rnn: RecurrentOp {
 
     public func lowerStep(_ cell: RecurrentCellLowering, in builder: inout KernelBuilder) throws {
         try cell.sums.prepare(phases[0], of: cell.states[0], in: &builder)
-        try cell.sums.units(&builder) { builder, j in
+        cell.sums.units(&builder) { builder, j in
             let sum = cell.input(0, j, &builder) + cell.recurrent(0, j, cell.states[0], &builder) + cell.bothBiases(0, j)
             builder.emit(.store(cell.vector(cell.next[0], j), cell.activate(0, sum, &builder)))
         }

@@ -159,19 +159,41 @@ public struct QuantizationPlan: Sendable {
             let isLarge = !isElementwise || function.tensorType(operand).shape == function.tensorType(node.results[0]).shape
             guard isLarge else { continue }
             let isMoved = sources != [operand]
-            if isMoved || function[operand].uses.count > 1 {
+            if isMoved || !staysInRegisters(operand, function) {
                 choose(sources)
             } else if let anchor = anchor(operand, function) {
                 if isElementwise { fused.append((operand, anchor)) } else { choose(sources) }
             }
         }
         // All but one of the kernels that meet here have to store what they compute; the last one goes on in registers.
-        for (value, _) in fused.sorted(by: { $0.anchor < $1.anchor }).dropLast() { choose([value]) }
+        let last = fused.map(\.anchor).max()
+        for (value, anchor) in fused where anchor != last { choose([value]) }
+    }
+
+    /// Whether a value is read once, or only by elementwise arithmetic of its shape that meets again in one value before anything
+    /// else reads it, as in `x · sigmoid(x)`: one kernel then computes it and all of them.
+    private func staysInRegisters(_ value: ValueID, _ function: Function) -> Bool {
+        var unread = [value: function[value].uses.count], pending = Set(function.users(of: value))
+        if unread[value] == 1 { return true }
+        let shape = function.tensorType(value).shape
+        while let next = pending.min(by: { order[$0] ?? 0 < order[$1] ?? 0 }), pending.count <= 16 {
+            pending.remove(next)
+            let node = function[next]
+            guard roles[next] == .arithmetic, node.op.layoutBehavior == .uniform, function.tensorType(node.results[0]).shape == shape else { return false }
+            for operand in node.operands {
+                guard let count = unread[operand] else { continue }
+                unread[operand] = count == 1 ? nil : count - 1
+            }
+            if unread.isEmpty { return true }
+            unread[node.results[0]] = function[node.results[0]].uses.count
+            pending.formUnion(function.users(of: node.results[0]))
+        }
+        return false
     }
 
     /// The position of the last kernel that computes `value`, where it can go on with what reads it.
     private func anchor(_ value: ValueID, _ function: Function) -> Int? {
-        guard let id = function.definingNode(value), function[value].uses.count == 1, !chosen.contains(value) else { return nil }
+        guard let id = function.definingNode(value), !chosen.contains(value), staysInRegisters(value, function) else { return nil }
         let node = function[id]
         if roles[id] == .compute { return order[id] }
         guard roles[id] == .arithmetic, node.op.layoutBehavior == .uniform else { return nil }
