@@ -72,10 +72,11 @@ check-artifacts: build models test-dependencies
 check-models: build models
 	$(PYTHON) tools/check_models.py $(BUILD)/glmc $(MODELS)
 
-# Against ONNX Runtime and OpenVINO, fp32 and int8, on one and two threads: some minutes on a quiet machine.
+# Against ONNX Runtime and OpenVINO in fp32, bf16 and int8, on one and two threads: some minutes on a quiet machine.
 bench: build models .venv/peers
 	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS)
-	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS) --int8
+	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS) --precision bf16
+	$(PYTHON) tools/compare.py $(BUILD)/glmc $(MODELS) --precision int8
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/glmc

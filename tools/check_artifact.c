@@ -66,8 +66,25 @@ static void *exact(const glmc_tensor *t, void **base) {
     return (char *)*base + shift;
 }
 
+/* IEEE 754 binary16. */
+static double half(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double size = exponent == 31 ? (fraction ? NAN : INFINITY) : ldexp(exponent ? 1024 + fraction : fraction, (exponent ? exponent : 1) - 25);
+    return bits >> 15 ? -size : size;
+}
+
+/* The upper half of a binary32. */
+static double bfloat(uint16_t bits) {
+    uint32_t whole = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &whole, sizeof x);
+    return x;
+}
+
 static double value(const void *data, int dtype, uint64_t i) {
     switch (dtype) {
+    case GLMC_F16: return half(((const uint16_t *)data)[i]);
+    case GLMC_BF16: return bfloat(((const uint16_t *)data)[i]);
     case GLMC_F32: return ((const float *)data)[i];
     case GLMC_F64: return ((const double *)data)[i];
     case GLMC_U8: case GLMC_BOOL: return ((const uint8_t *)data)[i];

@@ -43,6 +43,19 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ])
     }
 
+    /// A channels-last transposed convolution with an activation behind it.
+    private static func transposed(
+        _ name: String, _ family: String = "conv-transpose-tile", of element: String = "f32", x: String, w: String, strides: [Int], groups: Int = 1,
+        before: [Int] = [0, 0], after: [Int] = [0, 0], padding: [Int] = [0, 0], activation: String = "relu", dimensions: [String: Int] = [:]
+    ) -> KernelCase {
+        let crop = "crop_before: \(before), crop_after: \(after), output_padding: \(padding)"
+        return KernelCase(name, family, "%x: \(element)[\(x)], %kw: \(element)[\(w)]", [
+            "%l = relayout(%x, layout: \"nhwc\")",
+            "%c = conv_transpose(%l, %kw, strides: \(strides), dilations: [1, 1], groups: \(groups), \(crop))",
+            "%d = activation(%c, kind: \"\(activation)\")", "%r = relayout(%d, layout: \"row\")", "%r",
+        ], dimensions: dimensions)
+    }
+
     private static func integers(_ name: String, _ family: String = "conv-tile", x: String, w: String, strides: [Int] = [1, 1], groups: Int = 1) -> KernelCase {
         KernelCase(name, family, "%x: u8[\(x)], %kw: i8[\(w)]", [
             "%l = relayout(%x, layout: \"nhwc\")",
@@ -97,26 +110,10 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         integers("u8 less than half a register of columns", x: "1, 6, 5, 9", w: "37, 6, 1, 1"),
         integers("u8 one channel per group", x: "1, 4, 8, 9", w: "40, 1, 3, 5", groups: 4),
         integers("u8 depthwise", "conv-depthwise", x: "1, 37, 9, 13", w: "37, 1, 3, 3", groups: 37),
-        KernelCase("transposed 2x2 stride 2", "conv-transpose-tile", "%x: f32[1, 9, 5, 7], %kw: f32[9, 24, 2, 2]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ]),
-        KernelCase("transposed to one channel", "conv-transpose-blocks", "%x: f32[2, 9, 5, 11], %kw: f32[9, 1, 2, 2]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
-            "%d = activation(%c, kind: \"sigmoid\")", "%r = relayout(%d, layout: \"row\")", "%r",
-        ]),
-        KernelCase("transposed to two channels, free", "conv-transpose-blocks", "%x: f32[1, 5, h, w], %kw: f32[5, 2, 2, 1]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ], dimensions: ["h": 4, "w": 21]),
-        KernelCase("transposed 4x3, cropped", "conv-transpose-tile", "%x: f32[1, 8, 5, 6], %kw: f32[8, 16, 4, 3]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ]),
+        transposed("transposed 2x2 stride 2", x: "1, 9, 5, 7", w: "9, 24, 2, 2", strides: [2, 2]),
+        transposed("transposed to one channel", "conv-transpose-blocks", x: "2, 9, 5, 11", w: "9, 1, 2, 2", strides: [2, 2], activation: "sigmoid"),
+        transposed("transposed to two channels, free", "conv-transpose-blocks", x: "1, 5, h, w", w: "5, 2, 2, 1", strides: [2, 1], dimensions: ["h": 4, "w": 21]),
+        transposed("transposed 4x3, cropped", x: "1, 8, 5, 6", w: "8, 16, 4, 3", strides: [2, 1], groups: 2, before: [1, 0], after: [1, 1], padding: [1, 0]),
     ]
 
     private static let narrowFloats: [KernelCase] = [
@@ -131,21 +128,9 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         narrow("f32 by f16", of: ("f32", "f16"), x: "1, 6, 9, 11", w: "24, 6, 3, 3"),
         narrow("f32 by bf16", of: ("f32", "bf16"), x: "1, 6, 9, 11", w: "40, 6, 1, 1"),
         narrow("f32 by f16, depthwise", "conv-depthwise", of: ("f32", "f16"), x: "1, 20, 9, 13", w: "20, 1, 3, 3", groups: 20),
-        KernelCase("bf16 transposed 2x2 stride 2", "conv-transpose-tile", "%x: bf16[1, 9, 5, 7], %kw: bf16[9, 24, 2, 2]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ]),
-        KernelCase("bf16 transposed 4x3, cropped", "conv-transpose-tile", "%x: bf16[1, 8, 5, 6], %kw: bf16[8, 16, 4, 3]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 1], dilations: [1, 1], groups: 2, crop_before: [1, 0], crop_after: [1, 1], output_padding: [1, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ]),
-        KernelCase("bf16 transposed to one channel", "conv-transpose-blocks", "%x: bf16[2, 9, 5, 11], %kw: bf16[9, 1, 2, 2]", [
-            "%l = relayout(%x, layout: \"nhwc\")",
-            "%c = conv_transpose(%l, %kw, strides: [2, 2], dilations: [1, 1], groups: 1, crop_before: [0, 0], crop_after: [0, 0], output_padding: [0, 0])",
-            "%r = relayout(%c, layout: \"row\")", "%r",
-        ]),
+        transposed("bf16 transposed 2x2 stride 2", of: "bf16", x: "1, 9, 5, 7", w: "9, 24, 2, 2", strides: [2, 2]),
+        transposed("bf16 transposed 4x3, cropped", of: "bf16", x: "1, 8, 5, 6", w: "8, 16, 4, 3", strides: [2, 1], groups: 2, before: [1, 0], after: [1, 1], padding: [1, 0]),
+        transposed("bf16 transposed to one channel", "conv-transpose-blocks", of: "bf16", x: "2, 9, 5, 11", w: "9, 1, 2, 2", strides: [2, 2], activation: "sigmoid"),
         KernelCase("bf16 matmul", "gemm-tile", "%x: bf16[29, 37], %kw: bf16[37, 70]", ["%c = matmul(%x, %kw)", "%c"]),
         KernelCase("bf16 matmul, residual and result of bf16", "gemm-tile", "%x: bf16[29, 36], %kw: bf16[36, 41], %y: bf16[29, 41]", [
             "%c = matmul(%x, %kw)", "%z = cast(%y, to: \"f32\")", "%d = binary.add(%c, %z)", "%e = cast(%d, to: \"bf16\")", "%e",

@@ -43,8 +43,11 @@ struct Compilation: Sendable {
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
     ]
 
+    /// Flags that choose types narrower than fp32.
+    static let precisionFlags: [Flag] = Int8.flags + NarrowFloats.flags
+
     /// Flags of everything that compiles a model.
-    static let flags: [Flag] = modelFlags + Int8.flags + NarrowFloats.flags + passFlags + [
+    static let flags: [Flag] = modelFlags + precisionFlags + passFlags + [
         Flag("target", .value("T"), choices: ["cpu", "cuda"], "what kind of processor to make code for (default cpu; cuda for a .cu file)"),
         Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native, or sm_90 for cuda)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),

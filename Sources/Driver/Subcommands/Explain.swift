@@ -8,7 +8,7 @@ extension Subcommand {
         summary: "say what would be fused and rewritten, and why not; list every blocker",
         details: "Exit code 4 when the model cannot be compiled: every node in the way is then listed.",
         positionals: 1...1,
-        flags: [Flag("json", "print JSON"), Flag("missed", "only what was not done")] + Compilation.modelFlags + Int8.flags + Compilation.passFlags
+        flags: [Flag("json", "print JSON"), Flag("missed", "only what was not done")] + Compilation.modelFlags + Compilation.precisionFlags + Compilation.passFlags
     ) { arguments, console in
         let compilation = try Compilation(arguments, console)
         let model = try compilation.load(arguments.positionals[0])
