@@ -32,7 +32,7 @@ extension Pass {
                 let wide = try rewriter.create1(Cast(to: .f32), [narrow], at: .after(place), provenance: provenance)
                 for case .operand(let node, let i) in function[value].uses { rewriter.setOperand(i, of: node, to: wide) }
             }
-            let tables = function.allNodes.filter { function.isLookup($0) && !options.keeps(function[$0].provenance) }
+            let tables = function.allNodes.filter { function.looksUp($0, in: element) && !options.keeps(function[$0].provenance) }
             for (node, operand) in plan.nodes.map({ ($0.node, 1) }) + tables.map({ ($0, 0) }) {
                 guard let weights = function.constant(function[node].operands[operand]), rewriter.beginRewrite() else { return }
                 let narrow = try rewriter.constant(Cast(to: element), [weights], before: node)
@@ -60,11 +60,20 @@ extension Pass {
         "lower-narrow-floats", "Reads 16-bit floats without widening them first", rules: [movedBehindCast, narrowProduct])
 }
 
+extension Tensor {
+    /// Whether all finite f32 elements stay finite as `element`, f16 or bf16.
+    func fits(_ element: ElementType) -> Bool {
+        // Halfway between the largest finite number and the next power of two.
+        let limit: Float = element == .f16 ? 65_520 : 0x1.FFp127
+        return bytes.withMemoryRebound(to: Float.self) { values in values.allSatisfy { !($0.magnitude >= limit && $0.isFinite) } }
+    }
+}
+
 extension Function {
-    /// Whether a node looks rows up in a constant table, such as an embedding.
-    fileprivate func isLookup(_ id: NodeID) -> Bool {
+    /// Whether a node looks rows up in a constant table, such as an embedding, that may be stored as `element`.
+    fileprivate func looksUp(_ id: NodeID, in element: ElementType) -> Bool {
         guard self[id].op is Gather, let table = constant(self[id].operands[0]) else { return false }
-        return table.element == .f32 && table.rank > 1
+        return table.element == .f32 && table.rank > 1 && table.fits(element)
     }
 
     /// The 16-bit value that an f32 value is widened from.

@@ -106,7 +106,8 @@ public struct QuantizationPlan: Sendable {
             guard weights.element == .f32, isActivation(node.operands[0], function) else { return "the operands are not f32" }
             if element.isFloat {
                 // Without sums over channels there are no neighbouring products, and widening every element costs more than it saves.
-                return node.op is Convolution && weights.shape[1] == 1 ? "depthwise convolutions are faster so" : nil
+                if node.op is Convolution && weights.shape[1] == 1 { return "depthwise convolutions are faster so" }
+                return weights.fits(element) ? nil : "a weight is beyond the range of \(element.rawValue)"
             }
             let terms = node.op is Convolution ? weights.shape[1...].reduce(1, *) : weights.shape[weights.rank - 2]
             return terms <= IntegerSum.maximumTerms ? nil : "a sum of \(terms) products may overflow 32 bits"
