@@ -22,6 +22,17 @@ import Testing
               return %d, %b
             }
             """),
+        Case(name: "16-bit floats with f32 sums", text: """
+            func @narrow(%x: f32[7, 9], %y: bf16[9, 5], %i: i64[4]) {
+              %a = cast(%x, to: "bf16")
+              %m = matmul(%a, %y)
+              %h = cast(%m, to: "f16")
+              %w = constant(value: f16[5, 3](1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, -0.5, 0.25, 65504))
+              %p = matmul(%m, %w)
+              %g = gather(%w, %i, axis: 0)
+              return %h, %p, %g
+            }
+            """, tolerance: 1e-4),
         Case(name: "views, concat and pad share memory", text: """
             func @views(%x: f32[2, 6, 5]) {
               %a = unary.negate(%x)
