@@ -51,7 +51,7 @@ private struct Scores {
     /// Reads the scores from the softmax's operand downwards.
     static func read(_ value: ValueID, in function: Function, depth: Int = 0) -> Scores? {
         guard depth < 8, function.hasOneUse(value) else { return nil }
-        if let (_, _, operands) = function.match(value, MatMul.self) {
+        if let operands = function.factors(value) {
             var scores = Scores(q: operands[0], keys: operands[1])
             scores.takeFactors(of: function)
             return scores
@@ -119,7 +119,7 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
     guard softmax.axis == rank - 1 || softmax.axis == -1, rank == 3 || rank == 4, let scores = Scores.read(source[0], in: function) else { return nil }
     let (q, v) = (function.tensorType(scores.q), function.tensorType(node.operands[1]))
     let keys = function.tensorType(scores.keys), result = function.tensorType(source[0])
-    guard q.element == .f32 || q.element == .f16 || q.element == .bf16 || q.element == .f64, q.rank == rank, keys.rank == rank, v.rank == rank,
+    guard q.element == .f32 || q.element == .f16 || q.element == .bf16 || q.element == .f64, q.element == keys.element, q.element == v.element, q.rank == rank, keys.rank == rank, v.rank == rank,
           q.shape.dropLast(2) == keys.shape.dropLast(2), q.shape.dropLast(2) == v.shape.dropLast(2), result.shape.dropLast(2) == q.shape.dropLast(2),
           scores.masks.allSatisfy({ $0.fits(result, function) }) else { return nil }
     return { rewriter in
@@ -132,11 +132,22 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
         let swapped = try scores.untransposedKeys(rank: rank, before: id, &rewriter)
         var operands = [try withHeads(scores.q, &rewriter), try withHeads(swapped, &rewriter), try withHeads(node.operands[1], &rewriter)]
         if let mask = try scores.mask(before: id, &rewriter) { operands.append(try withHeads(mask, &rewriter)) }
-        let attention = try rewriter.create1(Attention(scale: decimal(scores.scale)), operands, at: .before(id))
+        let rounded = try rewriter.create1(Attention(scale: decimal(scores.scale)), operands, at: .before(id))
+        let sums = rewriter.function.tensorType(node.results[0]).element
+        let attention = sums == q.element ? rounded : try rewriter.create1(Cast(to: sums), [rounded], at: .before(id))
         if rank == 4 { return try rewriter.replace(id, with: [attention]) }
         try rewriter.replace(id, with: Reshape(rewriter.function.tensorType(node.results[0]).shape), [attention])
     }
 }.explained("recognised from two products and a softmax")
+
+extension Function {
+    /// The factors of a matrix product in their own type: sums of 16-bit floats are f32, rounded back.
+    fileprivate func factors(_ value: ValueID) -> [ValueID]? {
+        guard let (_, cast, sum) = match(value, Cast.self) else { return match(value, MatMul.self)?.operands }
+        guard hasOneUse(sum[0]), let (_, _, operands) = match(sum[0], MatMul.self), tensorType(operands[0]).element == cast.to else { return nil }
+        return operands
+    }
+}
 
 extension Scores.Mask {
     /// Whether the mask broadcasts to the scores without widening them.
