@@ -41,9 +41,13 @@ def onnx_runtime(path, feed):
 
 
 def openvino_model(path, feed):
-    model = openvino.Core().read_model(str(path))
-    model.reshape({name: list(value.shape) for name, value in feed.items()})
-    return model
+    try:
+        model = openvino.Core().read_model(str(path))
+        model.reshape({name: list(value.shape) for name, value in feed.items()})
+        return model
+    except RuntimeError as error:
+        print(f"OpenVINO cannot read {path.name}: {str(error).split('Summary:')[-1].strip()[:120]}", file=sys.stderr)
+        return None
 
 
 def open_vino(model, feed, **properties):
@@ -66,11 +70,8 @@ def artifact_runner(artifact, feed):
 
 
 def fp32_peers(path, feed):
-    peers = {"ONNX Runtime": onnx_runtime(path, feed)}
-    try:
-        model = openvino_model(path, feed)
-    except RuntimeError as error:
-        print(f"OpenVINO cannot read {path.name}: {str(error).split('Summary:')[-1].strip()[:120]}", file=sys.stderr)
+    peers, model = {"ONNX Runtime": onnx_runtime(path, feed)}, openvino_model(path, feed)
+    if model is None:
         return peers
     peers["OpenVINO"], default = open_vino(model, feed, INFERENCE_PRECISION_HINT="f32"), default_precision(model)
     return peers if default == "f32" else peers | {f"OpenVINO {default}": open_vino(model, feed)}
@@ -100,7 +101,9 @@ def int8_peers(path, feed, model, work):
         print(f"ONNX Runtime cannot quantise {path.name}: {str(error)[:120]}", file=sys.stderr)
     kind = {"model_type": nncf.ModelType.TRANSFORMER} if "input_ids" in feed else {}
     data = nncf.Dataset([model.feed(seed=seed) for seed in CALIBRATION_SEEDS])
-    peers["OpenVINO"] = open_vino(nncf.quantize(openvino_model(path, feed), data, subset_size=len(CALIBRATION_SEEDS), **kind), feed)
+    unquantized = openvino_model(path, feed)
+    if unquantized is not None:
+        peers["OpenVINO"] = open_vino(nncf.quantize(unquantized, data, subset_size=len(CALIBRATION_SEEDS), **kind), feed)
     return peers
 
 
@@ -165,18 +168,19 @@ def compare(name, model, options, work):
         peers, quality = int8_peers(path, feed, model, work), [f"{cosine(mine, artifact_runner(fp32, feed)(1)()[0]):.4f}"]
     elif options.precision == "bf16":
         ov, expected = openvino_model(path, feed), onnx_runtime(path, feed)(1)()[0]
-        peers = {"ONNX Runtime": onnx_runtime(path, feed), "OpenVINO": open_vino(ov, feed)}
-        quality = [error(mine, expected), error(openvino_result(ov, feed), expected)]
+        peers = {"ONNX Runtime": onnx_runtime(path, feed)} | ({"OpenVINO": open_vino(ov, feed)} if ov else {})
+        quality = [error(mine, expected), error(openvino_result(ov, feed), expected) if ov else "–"]
     else:
         peers, quality = fp32_peers(path, feed), [error(mine, onnx_runtime(path, feed)(1)()[0])]
     ratios = []
     for threads in map(int, options.threads.split(",")):
         times = best_ms({k: make(threads) for k, make in ({"glmc": artifact_runner(artifact, feed)} | own | peers).items()}, options.rounds, options.seconds)
         level = [times[peer] for peer in ("ONNX Runtime", "OpenVINO") if peer in times]
-        ratios.append(min(level) / times["glmc"])
+        ratio = min(level, default=math.nan) / times["glmc"]
+        ratios += [ratio] if level else []
         beside = [f"{times['glmc fp32'] / times['glmc']:.2f}"] if own else [f"{times[k]:.3g}" for k in times if k.startswith("OpenVINO ")] or ["–"]
         row([name, str(threads), *(f"{times[k]:.3g}" if k in times else "–" for k in ("ONNX Runtime", "OpenVINO")), f"{times['glmc']:.3g}",
-             f"{ratios[-1]:.2f}", *beside, *quality, f"{seconds:.1f} s"])
+             f"{ratio:.2f}", *beside, *quality, f"{seconds:.1f} s"])
     return ratios
 
 

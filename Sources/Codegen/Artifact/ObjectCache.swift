@@ -51,6 +51,16 @@ public struct ObjectCache: Sendable {
 
     public var byteCount: Int { entries.reduce(0) { $0 + $1.bytes } }
 
+    /// Trims the cache if nobody has for an hour: looking through a full one takes as long as compiling a small model.
+    public func trimNowAndThen() {
+        guard let folder else { return }
+        let stamp = folder + "/trimmed"
+        let last = (try? FileManager.default.attributesOfItem(atPath: stamp))?[.modificationDate] as? Date
+        if let last, (0..<3600).contains(Date().timeIntervalSince(last)) { return }
+        guard FileManager.default.createFile(atPath: stamp, contents: nil) else { return }
+        trim()
+    }
+
     /// Deletes the least recently used entries when there are more than `limit` bytes, down to three quarters of it.
     public func trim(to limit: Int = 2 << 30) {
         let entries = entries

@@ -186,7 +186,7 @@ struct Compilation: Sendable {
         let bar = ProgressBar(console)
         defer { bar.finish() }
         let report = try ArtifactCompiler.compile(function, to: output, options: options) { bar.show($0, share: $1) }
-        if let cacheFolder, report.compiledFiles > 0 { ObjectCache(folder: cacheFolder + "/kernels").trim() }
+        if let cacheFolder, report.compiledFiles > 0 { ObjectCache(folder: cacheFolder + "/kernels").trimNowAndThen() }
         return report
     }
 
