@@ -38,7 +38,8 @@ public struct CompileOptions: Sendable {
     /// Extra flags for every C compilation and the link, such as `-fsanitize=address`: then every buffer of the workspace and
     /// every weight also gets memory of its own with a gap behind it, so that the sanitizer sees one run over into the next.
     public var extraFlags: [String] = []
-    public var useTunedKernels = true
+    /// The tuned kernels that may be used, in order of preference.
+    public var families = KernelFamily.all
 
     public init(name: String) { self.name = name }
 
@@ -82,7 +83,7 @@ public enum ArtifactCompiler {
         }
         let name = identifier(options.name)
         if options.kind == .cudaSource { return try compileCuda(function, to: path, options: options) }
-        let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.useTunedKernels ? KernelFamily.all : [])
+        let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.families)
         let plan = MemoryPlan(program, isWatched: options.watchesMemory)
         let weights = Weights(program, isWatched: options.watchesMemory)
         let manifest = Manifest(program: program, plan: plan, weights: weights, options: options, name: name).json

@@ -46,7 +46,7 @@ import Testing
     private func emit(_ function: Function, tuned: Bool, to folder: Scratch) throws -> Int {
         var options = CompileOptions(name: function.name)
         options.target = try #require(Target.named("sm_90"))
-        options.useTunedKernels = tuned
+        options.families = tuned ? KernelFamily.all : []
         let source = try CudaText.emit(function, options: options)
         try folder.write("model.cu", source.text)
         for file in RuntimeSupport.cudaFiles { try folder.write(file.name, String(decoding: file.text, as: UTF8.self)) }

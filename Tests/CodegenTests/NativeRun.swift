@@ -17,7 +17,7 @@ struct NativeRun {
         options.target = target
         options.compiler = compiler
         options.optimization = "-O1"
-        options.useTunedKernels = tuned
+        options.families = tuned ? KernelFamily.all : []
         options.extraFlags = ["-Werror"]
         options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(function.name)-\(target.name)" }
         let path = folder.appendingPathComponent("model.so").path

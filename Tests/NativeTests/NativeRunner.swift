@@ -18,7 +18,7 @@ struct NativeRunner {
         var options = CompileOptions(name: "test")
         options.worthCutting = 1
         options.optimization = optimization
-        options.useTunedKernels = tuned
+        options.families = tuned ? KernelFamily.all : []
         options.jobs = 1
         options.target = target
         options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(function.name)" }

@@ -22,7 +22,7 @@ public enum CudaText {
     /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and sizes found while running.
     public static func emit(_ function: Function, options: CompileOptions) throws -> Source {
         let name = ArtifactCompiler.identifier(options.name)
-        let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.useTunedKernels ? KernelFamily.all : [])
+        let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.families)
         guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
             throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
         }

@@ -2,7 +2,10 @@ import GlmcIR
 
 extension KernelFamily {
     /// All families, in order of preference. A node that none matches is lowered generically.
-    public static let all: [KernelFamily] = [
+    public static let all = [winogradConvolution] + direct
+
+    /// The families that add up the products that the op's definition names, in whatever order.
+    public static let direct: [KernelFamily] = [
         depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, attention, recurrent, layerNorm,
         rmsNorm, softmax, pooling, reduceColumns,
     ]

@@ -173,7 +173,7 @@ struct Compilation: Sendable {
         options.target = target
         options.compiler = compiler
         options.optimization = level == .o0 ? "-O1" : "-O3"
-        options.useTunedKernels = level != .o0
+        options.families = level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct
         options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
         options.jobs = jobs
         options.cacheFolder = cacheFolder.map { $0 + "/kernels" }
