@@ -44,6 +44,7 @@ TOKENS = {"input_ids": ((1, 128), "ids"), "token_type_ids": ((1, 128), "zeros"),
 CASES = {
     "mobilenetv2": Case("mobilenetv2.onnx", IMAGE),
     "mobilenetv2-int8": Case("mobilenetv2.onnx", IMAGE, int8=True, tolerance=2e-2),
+    "yolov8n": Case("yolov8n_320.onnx", {"images": ((1, 3, 320, 320), "f32")}),
     "minilm": Case("minilm_l6_s128.onnx", TOKENS),
     "silero": Case("silero_vad.onnx", {"input": ((1, 576), "f32"), "state": ((2, 1, 128), "state"), "sr": ((), "rate")}),
     "magika-free": Case("magika.onnx", {"bytes": ((2, 2048), "bytes")}, free=True),
