@@ -72,3 +72,12 @@ public struct Target: Hashable, Sendable {
 
     public static var scalar: Target { all[all.count - 1] }
 }
+
+extension Target {
+    /// The vector expressions that its section of `glmc_vector.h` defines.
+    var vectorForms: VectorForms {
+        // AVX-512 knows half registers too.
+        let full = lanes(ofBytes: 4)
+        return VectorForms(lanes: full == 1 ? [] : full == 16 ? [8, 16] : [full], dots: dots)
+    }
+}

@@ -11,6 +11,7 @@ struct Widen {
     let mask: Expr?
     /// Scalar variables and the vectors that stand for them.
     var replacements: [Variable: Expr]
+    private var forms: VectorForms { VectorForms(lanes: [lanes], dots: []) }
 
     init(lane: Variable, lanes: Int, mask: Expr?, replacements: [Variable: Expr]) {
         self.lane = lane
@@ -34,9 +35,9 @@ struct Widen {
                     result.append(.bind(vector, wide))
                 }
             case .store(let access, let value):
-                guard coefficient(access.index) == .int(1), let wide = widen(value), wide.type.lanes > 1 || VectorForms.broadcasts(wide.type.element) else { return nil }
                 let type = KernelType(access.type.element, lanes: lanes)
-                result.append(.store(Access(access.buffer, atLaneZero(access.index), type, mask: mask), vector(wide)))
+                guard coefficient(access.index) == .int(1), forms.accesses(type, isMasked: mask != nil), let wide = widen(value), let stored = vector(wide) else { return nil }
+                result.append(.store(Access(access.buffer, atLaneZero(access.index), type, mask: mask), stored))
             case .comment: result.append(statement)
             default: return nil
             }
@@ -44,8 +45,13 @@ struct Widen {
         return result
     }
 
-    /// The expression in vector form; a scalar where it does not depend on the lane.
+    /// The expression in vector form; a scalar where it does not depend on the lane; nil where some operation has no vector form.
     func widen(_ expr: Expr) -> Expr? {
+        if let wide = spread(expr), forms.allows(wide) { wide } else { nil }
+    }
+
+    /// The same operation on vector operands, whether or not it has that form.
+    private func spread(_ expr: Expr) -> Expr? {
         switch expr {
         case .integer, .float, .dimension, .threadIndex, .threadCount: return expr
         case .variable(let variable):
@@ -55,76 +61,54 @@ struct Widen {
             guard access.type.lanes == 1, let step = coefficient(access.index) else { return nil }
             if step == .int(0) {
                 // What cannot be spread over lanes stays a scalar, until a conversion makes it something that can.
-                if !VectorForms.broadcasts(access.type.element) { return .load(Access(access.buffer, atLaneZero(access.index), access.type)) }
-                return .loadBroadcast(Access(access.buffer, atLaneZero(access.index), access.type), lanes)
+                let scalar = Access(access.buffer, atLaneZero(access.index), access.type), wide = Expr.loadBroadcast(scalar, lanes)
+                return forms.allows(wide) ? wide : .load(scalar)
             }
             guard step == .int(1) else { return nil }
             return .load(Access(access.buffer, atLaneZero(access.index), KernelType(access.type.element, lanes: lanes), mask: mask))
         case .select(let condition, let a, let b):
-            guard case .binary(let op, let x, let y) = condition, op.isComparison,
-                  let wx = widen(x), let wy = widen(y), let wa = widen(a), let wb = widen(b) else { return nil }
-            if [wx, wy, wa, wb].allSatisfy({ $0.type.lanes == 1 }) { return .select(.binary(op, wx, wy), wa, wb) }
-            guard wx.type.element == wa.type.element else { return nil }
-            return .select(.binary(op, vector(wx), vector(wy)), vector(wa), vector(wb))
+            guard case .binary(let op, let x, let y) = condition, op.isComparison, let (wx, wy) = pair(x, y), let (wa, wb) = pair(a, b) else { return nil }
+            if wx.type.lanes == wa.type.lanes { return .select(.binary(op, wx, wy), wa, wb) }
+            guard let vx = vector(wx), let vy = vector(wy), let va = vector(wa), let vb = vector(wb) else { return nil }
+            return .select(.binary(op, vx, vy), va, vb)
         case .binary(let op, let a, let b):
-            guard !op.isComparison, let wa = widen(a), let wb = widen(b) else { return nil }
-            if wa.type.lanes == 1 && wb.type.lanes == 1 { return .binary(op, wa, wb) }
-            guard VectorForms.supports(op, wa.type.element) else { return nil }
-            return .binary(op, vector(wa), vector(wb))
-        case .unary(let op, let a):
-            guard let wide = widen(a) else { return nil }
-            if wide.type.lanes == 1 { return .unary(op, wide) }
-            return VectorForms.supports(op, wide.type.element) ? .unary(op, wide) : nil
+            // The result of a comparison is no vector.
+            guard let (wa, wb) = pair(a, b), wa.type.lanes == 1 || !op.isComparison else { return nil }
+            return .binary(op, wa, wb)
+        case .unary(let op, let a): return widen(a).map { .unary(op, $0) }
         case .cast(let a, let element):
             guard let wide = widen(a) else { return nil }
-            if wide.type.lanes == 1 { return .cast(wide, element) }
-            return VectorForms.supportsCast(from: wide.type.element, to: element) ? .cast(wide, element) : nil
-        case .roundSaturate(let a, let element):
-            guard let wide = widen(a) else { return nil }
-            if wide.type.lanes == 1 { return .roundSaturate(wide, element) }
-            return wide.type.element == .f32 && (element == .u8 || element == .i8) ? .roundSaturate(wide, element) : nil
+            // Truncation saturates, which the vector form does not.
+            if wide.type.lanes > 1 && wide.type.element.isFloat && element.isInteger { return nil }
+            return .cast(wide, element)
+        case .roundSaturate(let a, let element): return widen(a).map { .roundSaturate($0, element) }
         case .fma(let a, let b, let c):
             guard let wa = widen(a), let wb = widen(b), let wc = widen(c) else { return nil }
             if [wa, wb, wc].allSatisfy({ $0.type.lanes == 1 }) { return .fma(wa, wb, wc) }
-            return .fma(vector(wa), vector(wb), vector(wc))
+            guard let va = vector(wa), let vb = vector(wb), let vc = vector(wc) else { return nil }
+            return .fma(va, vb, vc)
         case .broadcast, .loadBroadcast, .horizontal, .dot, .bitcast: return nil
         }
     }
 
-    private func vector(_ expr: Expr) -> Expr { expr.type.lanes == 1 ? .broadcast(expr, lanes) : expr }
+    /// Two operands in vector form, or as scalars where both are.
+    private func pair(_ a: Expr, _ b: Expr) -> (Expr, Expr)? {
+        guard let wa = widen(a), let wb = widen(b) else { return nil }
+        if wa.type.lanes == 1 && wb.type.lanes == 1 { return (wa, wb) }
+        guard let va = vector(wa), let vb = vector(wb) else { return nil }
+        return (va, vb)
+    }
+
+    /// The expression with a value in every lane; nil where its type cannot be spread.
+    private func vector(_ expr: Expr) -> Expr? {
+        if expr.type.lanes > 1 { return expr }
+        let wide = Expr.broadcast(expr, lanes)
+        return forms.allows(wide) ? wide : nil
+    }
 
     /// By how much `expr` grows per lane; nil where it is not linear in the lane.
     private func coefficient(_ expr: Expr) -> Expr? { Affine.coefficient(of: lane, in: expr) }
     private func atLaneZero(_ expr: Expr) -> Expr { Affine.substitute(lane, with: .int(0), in: expr) }
-}
-
-/// Which operations the C dialect has for vectors.
-enum VectorForms {
-    /// Whether a scalar can be copied to all lanes of a vector.
-    static func broadcasts(_ element: ElementType) -> Bool { element != .f16 && element != .bf16 }
-
-    static func supports(_ op: UnaryOperator, _ element: ElementType) -> Bool {
-        switch op {
-        case .negate: element == .f32 || element == .i32
-        case .absolute, .sqrt, .reciprocal, .reciprocalSqrt, .floor, .ceil, .truncate, .round, .exp, .log, .tanh, .erf: element == .f32
-        default: false
-        }
-    }
-
-    static func supports(_ op: BinaryOperator, _ element: ElementType) -> Bool {
-        switch op {
-        case .add, .subtract, .multiply, .minimum, .maximum: element == .f32 || element == .i32
-        case .divide: element == .f32
-        default: false
-        }
-    }
-
-    static func supportsCast(from: ElementType, to: ElementType) -> Bool {
-        switch (from, to) {
-        case (.i32, .f32), (.u8, .f32), (.i8, .f32), (.u8, .i32), (.i8, .i32), (.f16, .f32), (.f32, .f16), (.bf16, .f32), (.f32, .bf16): true
-        default: from == to
-        }
-    }
 }
 
 /// Facts about index expressions that are linear in a variable.
