@@ -1,4 +1,4 @@
-# The front door: make demo | test | conformance | check-models | check-artifacts | bench | install. Everything else is `glmc help`.
+# The front door: make demo | test | conformance | check-models | check-artifacts | bench | fuzz | install. Everything else is `glmc help`.
 PREFIX ?= /usr/local
 BUILD  := .build/release
 # One configuration for the program and its tests, so that everything is built once.
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 MODELS ?= .build-models
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build demo test bench install models conformance check-models check-artifacts clean
+.PHONY: build demo test bench install models conformance check-models check-artifacts fuzz clean
 
 build: dependencies
 	swift build $(FLAGS) --product glmc
@@ -71,6 +71,12 @@ check-artifacts: build models test-dependencies
 # Every public model at -O0 and -O3, sizes fixed and free, against ONNX Runtime: some minutes.
 check-models: build models
 	$(PYTHON) tools/check_models.py $(BUILD)/glmc $(MODELS)
+
+# 20,000 random graphs against ONNX Runtime: about an hour. COUNT=… and SEED=… change that; docs/testing.md says what is written where.
+COUNT ?= 20000
+SEED  ?= 1
+fuzz: build .venv/ready
+	$(PYTHON) tools/fuzz.py $(BUILD)/glmc --count $(COUNT) --seed $(SEED) -o $(MODELS)/fuzz
 
 # Against ONNX Runtime and OpenVINO in fp32, bf16 and int8, on one and two threads: some minutes on a quiet machine.
 bench: build models .venv/peers

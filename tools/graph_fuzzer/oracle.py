@@ -1,0 +1,212 @@
+"""What a node gives: one node at a time through ONNX Runtime, and through the ONNX reference evaluator where ONNX Runtime has no kernel or deviates.
+
+A model of one node leaves no room for fusions, and its session serves every size, so sessions are kept."""
+import ctypes
+import os
+import re
+import warnings
+from collections import OrderedDict
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+FUNCTIONS = "fuzz"  # the domain of model-local functions
+
+# Operators where ONNX Runtime is known to deviate from the standard, and when; the reference evaluator decides there.
+DEVIATIONS = [
+    (re.compile("Squeeze"), lambda node, values: len(values) > 1 and values[1] is not None and values[1].size == 0, "an empty list of axes means all"),
+    (re.compile("Reduce.*"), lambda node, values: values[0].ndim == 0 or values[0].size == 0, "a reduction of a scalar gets an axis, one of nothing no elements"),
+]
+
+# Operators where neither oracle is to be trusted, and when: such nodes are not generated.
+UNDEFINED = [
+    *((op, lambda node, values: _has_nan(values[0]), "where NaN is in an order") for op in ("ArgMax", "ArgMin", "TopK", "Hardmax", "Unique", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "Max", "Min")),
+    ("DynamicQuantizeLinear", lambda node, values: not np.isfinite(values[0]).all(), "NaN as an integer"),
+    ("GRU", lambda node, values: values[0].size == 0, "ONNX Runtime aborts"),
+    ("LSTM", lambda node, values: values[0].size == 0, "ONNX Runtime aborts"),
+    ("RNN", lambda node, values: values[0].size == 0, "ONNX Runtime aborts"),
+    ("Cast", lambda node, values: _loses(values[0], attribute(node, "to")), "numbers that the target type does not hold"),
+    ("CastLike", lambda node, values: _loses(values[0], helper.np_dtype_to_tensor_dtype(values[1].dtype)), "numbers that the target type does not hold"),
+    ("Div", lambda node, values: values[1].dtype.kind in "iu" and bool((values[1] == 0).any()), "division by zero"),
+    ("Mod", lambda node, values: values[1].dtype.kind in "iu" and bool((values[1] == 0).any()), "division by zero"),
+    ("Pow", lambda node, values: values[0].dtype.kind in "iu" and (bool((values[1] < 0).any()) or bool((abs(values[1].astype(float)) > 8).any())), "integer powers that overflow"),
+    ("BitShift", lambda node, values: bool((values[1] >= values[1].dtype.itemsize * 8).any()), "shifts by the width or more"),
+    ("QuantizeLinear", lambda node, values: bool((values[1] <= 0).any()) or not np.isfinite(values[0].astype(float)).all(), "NaN as an integer"),
+]
+
+
+TRACE = os.environ.get("FUZZ_TRACE")  # prints what is about to run, for oracles that crash
+
+
+class Refused(Exception):
+    """No oracle computes this node on these values."""
+
+
+def attribute(node, name, default=None):
+    for a in node.attribute:
+        if a.name == name:
+            return helper.get_attribute_value(a)
+    return default
+
+
+def _loses(x, to):
+    """Whether a cast of x to the ONNX type `to` is left open by the standard: numbers out of an integer's range."""
+    target = np.dtype(helper.tensor_dtype_to_np_dtype(to))
+    if not is_float(x.dtype) or x.size == 0:
+        return False
+    if target.kind in "iu" or target.name in ("int4", "uint4"):
+        low, high = {"int4": (-8, 7), "uint4": (0, 15)}.get(target.name) or (np.iinfo(target).min, np.iinfo(target).max)
+        values = x.astype(np.float64)
+        return not (np.isfinite(values).all() and values.min() > low - 1 and values.max() < min(high, 2.0**62) + (high < 2**53))
+    return False
+
+
+def _has_nan(x):
+    return is_float(x.dtype) and bool(np.isnan(x.astype(np.float64)).any())
+
+
+def is_float(dtype):
+    return dtype.kind == "f" or "float" in dtype.name
+
+
+def captures(graph):
+    """Names that a subgraph takes from outside, in order of use."""
+    known = {i.name for i in graph.input} | {i.name for i in graph.initializer}
+    found = []
+    for node in graph.node:
+        for name in [*node.input, *(n for a in node.attribute if a.HasField("g") for n in captures(a.g))]:
+            if name and name not in known and name not in found:
+                found.append(name)
+        known.update(node.output)
+    found += [o.name for o in graph.output if o.name not in known and o.name not in found]
+    return found
+
+
+def uses(node):
+    """All distinct names that a node reads, those of its bodies included."""
+    names = [*node.input, *(n for a in node.attribute if a.HasField("g") for n in captures(a.g))]
+    return list(dict.fromkeys(n for n in names if n))
+
+
+def type_of(value):
+    """The ONNX type of a value, without its shape."""
+    if isinstance(value, list):
+        return helper.make_sequence_type_proto(helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value[0].dtype if value else np.dtype(np.float32)), None))
+    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), None)
+
+
+class Oracle:
+    """Runs nodes. `counts` says how often which oracle answered."""
+
+    def __init__(self):
+        self.sessions, self.counts = OrderedDict(), {"onnxruntime": 0, "reference": 0}
+        self.options = ort.SessionOptions()
+        self.options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.options.intra_op_num_threads = 1
+        self.options.log_severity_level = 4
+        ort.set_default_logger_severity(4)
+
+    def model(self, node, opset, values, functions=()):
+        graph = helper.make_graph([node], "node", [helper.make_value_info(name, type_of(value)) for name, value in values.items()],
+                                  [onnx.ValueInfoProto(name=name) for name in node.output if name])
+        imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)] + ([helper.make_opsetid(FUNCTIONS, 1)] if functions else [])
+        return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=list(functions))
+
+    def run(self, node, opset, values, functions=()):
+        """The outputs of `node` (None where it names none), for values by name."""
+        operands = [values.get(name) if name else None for name in node.input]
+        if not any(isinstance(v, list) for v in operands):
+            for op, undefined, reason in UNDEFINED:
+                if node.op_type == op and undefined(node, operands):
+                    raise Refused(reason)
+        used = {name: values[name] for name in uses(node)}
+        results = None
+        if not any(op.fullmatch(node.op_type) and when(node, operands) for op, when, _ in DEVIATIONS):
+            results = self._onnxruntime(node, opset, used, functions)
+        if results is None:
+            results = self._reference(node, opset, used, functions)
+        named = iter(results)
+        return [next(named) if name else None for name in node.output]
+
+    def _session(self, node, opset, used, functions):
+        plain = onnx.NodeProto()
+        plain.CopyFrom(node)
+        plain.name = ""
+        key = (plain.SerializeToString(), opset, tuple((n, str(type_of(v))) for n, v in used.items()))
+        if key not in self.sessions:
+            try:
+                bytes = self.model(node, opset, used, functions).SerializeToString()
+                self.sessions[key] = ort.InferenceSession(bytes, self.options, providers=["CPUExecutionProvider"])
+            except Exception as problem:
+                self.sessions[key] = str(problem)
+            if len(self.sessions) > 500:
+                self.sessions.popitem(last=False)
+        return self.sessions[key]
+
+    def _onnxruntime(self, node, opset, used, functions):
+        """Results, or None where it has no kernel."""
+        session = self._session(node, opset, used, functions)
+        if isinstance(session, str):
+            if "NOT_IMPLEMENTED" in session or "Could not find an implementation" in session or "is not currently supported" in session:
+                return None
+            raise Refused(session)
+        try:
+            tensors = [v for v in used.values() if not isinstance(v, list)]
+            wide = any(o.type in WIDE_OUTPUTS for o in session.get_outputs()) or any(v.dtype.name in WIDE for v in tensors)
+            if any(o.type in PACKED for o in session.get_outputs()) or any(v.dtype.name in ("int4", "uint4") for v in tensors):
+                return None
+            if TRACE:
+                print(node.op_type, [a.name + "=" + str(helper.get_attribute_value(a))[:30] for a in node.attribute], opset, {n: getattr(v, "shape", "") for n, v in used.items()}, flush=True)
+            if wide and len(tensors) == len(used):
+                outputs = session.run_with_ort_values([o.name for o in session.get_outputs()], {name: _feed(value) for name, value in used.items()})
+            else:
+                outputs = session.run(None, used)
+        except Exception as problem:
+            if "NOT_IMPLEMENTED" in str(problem) or "NotImplemented" in type(problem).__name__:
+                return None
+            raise Refused(str(problem)) from None
+        self.counts["onnxruntime"] += 1
+        return [_take(o) for o in outputs]
+
+    def _reference(self, node, opset, used, functions):
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                results = ReferenceEvaluator(self.model(node, opset, used, functions)).run(None, used)
+        except Exception as problem:
+            raise Refused(f"{type(problem).__name__}: {problem}") from None
+        if any(r is None for r in results):
+            raise Refused("the reference evaluator gives nothing")
+        self.counts["reference"] += 1
+        return [r if isinstance(r, list) else np.asarray(r) for r in results]
+
+
+# Types that ONNX Runtime's Python interface does not know by numpy's dtype.
+WIDE = {
+    "bfloat16": TensorProto.BFLOAT16, "float8_e4m3fn": TensorProto.FLOAT8E4M3FN, "float8_e5m2": TensorProto.FLOAT8E5M2, "float8_e4m3fnuz": TensorProto.FLOAT8E4M3FNUZ,
+        "float8_e5m2fnuz": TensorProto.FLOAT8E5M2FNUZ}
+
+
+PACKED = ("tensor(int4)", "tensor(uint4)")  # two elements per byte: left to the reference evaluator
+WIDE_OUTPUTS = {f"tensor({name.replace('_', '')})" for name in WIDE}
+
+
+def _feed(value):
+    value = np.ascontiguousarray(value).reshape(value.shape)
+    if value.dtype.name in WIDE:
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(value.view(f"u{value.dtype.itemsize}"), WIDE[value.dtype.name])
+    return ort.OrtValue.ortvalue_from_numpy(value)
+
+
+def _take(value):
+    if isinstance(value, ort.OrtValue):
+        if value.element_type() not in WIDE.values():
+            return value.numpy()
+        result = np.empty(value.shape(), helper.tensor_dtype_to_np_dtype(value.element_type()))
+        if result.nbytes:
+            ctypes.memmove(result.ctypes.data, value.data_ptr(), result.nbytes)
+        return result
+    return [np.asarray(v) for v in value] if isinstance(value, list) else np.asarray(value)
