@@ -19,7 +19,7 @@ let package = Package(
         .target(name: "GlmcIR", path: "Sources/IR"),
         .target(name: "GlmcFrontend", dependencies: ["GlmcIR", "COnnx", "CZlib"], path: "Sources/Frontend"),
         .target(name: "GlmcPasses", dependencies: ["GlmcIR"], path: "Sources/Passes"),
-        .target(name: "GlmcCodegen", dependencies: ["GlmcIR"], path: "Sources/Codegen", resources: [.embedInCode("Prelude")]),
+        .target(name: "GlmcCodegen", dependencies: ["GlmcIR", "CGlmcABI"], path: "Sources/Codegen", resources: [.embedInCode("Prelude")]),
         .target(name: "GlmcRuntime", dependencies: ["CGlmcABI"], path: "Sources/Runtime"),
         .target(
             name: "GlmcDriver",
@@ -33,7 +33,7 @@ let package = Package(
         .testTarget(name: "PassesTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/PassesTests"),
         .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
-        .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
+        .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime", "CGlmcABI"], exclude: ["Mock"]),
         .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcDriver", "glmc"]),
     ]
 )

@@ -3,13 +3,19 @@
     import glmc, numpy as np
     model = glmc.load("resnet50.so")
     print(model.inputs, model.outputs)
-    logits, = model(np.zeros((1, 3, 224, 224), np.float32))      # by position, or model(input=...)
+    logits, = model(np.zeros((1, 3, 224, 224), np.float32))      # by position, model(input=...), or both
 
-A Model may be shared between threads; each Session (and each call of the model, which uses a session of its own) is for one at a time.
+A Model may be shared between threads; each Session (a call of the model uses one that the model keeps) is for one at a time.
+An artifact is code: loading one runs its author's program. Its bytes are checked first, so that a damaged file does not run.
 Types that numpy lacks come and go as one that it has: bf16 as uint16 bits, float8 as uint8 codes, 4- and 2-bit integers as (u)int8 numbers."""
 import ctypes as c
 import json
+import mmap
 import os
+import stat
+import struct
+import threading
+import zlib
 
 import numpy as np
 
@@ -29,8 +35,71 @@ class GlmcError(Exception):
     """What went wrong; `status` is the number from glmc.h."""
 
     def __init__(self, status, text):
-        super().__init__(text or STATUS.get(status, f"status {status}"))
+        super().__init__(_printable(text or STATUS.get(status, f"status {status}")))
         self.status = status
+
+
+def _printable(text):
+    """Names are other people's text: what is no visible character in them is spelt out."""
+    return "".join(ch if ch.isprintable() or ch == "\n" else f"\\u{{{ord(ch):x}}}" for ch in text)
+
+
+def _text(value):
+    return value.decode(errors="replace")
+
+
+def _check_file(path, is_sound):
+    """Only regular files are loaded (others wait, never end, or do something when opened), and only if `is_sound` finds their bytes unchanged."""
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise GlmcError(1, f"'{path}' is not a regular file")
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            with memoryview(whole) as bytes:
+                sound = is_sound(bytes)
+    except ValueError:  # an empty file cannot be mapped
+        sound = False
+    except OSError as problem:
+        raise GlmcError(1, f"'{path}' cannot be read: {problem.strerror}") from None
+    if not sound:
+        raise GlmcError(1, f"'{path}' is damaged or incomplete: its bytes are not those that were compiled; compile the model again")
+
+
+def _seal_is_there(bytes):
+    return len(bytes) >= 24 and bytes[-24:-16] == b"GLMCSEAL" and bytes[-8:] == b"GLMCSEAL"
+
+
+def _seal_holds(bytes):
+    """As in glmc_seal.h: "GLMCSEAL", the CRC-32 of everything before it, the low 32 bits of their number, "GLMCSEAL"."""
+    if not _seal_is_there(bytes):
+        return False
+    content = bytes[:-24]
+    return struct.unpack("<II", bytes[-16:-8]) == (zlib.crc32(content), len(content) & 0xFFFFFFFF)
+
+
+def _library_is_sound(bytes):
+    """Its seal holds; or it has none (another tool made or rewrote it) and ends exactly where its headers say."""
+    if _seal_is_there(bytes):
+        return _seal_holds(bytes)
+    if bytes[:6] != b"\x7fELF\x02\x01":
+        return True  # left to the loader
+    if len(bytes) < 64:
+        return False
+    (programs, sections), end = struct.unpack_from("<QQ", bytes, 32), 64
+    program_size, program_count, section_size, section_count = struct.unpack_from("<HHHH", bytes, 54)
+    for table, size, count, least, kind in ((programs, program_size, program_count, 56, 0), (sections, section_size, section_count, 64, 1)):
+        if count and (size < least or table + size * count > len(bytes)):
+            return False
+        end = max(end, table + size * count if count else 0)
+        for at in range(table, table + size * count, size or 1):
+            if kind and struct.unpack_from("<I", bytes, at + 4)[0] == 8:
+                continue  # takes no room
+            offset, = struct.unpack_from("<Q", bytes, at + (24 if kind else 8))
+            length, = struct.unpack_from("<Q", bytes, at + 32)
+            if offset + length > len(bytes):
+                return False
+            end = max(end, offset + length if length else 0)
+    return end == len(bytes)
 
 
 class _Tensor(c.Structure):
@@ -70,31 +139,33 @@ class Info:
     """An input or output: `name`, `type` ("f32"), `dtype` (of numpy), `shape` (None = free), `dims` (each size as text), `state`."""
 
     def __init__(self, info):
-        self.name, self.code = info.name.decode(), info.dtype
+        self.name, self.code = _text(info.name), info.dtype
         self.type, self.dtype = TYPES.get(info.dtype, "?"), np.dtype(NUMPY.get(info.dtype, np.uint8))
         self.shape = tuple(None if info.shape[i] < 0 else info.shape[i] for i in range(info.rank))
-        self.dims = tuple(info.dims[i].decode() for i in range(info.rank))
+        self.dims = tuple(_text(info.dims[i]) for i in range(info.rank))
         self.state = None if info.state < 0 else info.state
         self.data_dependent = bool(info.flags & 1)
 
     def __repr__(self):
-        return f"{self.name}: {self.type}[{', '.join(self.dims)}]"
+        return _printable(f"{self.name}: {self.type}[{', '.join(self.dims)}]")
 
 
 class Session:
-    """Owns threads and scratch memory. `threads` = 0: as many as there are processors."""
+    """Owns threads and scratch memory. `threads` = 0: as many as there are processors. It cannot be copied: make another one."""
 
     def __init__(self, model, threads=0):
-        self.model, self._handle = model, c.c_void_p()
+        self.model, self._handle, self._lock = model, c.c_void_p(), threading.Lock()
+        if not 0 <= threads <= 1024:
+            raise GlmcError(1, f"a session cannot have {threads} threads")
         error = c.create_string_buffer(1024)
         status = model._raw.session_open(model._pointer, threads, model._weights_path, c.byref(self._handle), error, 1024)
         if status:
-            raise GlmcError(status, error.value.decode())
+            raise GlmcError(status, _text(error.value))
 
     def run(self, inputs, entry=0):
         """`inputs`: {name: array}, or arrays in order. Returns a list of arrays."""
-        if not self._handle:
-            raise GlmcError(1, "the session is closed")
+        if not 0 <= entry < len(self.model.entries):
+            raise GlmcError(1, f"there is no entry point number {entry}; the model has {len(self.model.entries)}")
         takes, gives = self.model.entries[entry].inputs, self.model.entries[entry].outputs
         if not isinstance(inputs, dict):
             if len(inputs) != len(takes):
@@ -108,22 +179,34 @@ class Session:
         for tensor, info in zip(tensors, takes):
             if info.name not in inputs:
                 raise GlmcError(1, f"input '{info.name}' is missing; the model takes {names}")
-            array = np.asarray(inputs[info.name])
-            if array.dtype != info.dtype:
-                raise GlmcError(2, f"input '{info.name}' holds {array.dtype}, the model takes {info.type}")
-            if info.state is not None and not (array.flags.c_contiguous and array.flags.writeable):
-                raise GlmcError(1, f"input '{info.name}' is state that is updated in place: it must be a writable, contiguous array")
-            array = np.ascontiguousarray(array).reshape(array.shape)  # keeps rank 0, which ascontiguousarray does not
-            if array.ndim > MAX_RANK:
-                raise GlmcError(3, f"input '{info.name}' has {array.ndim} dimensions; an artifact takes at most {MAX_RANK}")
+            array = self._array(info, inputs[info.name])
             kept.append(array)
             tensor.data, tensor.bytes, tensor.dtype, tensor.rank = array.ctypes.data, array.nbytes, info.code, array.ndim
             tensor.shape[: array.ndim] = array.shape
         results, error = (_Tensor * max(len(gives), 1))(), c.create_string_buffer(1024)
-        status = self.model._raw.session_run(self._handle, entry, tensors, len(takes), results, len(gives), error, 1024)
-        if status:
-            raise GlmcError(status, error.value.decode())
-        return [self._copy(info, tensor) for info, tensor in zip(gives, results)]
+        # The results lie in memory of the session until they are copied.
+        if not self._lock.acquire(blocking=False):
+            raise GlmcError(7, "this session is in use by another thread: one session per concurrent run")
+        try:
+            if not self._handle:
+                raise GlmcError(1, "the session is closed")
+            status = self.model._raw.session_run(self._handle, entry, tensors, len(takes), results, len(gives), error, 1024)
+            if status:
+                raise GlmcError(status, _text(error.value))
+            return [self._copy(info, tensor) for info, tensor in zip(gives, results)]
+        finally:
+            self._lock.release()
+
+    @staticmethod
+    def _array(info, value):
+        array = np.asarray(value)
+        if array.dtype != info.dtype:
+            raise GlmcError(2, f"input '{info.name}' holds {array.dtype}, the model takes {info.type}")
+        if info.state is not None and not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+            raise GlmcError(1, f"input '{info.name}' is state that is updated in place: it must be a writable, contiguous, aligned array")
+        if array.ndim > MAX_RANK:
+            raise GlmcError(3, f"input '{info.name}' has {array.ndim} dimensions; an artifact takes at most {MAX_RANK}")
+        return np.require(array, requirements=["C", "A"]).reshape(array.shape)  # keeps rank 0, which require does not
 
     @staticmethod
     def _copy(info, tensor):
@@ -133,9 +216,14 @@ class Session:
         return array
 
     def close(self):
-        if self._handle:
-            self.model._raw.session_close(self._handle)
-            self._handle = c.c_void_p()
+        """Gives threads and memory back; waits for a run in another thread."""
+        with self._lock:
+            handle, self._handle = self._handle, c.c_void_p()
+        if handle:
+            self.model._raw.session_close(handle)
+
+    def __reduce__(self):
+        raise TypeError("a Session owns threads and memory and cannot be copied; make one with model.session()")
 
     __enter__ = lambda self: self
     __exit__ = lambda self, *_: self.close()
@@ -144,18 +232,19 @@ class Session:
 
 class _EntryPoint:
     def __init__(self, entry):
-        self.name = entry.name.decode()
+        self.name = _text(entry.name)
         self.inputs = [Info(entry.inputs[i]) for i in range(entry.input_count)]
         self.outputs = [Info(entry.outputs[i]) for i in range(entry.output_count)]
 
 
 class Model:
-    """A compiled model: `name`, `inputs`, `outputs`, `entries`, `manifest` (a dict), `cpu_features`."""
+    """A compiled model: `name`, `inputs`, `outputs`, `entries`, `manifest` (a dict), `cpu_features`. A copy, also in another process, is loaded anew."""
 
-    def __init__(self, path, threads=0):
+    def __init__(self, path, threads=0, check=True):
         path = os.path.abspath(path)
-        if not os.path.isfile(path):
+        if not os.path.exists(path):
             raise GlmcError(1, f"there is no file '{path}'")
+        _check_file(path, _library_is_sound if check else lambda _: True)
         try:
             self._library = c.CDLL(path)
             get = self._library.glmc_model_get
@@ -163,28 +252,44 @@ class Model:
             raise GlmcError(1, f"'{path}' is not an artifact of glmc: {problem}") from None
         get.restype = c.POINTER(_Model)
         self._pointer = get()
+        if not self._pointer:
+            raise GlmcError(1, f"'{path}' returned no model")
         self._raw = self._pointer.contents
         if self._raw.abi_version != ABI_VERSION or self._raw.size < c.sizeof(_Model):
             raise GlmcError(1, f"'{path}' speaks version {self._raw.abi_version} of the interface, this file version {ABI_VERSION}: compile it again")
-        self.name = self._raw.name.decode()
-        self.manifest = json.loads(self._raw.manifest.decode() or "{}")
-        self.cpu_features = self._raw.cpu_features.decode().split()
+        self.name = _text(self._raw.name)
+        self.manifest = json.loads(_text(self._raw.manifest) or "{}")
+        self.cpu_features = _text(self._raw.cpu_features).split()
         self.entries = [_EntryPoint(self._raw.entries[i].contents) for i in range(self._raw.entry_count)]
         self.inputs, self.outputs = self.entries[0].inputs, self.entries[0].outputs
         beside = self._raw.weights_file
-        self._weights_path = None if self._raw.weights or not beside else os.fsencode(os.path.join(os.path.dirname(os.path.realpath(path)), beside.decode()))
-        self._threads, self._session = threads, None
+        self._weights_path = None if self._raw.weights or not beside else os.path.join(os.path.dirname(os.path.realpath(os.fsencode(path))), beside)
+        if self._weights_path and check:
+            _check_file(os.fsdecode(self._weights_path), _seal_holds)
+        self._path, self._threads, self._session, self._lock = path, threads, None, threading.Lock()
 
     def session(self, threads=0):
         return Session(self, threads)
 
     def __call__(self, *arrays, **named):
-        """Runs the first entry point with a session that the model keeps; not from several threads at once."""
-        if self._session is None:
-            self._session = Session(self, self._threads)
-        return self._session.run(named if named else arrays)
+        """Runs the first entry point with a session that the model keeps; not from several threads at once. Arrays by position are those of the first
+        inputs, the others are given by name."""
+        if len(arrays) > len(self.inputs):
+            raise GlmcError(1, f"the model takes {len(self.inputs)} inputs, {len(arrays)} were given by position")
+        inputs = {info.name: array for info, array in zip(self.inputs, arrays)}
+        for name in named:
+            if name in inputs:
+                raise GlmcError(1, f"input '{name}' is given twice: by position and by name")
+        with self._lock:
+            if self._session is None:
+                self._session = Session(self, self._threads)
+        return self._session.run({**inputs, **named})
+
+    def __reduce__(self):
+        return Model, (self._path, self._threads)
 
 
-def load(path, threads=0):
-    """Opens a shared library that `glmc compile` wrote."""
-    return Model(path, threads)
+def load(path, threads=0, check=True):
+    """Opens a shared library that `glmc compile` wrote, once its bytes are known to be whole; `check=False` leaves that out, where something else
+    vouches for them."""
+    return Model(path, threads, check)

@@ -20,9 +20,21 @@ public enum Glmc {
         signal(SIGXFSZ, SIG_IGN)
         Interruption.install()
         do {
-            return try dispatch(words, passLibrary).rawValue
+            try checkWords()
+            let code = try dispatch(words, passLibrary)
+            try Console.checkOutput()
+            return code.rawValue
         } catch {
             return report(error).rawValue
+        }
+    }
+
+    /// - Throws: for a command line that is not UTF-8: its words would name other files than those that were meant.
+    private static func checkWords() throws(Diagnostic) {
+        for index in 0..<Int(CommandLine.argc) {
+            guard let word = CommandLine.unsafeArgv[index] else { continue }
+            guard String(validatingCString: word) == nil else { continue }
+            throw Diagnostic(.usage, "argument \(index) is not UTF-8: '\(String(cString: word))'", hint: "names of files are UTF-8")
         }
     }
 

@@ -51,15 +51,13 @@ public final class Artifact: @unchecked Sendable {
     let weightsPath: String?
     private let library: UnsafeMutableRawPointer?
 
-    /// Opens a shared library that `glmc compile` wrote.
-    /// - Throws: `notAnArtifact` when the file cannot be loaded or is no artifact.
-    public convenience init(path: String) throws(RuntimeError) {
-        // dlopen searches the system for a bare name, and runs a file's code: so a path, and only of a regular file.
+    /// Opens a shared library that `glmc compile` wrote. Opening it runs code of it, so its bytes are checked first, and those of external weights.
+    /// - Parameter checksBytes: `false` leaves that check out, which reads the whole file, where something else vouches for them.
+    /// - Throws: `notAnArtifact` when the file is damaged, cannot be loaded or is no artifact.
+    public convenience init(path: String, checksBytes: Bool = true) throws(RuntimeError) {
+        // dlopen searches the system for a bare name: so a path.
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: absolute, isDirectory: &isFolder), !isFolder.boolValue else {
-            throw RuntimeError(.notAnArtifact, "there is no file '\(path)'")
-        }
+        try Self.check(absolute, shown: path, checksBytes ? { glmc_seal_library($0, $1) } : nil)
         guard let library = dlopen(absolute, RTLD_NOW | RTLD_LOCAL) else {
             throw RuntimeError(.notAnArtifact, "'\(path)' cannot be loaded: \(String(cString: dlerror()))")
         }
@@ -70,10 +68,22 @@ public final class Artifact: @unchecked Sendable {
         let get = unsafeBitCast(symbol, to: (@convention(c) () -> UnsafePointer<glmc_model>?).self)
         do throws(RuntimeError) {
             guard let model = get() else { throw RuntimeError(.notAnArtifact, "'\(path)' returned no model") }
-            try self.init(model: model, library: library, path: absolute)
+            try self.init(model: model, library: library, path: absolute, checksBytes: checksBytes)
         } catch {
             dlclose(library)
             throw error
+        }
+    }
+
+    /// - Throws: when `path` is no regular file (whatever waits for another process, or is one), or `isSound` finds its bytes changed.
+    private static func check(_ path: String, shown: String, _ isSound: ((UnsafePointer<UInt8>?, UInt64) -> Int32)?) throws(RuntimeError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw RuntimeError(.notAnArtifact, "there is no file '\(shown)'") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw RuntimeError(.notAnArtifact, "'\(shown)' is not a regular file") }
+        guard let isSound else { return }
+        guard let file = try? Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) else { throw RuntimeError(.notAnArtifact, "'\(shown)' cannot be read") }
+        guard file.withUnsafeBytes({ isSound($0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) != 0 }) else {
+            throw RuntimeError(.notAnArtifact, "'\(shown)' is damaged or incomplete: its bytes are not those that were compiled; compile the model again")
         }
     }
 
@@ -82,7 +92,7 @@ public final class Artifact: @unchecked Sendable {
         try self.init(model: model, library: nil, path: nil)
     }
 
-    private init(model: UnsafePointer<glmc_model>, library: UnsafeMutableRawPointer?, path: String?) throws(RuntimeError) {
+    private init(model: UnsafePointer<glmc_model>, library: UnsafeMutableRawPointer?, path: String?, checksBytes: Bool = false) throws(RuntimeError) {
         guard model.pointee.abi_version == GLMC_ABI_VERSION, model.pointee.size >= UInt32(MemoryLayout<glmc_model>.size) else {
             throw RuntimeError(.notAnArtifact, "'\(path ?? "the linked model")' speaks version \(model.pointee.abi_version) of the interface, this library version \(GLMC_ABI_VERSION): compile it again")
         }
@@ -103,6 +113,7 @@ public final class Artifact: @unchecked Sendable {
         } else {
             weightsPath = nil
         }
+        if let weightsPath, checksBytes { try Self.check(weightsPath, shown: weightsPath) { glmc_seal_holds($0, $1) } }
         self.library = library
     }
 

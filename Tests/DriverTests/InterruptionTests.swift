@@ -55,8 +55,8 @@ import Testing
                 #expect(content == old || content == new, "signal \(number), step \(step): \(content.count) bytes")
                 if number == SIGKILL {
                     // Only temporary files may be left, and compilers that still run.
-                    #expect(files.isSubset(of: ["net.glm", "net.so", "tmp", "net.so.\(process.processIdentifier).tmp"]))
-                    try? FileManager.default.removeItem(atPath: "\(output).\(process.processIdentifier).tmp")
+                    #expect(files.isSubset(of: ["net.glm", "net.so", "tmp", ".glmc-\(process.processIdentifier).tmp"]))
+                    try? FileManager.default.removeItem(atPath: URL(fileURLWithPath: output).deletingLastPathComponent().path + "/.glmc-\(process.processIdentifier).tmp")
                 } else {
                     let isSignal = process.terminationReason == .uncaughtSignal && process.terminationStatus == number
                     #expect(isSignal || process.terminationStatus == 0, "signal \(number), step \(step): \(process.terminationReason.rawValue) \(process.terminationStatus)")

@@ -1,3 +1,4 @@
+import CGlmcABI
 import Foundation
 import GlmcRuntime
 import Testing
@@ -74,12 +75,68 @@ import Testing
         let text = scratch.file("text.so"), other = scratch.file("other.so")
         try "not a library".write(toFile: text, atomically: true, encoding: .utf8)
         #expect(try shell([compilers[0], "-shared", "-o", other, "-x", "c", "/dev/null"]).status == 0)
-        for (path, part) in [(text, "cannot be loaded"), (other, "glmc_model_get"), (scratch.path, "there is no file"), (scratch.file("absent.so"), "there is no file")] {
+        for (path, part) in [(text, "cannot be loaded"), (other, "glmc_model_get"), (scratch.path, "is not a regular file"), (scratch.file("absent.so"), "there is no file")] {
             do {
                 _ = try Artifact(path: path)
                 Issue.record("opened \(path)")
             } catch { #expect(error.kind == .notAnArtifact && error.message.contains(part)) }
         }
+    }
+
+    /// The check value is zlib's, of which others have published values.
+    @Test func sealsWithTheCommonChecksum() {
+        for (text, value) in [("", 0), ("123456789", 0xcbf4_3926), ("The quick brown fox jumps over the lazy dog", 0x414f_a339)] as [(String, UInt32)] {
+            #expect(glmc_seal_crc(Array(text.utf8), UInt64(text.utf8.count)) == value)
+        }
+    }
+
+    private func sealed(_ content: [UInt8]) -> [UInt8] {
+        var seal = [UInt8](repeating: 0, count: Int(GLMC_SEAL_BYTES))
+        glmc_seal_make(content, UInt64(content.count), &seal)
+        return content + seal
+    }
+
+    /// Every flipped bit, of content and seal, every cut and everything behind it is found.
+    @Test func everyFlippedBitBreaksTheSeal() throws {
+        let library = sealed(try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so"))).prefix(1500)))
+        #expect(glmc_seal_library(library, UInt64(library.count)) == 1)
+        var unnoticed = 0, changed = library
+        for bit in 0..<8 * library.count {
+            changed[bit / 8] ^= 1 << UInt8(bit % 8)
+            unnoticed += Int(glmc_seal_library(changed, UInt64(changed.count)) + glmc_seal_holds(changed, UInt64(changed.count)))
+            changed[bit / 8] ^= 1 << UInt8(bit % 8)
+        }
+        for count in 0..<library.count { unnoticed += Int(glmc_seal_holds(library, UInt64(count))) }
+        unnoticed += Int(glmc_seal_library(library + [0], UInt64(library.count + 1)))
+        #expect(unnoticed == 0)
+    }
+
+    /// Damaged libraries are refused before anything of them runs, by this library and by the Python module alike; a complete one of another tool is not.
+    @Test func refusesDamage() throws {
+        let whole = try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so")))), library = sealed(whole), end = library.count
+        var cases: [(name: String, bytes: [UInt8], isSound: Bool)] = [("sealed", library, true), ("unsealed", whole, true), ("more", library + [0], false), ("behind", whole + [0], false), ("empty", [], false)]
+        for count in [10, 64, 1000, whole.count - 1, end - 1, end - 8, end - 23] { cases.append(("cut\(count)", Array(library[..<count]), false)) }
+        for position in [0, 5, 40, 58, 2000, whole.count / 2, whole.count - 1, end - 24, end - 16, end - 9, end - 1] {
+            var changed = library
+            changed[position] ^= 4
+            cases.append(("flip\(position)", changed, false))
+        }
+        for item in cases { try Data(item.bytes).write(to: URL(fileURLWithPath: scratch.file("\(item.name).so"))) }
+        for item in cases {
+            do {
+                _ = try Artifact(path: scratch.file("\(item.name).so"))
+                #expect(item.isSound, "\(item.name) was loaded")
+            } catch { #expect(!item.isSound && error.kind == .notAnArtifact && error.message.contains("damaged or incomplete"), "\(item.name): \(error.message)") }
+        }
+        guard let python else { return }
+        let script = """
+            import sys; sys.path.insert(0, '\(root)/python'); import glmc
+            for name in sys.argv[1:]:
+                try: glmc.load(name); print('loaded')
+                except glmc.GlmcError as error: print('damaged' if 'damaged or incomplete' in str(error) else error)
+            """
+        let ran = try shell([python, "-c", script] + cases.map { scratch.file("\($0.name).so") })
+        #expect(ran.output.split(separator: "\n").map(String.init) == cases.map { $0.isSound ? "loaded" : "damaged" }, "\(ran.output)")
     }
 
     @Test func namesMissingProcessorFeatures() throws {

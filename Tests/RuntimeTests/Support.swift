@@ -24,6 +24,13 @@ func has(_ tool: String) -> Bool { (try? shell(["sh", "-c", "command -v \(tool)"
 /// The C compilers of this machine.
 let compilers = ["gcc", "clang"].filter(has)
 
+/// A Python with numpy: `GLMC_PYTHON`, else the project's own environment, else python3; nil where there is none.
+let python: String? = {
+    let own = "\(root)/.venv/bin/python"
+    let found = ProcessInfo.processInfo.environment["GLMC_PYTHON"] ?? (FileManager.default.isExecutableFile(atPath: own) ? own : "python3")
+    return (try? shell([found, "-c", "import numpy"]).status) == 0 ? found : nil
+}()
+
 /// A folder for the files of one test.
 struct Scratch {
     let path: String

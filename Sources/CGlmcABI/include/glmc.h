@@ -8,8 +8,9 @@
  * Running it, long:  fill a glmc_call with caller-owned buffers, ask entry->output_shapes and entry->workspace_size, then entry->run.
  *
  * Promises: a glmc_model is constant and has no mutable state, so any number of threads may run it at once, each with its own
- * workspace and outputs. `run` allocates nothing. Every pointer, shape and size that is passed in is checked; what is wrong is
- * returned as a glmc_status and as text, never as a signal.
+ * workspace and outputs. `run` allocates nothing. Every pointer (for null, alignment and overlap), shape and size that is passed in is
+ * checked; what is wrong is returned as a glmc_status and as text, never as a signal. What cannot be checked is the caller's part: that a
+ * pointer leads to as many bytes as are said to be there, and that a session that was closed is not used again.
  *
  * Compatibility: structures only grow at their end. `abi_version` changes only when old callers would break; `size` fields say how
  * much of a structure its author knew, so that newer callers and older artifacts (and the reverse) work together. */
@@ -53,7 +54,7 @@ typedef enum glmc_dtype {
 /* Where a buffer lives. */
 typedef enum glmc_device { GLMC_HOST = 0, GLMC_CUDA = 1 } glmc_device;
 
-/* A buffer with its type and shape: row-major, densely packed. */
+/* A buffer with its type and shape: row-major, densely packed. Buffers of outputs overlap no other buffer, except those of state. */
 typedef struct glmc_tensor {
     void *data;                   /* may be null when the tensor has no elements */
     uint64_t bytes;               /* capacity of `data` */
@@ -91,7 +92,8 @@ typedef struct glmc_dim_info {
 
 /* A team of threads that run one function together. Made by glmc_model.threads_create, or by a program that has threads of its own:
  * then `run` must call body(argument, i, count) for all i in 0..<count at the same time (they wait for one another), and return when
- * all have returned. One team serves one run at a time; `run` returns GLMC_BUSY when it is in use. */
+ * all have returned. One team serves one run at a time; `run` returns GLMC_BUSY when it is in use. Calls with wrong numbers, calls too
+ * many and a return too early are found (GLMC_BAD_ARGUMENT), and so are calls too few, except that those that were made may wait for them. */
 typedef struct glmc_threads {
     uint32_t size;      /* sizeof(glmc_threads) */
     int32_t count;      /* the calling thread is number 0 */
@@ -159,7 +161,8 @@ typedef struct glmc_model {
     const char *weights_id;     /* null, or 64 hexadecimal digits that the weights file must carry (see docs/artifact.md) */
     /* GLMC_NO_CPU when this processor lacks a feature; the text names those missing. */
     int (*check_cpu)(char *error, uint64_t error_bytes);
-    /* A team of `count` threads, the caller included (0: as many as there are processors). Null without memory or threads. */
+    /* A team of `count` threads, the caller included (0: as many as there are processors). Null without memory or threads, and for a
+     * count below 0 or above 1024. */
     glmc_threads *(*threads_create)(int count);
     /* See glmc_session_open, _run, _close. */
     int (*session_open)(const struct glmc_model *self, int threads, const char *weights_path, glmc_session **session, char *error, uint64_t error_bytes);
@@ -172,17 +175,19 @@ typedef struct glmc_model {
  * `weights_path`: the file of external weights; null: the model's weights_file in the current folder. */
 static inline int glmc_session_open(const glmc_model *model, int threads, const char *weights_path, glmc_session **session,
                                     char *error, uint64_t error_bytes) {
-    return model->session_open(model, threads, weights_path, session, error, error_bytes);
+    return model ? model->session_open(model, threads, weights_path, session, error, error_bytes) : GLMC_BAD_ARGUMENT;
 }
 
 /* Runs entry number `entry`. An output whose `data` is null is given memory of the session, valid until its next run or its end
  * (set it to null again before a run of another entry point). */
 static inline int glmc_session_run(const glmc_model *model, glmc_session *session, uint32_t entry, const glmc_tensor *inputs, uint32_t input_count,
                                    glmc_tensor *outputs, uint32_t output_count, char *error, uint64_t error_bytes) {
-    return model->session_run(session, entry, inputs, input_count, outputs, output_count, error, error_bytes);
+    return model ? model->session_run(session, entry, inputs, input_count, outputs, output_count, error, error_bytes) : GLMC_BAD_ARGUMENT;
 }
 
-static inline void glmc_session_close(const glmc_model *model, glmc_session *session) { model->session_close(session); }
+static inline void glmc_session_close(const glmc_model *model, glmc_session *session) {
+    if (model) model->session_close(session);
+}
 
 #ifdef __cplusplus
 }

@@ -7,14 +7,49 @@
 static const char *const glmc_npy_types[] = {0, "f4", "u1", "i1", "u2", "i2", "i4", "i8", 0, "b1", "f2", "f8", "u4", "u8", "c8", "c16", "V2",
                                              "u1", "u1", "u1", "u1", "u1", "i1", "u1", "u1", "u1", "i1"};
 
+/* Bytes of the character at `at` that a terminal may show as it is: printable ASCII, or UTF-8 that is no control or formatting character. 0: none. */
+static int glmc_visible(const unsigned char *at) {
+    if (*at < 0x80) return *at >= 0x20 && *at < 0x7f;
+    int more = *at >= 0xc2 && *at < 0xe0 ? 1 : *at >= 0xe0 && *at < 0xf0 ? 2 : *at >= 0xf0 && *at < 0xf5 ? 3 : 0;
+    uint32_t code = *at & (0x3fu >> more);
+    for (int i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80) return 0;
+        code = code << 6 | (at[i] & 0x3fu);
+    }
+    static const uint32_t hidden[][2] = {{0x80, 0x9f}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd}, {0x70f, 0x70f}, {0x890, 0x891}, {0x8e2, 0x8e2},
+                                         {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0x10ffff}};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (code >= hidden[i][0] && code <= hidden[i][1]) return 0;
+    static const uint32_t least[] = {0x80, 0x80, 0x800, 0x10000};
+    return more && code >= least[more] ? more + 1 : 0;
+}
+
+/* Prints text of the model or of a file; what is not visible in it as \xNN. */
+static void glmc_put(FILE *to, const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        int count = glmc_visible(at);
+        if (count) fwrite(at, 1, (size_t)count, to);
+        else fprintf(to, "\\x%02x", *at);
+        at += count ? count : 1;
+    }
+}
+
 __attribute__((noreturn, format(printf, 1, 2))) static void glmc_die(const char *format, ...) {
+    char text[4096];
     va_list list;
     va_start(list, format);
-    fputs("error: ", stderr);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    fputs("error: ", stderr);
+    glmc_put(stderr, text);
+    fputc('\n', stderr);
     exit(1);
+}
+
+/* The end of a program whose results were printed: 0 when they have arrived. */
+static int glmc_finish(void) {
+    if (fflush(stdout) != 0 || ferror(stdout)) glmc_die("cannot write to standard output: %s", strerror(errno));
+    return 0;
 }
 
 static void *glmc_allocate(uint64_t bytes) {
@@ -25,8 +60,11 @@ static void *glmc_allocate(uint64_t bytes) {
 
 /* Reads a .npy file (little-endian, row-major) into a tensor of the type that the model takes. */
 static void glmc_read_npy(const char *path, const glmc_tensor_info *info, glmc_tensor *tensor) {
-    FILE *file = fopen(path, "rb");
+    struct stat kind;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = descriptor < 0 ? 0 : fdopen(descriptor, "rb");
     if (!file) glmc_die("cannot open '%s': %s", path, strerror(errno));
+    if (fstat(descriptor, &kind) != 0 || !S_ISREG(kind.st_mode)) glmc_die("'%s' is not a regular file", path);
     unsigned char start[12];
     char header[65536];
     if (fread(start, 1, 10, file) != 10 || memcmp(start, "\x93NUMPY", 6) != 0) glmc_die("'%s' is no .npy file", path);
@@ -73,6 +111,8 @@ static void glmc_write_npy(const char *folder, const char *name, const glmc_tens
     while ((10 + used + 1) % 64) header[used++] = ' ';
     header[used++] = '\n';
     unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(used & 255), (unsigned char)(used >> 8)};
+    struct stat kind;
+    if (stat(path, &kind) == 0 && !S_ISREG(kind.st_mode)) glmc_die("cannot write '%s': it is not a regular file", path);
     FILE *file = fopen(path, "wb");
     size_t bytes = (size_t)glmc_tensor_bytes(tensor->dtype, tensor->rank, tensor->shape);
     if (!file || fwrite(start, 1, 10, file) != 10 || fwrite(header, 1, (size_t)used, file) != (size_t)used || fwrite(tensor->data, 1, bytes, file) != bytes || fclose(file) != 0)
@@ -80,15 +120,21 @@ static void glmc_write_npy(const char *folder, const char *name, const glmc_tens
 }
 
 static void glmc_describe(const char *kind, const glmc_tensor_info *info) {
-    printf("  %s %s: type %s, shape (", kind, info->name, glmc_npy_types[info->dtype] ? glmc_npy_types[info->dtype] : "?");
-    for (int i = 0; i < info->rank; i++) printf("%s%s", i ? ", " : "", info->dims[i]);
+    printf("  %s ", kind);
+    glmc_put(stdout, info->name);
+    printf(": type %s, shape (", glmc_npy_types[info->dtype] ? glmc_npy_types[info->dtype] : "?");
+    for (int i = 0; i < info->rank; i++) {
+        if (i) printf(", ");
+        glmc_put(stdout, info->dims[i]);
+    }
     printf(")\n");
 }
 
 /* Small outputs in full, of others the first values. */
 static void glmc_show(const char *name, const glmc_tensor *tensor) {
     int64_t count = 1;
-    printf("%s (", name);
+    glmc_put(stdout, name);
+    printf(" (");
     for (int i = 0; i < tensor->rank; i++) {
         count *= tensor->shape[i];
         printf("%s%lld", i ? ", " : "", (long long)tensor->shape[i]);
@@ -105,11 +151,13 @@ static void glmc_show(const char *name, const glmc_tensor *tensor) {
 }
 
 static int glmc_usage(const glmc_model *model, const char *program) {
-    printf("usage: %s NAME=FILE.npy … [--output FOLDER] [--threads N] [--bench SECONDS]\n", program);
+    printf("usage: ");
+    glmc_put(stdout, program);
+    printf(" NAME=FILE.npy … [--output FOLDER] [--threads N] [--bench SECONDS]\n");
     const glmc_entry *entry = model->entries[0];
     for (uint32_t i = 0; i < entry->input_count; i++) glmc_describe("input", &entry->inputs[i]);
     for (uint32_t i = 0; i < entry->output_count; i++) glmc_describe("output", &entry->outputs[i]);
-    return 0;
+    return glmc_finish();
 }
 
 static int glmc_main(const glmc_model *model, int argc, char **argv) {
@@ -133,7 +181,9 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
             if (n == entry->input_count) glmc_die("the model has no input '%.*s'", (int)(equals - argv[i]), argv[i]);
             glmc_read_npy(equals + 1, &entry->inputs[n], &inputs[n]);
         } else {
-            fprintf(stderr, "error: '%s' is not understood; --help says what is\n", argv[i]);
+            fputs("error: '", stderr);
+            glmc_put(stderr, argv[i]);
+            fputs("' is not understood; --help says what is\n", stderr);
             return 2;
         }
     }
@@ -161,7 +211,7 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
     }
     glmc_session_close(model, session);
     for (uint32_t i = 0; i < entry->input_count; i++) free(inputs[i].data);
-    return 0;
+    return glmc_finish();
 }
 
 #endif

@@ -96,8 +96,8 @@ static int glmc_processors(void) {
 
 static glmc_threads *glmc_pool_create(int count) {
     int processors = glmc_processors();
-    if (count <= 0) count = processors;
-    if (count > 1024) return 0;
+    if (count < 0 || count > 1024) return 0;
+    if (count == 0) count = processors;
     size_t bytes = sizeof(glmc_pool) + (size_t)(count - 1) * sizeof(struct glmc_helper);
     glmc_pool *pool = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     glmc_ticket *tickets = aligned_alloc(64, (size_t)count * sizeof(glmc_ticket));

@@ -184,7 +184,19 @@ static int glmc_program_shapes(const glmc_entry *self, const glmc_call *call) {
     return GLMC_OK;
 }
 
+static int glmc_check_threads(const glmc_call *call) {
+    const glmc_threads *threads = call->threads;
+    if (!threads) return GLMC_OK;
+    if (threads->size < sizeof(glmc_threads) || !threads->run) return glmc_error(call, GLMC_BAD_ARGUMENT, "the team of threads is of another version, or has no run");
+    if (threads->count < 1 || threads->count > 1024) return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads", threads->count);
+    if (threads->run == glmc_pool_run && threads->count != ((const glmc_pool *)threads)->team.count)
+        return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads says that it has %d", ((const glmc_pool *)threads)->team.count, threads->count);
+    return GLMC_OK;
+}
+
 static int glmc_workspace_for(const glmc_program *program, const glmc_call *call, const int64_t *dims, uint64_t *bytes) {
+    int status = glmc_check_threads(call);
+    if (status) return status;
     int64_t need = program->workspace(dims, call->threads ? call->threads->count : 1);
     if (need < 0) return glmc_error(call, GLMC_BAD_SHAPE, "these inputs are too small for the model's windows, or need more memory than can be addressed");
     *bytes = (uint64_t)need;
@@ -200,12 +212,40 @@ static int glmc_program_workspace(const glmc_entry *self, const glmc_call *call,
     return status ? status : glmc_workspace_for((const glmc_program *)self, call, dims, bytes);
 }
 
-static int glmc_check_buffers(const glmc_entry *self, const glmc_call *call, const int64_t *in, const int64_t *out) {
+/* Whether `data` may be read as elements of the type: those of complex types are pairs. */
+static int glmc_is_aligned(const void *data, int32_t dtype) {
+    uintptr_t bytes = (uintptr_t)glmc_dtype_bits(dtype) / (dtype == GLMC_C64 || dtype == GLMC_C128 ? 16 : 8);
+    return bytes < 2 || (uintptr_t)data % bytes == 0;
+}
+
+static int glmc_overlap(const void *a, uint64_t a_bytes, const void *b, uint64_t b_bytes) {
+    uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
+    return a_bytes && b_bytes && (first < second ? second - first < a_bytes : first - second < b_bytes);
+}
+
+/* Refuses an output, number `i`, that shares memory with an input (unless it is its state), an earlier output or the workspace. `in` and `out` hold all sizes. */
+static int glmc_check_overlap(const glmc_entry *self, const glmc_call *call, const int64_t *in, const int64_t *out, uint32_t i) {
+    const void *data = call->outputs[i].data;
+    uint64_t bytes = (uint64_t)glmc_tensor_bytes(self->outputs[i].dtype, self->outputs[i].rank, out + glmc_sizes(self->outputs, i));
+    const char *with = glmc_overlap(data, bytes, call->workspace, call->workspace_bytes) ? "the workspace" : 0;
+    for (uint32_t j = 0; j < i; out += self->outputs[j++].rank)
+        if (glmc_overlap(data, bytes, call->outputs[j].data, (uint64_t)glmc_tensor_bytes(self->outputs[j].dtype, self->outputs[j].rank, out))) with = self->outputs[j].name;
+    for (uint32_t j = 0; j < self->input_count; in += self->inputs[j++].rank) {
+        uint64_t other = (uint64_t)glmc_tensor_bytes(self->inputs[j].dtype, self->inputs[j].rank, in);
+        if ((int32_t)j != self->outputs[i].state && glmc_overlap(data, bytes, call->inputs[j].data, other)) with = self->inputs[j].name;
+    }
+    return with ? glmc_error(call, GLMC_BAD_ARGUMENT, "output '%s' shares memory with %s", self->outputs[i].name, with) : GLMC_OK;
+}
+
+static int glmc_check_buffers(const glmc_entry *self, const glmc_call *call, const int64_t *all_in, const int64_t *all_out) {
+    const int64_t *in = all_in, *out = all_out;
     for (uint32_t i = 0; i < self->input_count; i++, in += self->inputs[i - 1].rank) {
         int64_t need = glmc_tensor_bytes(self->inputs[i].dtype, self->inputs[i].rank, in);
         if (need < 0 || (uint64_t)need > call->inputs[i].bytes)
             return glmc_error(call, GLMC_TOO_SMALL, "input '%s' holds %llu bytes, its shape needs %lld", self->inputs[i].name, (unsigned long long)call->inputs[i].bytes, (long long)need);
         if (need > 0 && !call->inputs[i].data) return glmc_error(call, GLMC_BAD_ARGUMENT, "input '%s' has no data", self->inputs[i].name);
+        if (need > 0 && !glmc_is_aligned(call->inputs[i].data, self->inputs[i].dtype))
+            return glmc_error(call, GLMC_BAD_ARGUMENT, "the data of input '%s' is not aligned to its elements", self->inputs[i].name);
     }
     for (uint32_t i = 0; i < self->output_count; i++, out += self->outputs[i - 1].rank) {
         const glmc_tensor_info *info = &self->outputs[i];
@@ -213,13 +253,20 @@ static int glmc_check_buffers(const glmc_entry *self, const glmc_call *call, con
         if (need < 0 || (uint64_t)need > call->outputs[i].bytes)
             return glmc_error(call, GLMC_TOO_SMALL, "output '%s' has room for %llu bytes, it needs %lld", info->name, (unsigned long long)call->outputs[i].bytes, (long long)need);
         if (need > 0 && !call->outputs[i].data) return glmc_error(call, GLMC_BAD_ARGUMENT, "output '%s' has no memory", info->name);
+        if (need > 0 && !glmc_is_aligned(call->outputs[i].data, info->dtype)) return glmc_error(call, GLMC_BAD_ARGUMENT, "the memory of output '%s' is not aligned to its elements", info->name);
         if (info->state >= 0 && call->outputs[i].data != call->inputs[info->state].data)
             return glmc_error(call, GLMC_BAD_ARGUMENT, "output '%s' is input '%s' updated in place: both must be the same buffer", info->name, self->inputs[info->state].name);
+        int status = glmc_check_overlap(self, call, all_in, all_out, i);
+        if (status) return status;
     }
     return GLMC_OK;
 }
 
-typedef struct glmc_job { const glmc_program *program; glmc_team *team; glmc_frame frame; } glmc_job;
+typedef struct glmc_job {
+    const glmc_program *program;
+    glmc_team *team;
+    glmc_frame frame;
+} glmc_job;
 
 static void glmc_job_body(void *argument, int tid, int nt) {
     glmc_job *job = argument;
@@ -228,25 +275,60 @@ static void glmc_job_body(void *argument, int tid, int nt) {
     if (tid == 0) glmc_segment(&worker);
 }
 
-/* Runs the job on a team of the caller's own making. */
-static int glmc_run_guests(glmc_job *job, glmc_threads *threads) {
-    glmc_ticket tickets[threads->count];
-    glmc_team team;
-    glmc_team_init(&team, threads->count, threads->spin_ns, tickets, 0);
-    job->team = &team;
-    int status = threads->run(threads, glmc_job_body, job);
-    glmc_team_destroy(&team);
-    return status;
+/* A job on a team of the caller's own making, which need not keep its promises. */
+typedef struct glmc_guests {
+    glmc_job *job;
+    int count;
+    _Atomic int came, inside, broke; /* calls of the body, those that have not returned, and whether one was wrong */
+    _Atomic unsigned char *taken;    /* by number: whether it is some thread's */
+} glmc_guests;
+
+/* A call with a number that is none, or another's, works under one that is free: all `count` may be waited for. A call too many does nothing. */
+static void glmc_guest_body(void *argument, int tid, int nt) {
+    glmc_guests *guests = argument;
+    if (!guests) return;
+    atomic_fetch_add(&guests->inside, 1);
+    int is_right = nt == guests->count && tid >= 0 && tid < guests->count && !atomic_exchange(&guests->taken[tid], 1);
+    if (!is_right) {
+        atomic_store(&guests->broke, 1);
+        for (tid = 0; tid < guests->count && atomic_exchange(&guests->taken[tid], 1); tid++) {}
+    }
+    if (tid < guests->count) {
+        atomic_fetch_add(&guests->came, 1);
+        glmc_job_body(guests->job, tid, guests->count);
+    }
+    atomic_fetch_sub(&guests->inside, 1);
 }
 
-static int glmc_run_job(glmc_job *job, glmc_threads *threads, int count) {
+static int glmc_run_guests(const glmc_call *call, glmc_job *job, glmc_threads *threads) {
+    const int count = threads->count;
+    glmc_ticket tickets[count];
+    _Atomic unsigned char taken[count];
+    for (int i = 0; i < count; i++) atomic_init(&taken[i], 0);
+    glmc_guests guests = {.job = job, .count = count, .taken = taken};
+    glmc_team team;
+    glmc_team_init(&team, count, threads->spin_ns, tickets, 0);
+    job->team = &team;
+    int status = threads->run(threads, glmc_guest_body, &guests);
+    /* Everything here is on this stack: no thread may be left in it. */
+    for (; atomic_load(&guests.inside) > 0; sched_yield()) atomic_store(&guests.broke, 1);
+    glmc_team_destroy(&team);
+    if (!status && (atomic_load(&guests.broke) || atomic_load(&guests.came) != count))
+        return glmc_error(call, GLMC_BAD_ARGUMENT, "the team of threads must call the body once for every number below %d, and return after all calls", count);
+    return status == GLMC_BUSY ? glmc_error(call, GLMC_BUSY, "these threads are in use by another run: one team per concurrent run")
+         : status ? glmc_error(call, status, "the team of threads failed with status %d", status) : GLMC_OK;
+}
+
+static int glmc_run_job(const glmc_call *call, glmc_job *job, int count) {
+    glmc_threads *threads = call->threads;
     if (count == 1) {
         glmc_job_body(job, 0, 1);
         return GLMC_OK;
     }
-    if (threads->run != glmc_pool_run) return glmc_run_guests(job, threads);
+    if (threads->run != glmc_pool_run) return glmc_run_guests(call, job, threads);
     job->team = &((glmc_pool *)threads)->team;
-    return glmc_pool_work((glmc_pool *)threads, 0, glmc_job_body, job);
+    int status = glmc_pool_work((glmc_pool *)threads, 0, glmc_job_body, job);
+    return status ? glmc_error(call, status, "these threads are in use by another run: one team per concurrent run") : GLMC_OK;
 }
 
 static int glmc_run_checked(const glmc_program *program, const glmc_call *call) {
@@ -267,7 +349,6 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
     if (!weights || (uintptr_t)weights % GLMC_ALIGNMENT)
         return glmc_error(call, GLMC_BAD_ARGUMENT, "this model's weights are in a file of their own: pass it mapped, aligned to %d bytes", GLMC_ALIGNMENT);
     int nt = call->threads ? call->threads->count : 1;
-    if (nt < 1 || nt > 1024) return glmc_error(call, GLMC_BAD_ARGUMENT, "a team of %d threads", nt);
     if (nt > 1 && program->split_work && program->split_work(dims) / GLMC_SHARES < program->least_work) nt = 1;
 
     glmc_write_shapes(self, call->outputs, out);
@@ -276,10 +357,9 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
     atomic_init(&job.frame.status, GLMC_OK);
     atomic_init(&job.frame.reason, "");
     glmc_barrier_init(&job.frame.barrier, nt, call->threads ? call->threads->spin_ns : 0);
-    status = glmc_run_job(&job, call->threads, nt);
+    status = glmc_run_job(call, &job, nt);
     glmc_barrier_destroy(&job.frame.barrier);
-    if (status == GLMC_BUSY) return glmc_error(call, GLMC_BUSY, "these threads are in use by another run: one team per concurrent run");
-    if (status) return glmc_error(call, status, "the threads could not be started");
+    if (status) return status;
     if (program->bounds) {
         program->shapes(dims, in, out);
         glmc_write_shapes(self, call->outputs, out);

@@ -13,14 +13,14 @@ enum WholeFile {
         let input = open(source, O_RDONLY | O_CLOEXEC)
         guard input >= 0 else { throw failure() }
         defer { close(input) }
-        let part = "\(target).\(getpid()).tmp", mode: mode_t = isExecutable ? 0o777 : 0o666
+        let slash = target.utf8.lastIndex(of: UInt8(ascii: "/")), folder = slash.map { String(target[...$0]) } ?? "./"
+        let part = "\(folder).glmc-\(getpid()).tmp", mode: mode_t = isExecutable ? 0o777 : 0o666
         Interruption.add(unfinished: part)
         defer {
             unlink(part)
             Interruption.remove(unfinished: part)
         }
-        let folder = (target as NSString).deletingLastPathComponent
-        var output = open(folder.isEmpty ? "." : folder, nameless | O_WRONLY | O_CLOEXEC, mode)
+        var output = open(folder, nameless | O_WRONLY | O_CLOEXEC, mode)
         let isNameless = output >= 0 && access("/proc/self/fd/\(output)", F_OK) == 0
         if !isNameless {
             if output >= 0 { close(output) }

@@ -47,7 +47,8 @@ enum CrashReport {
 
     private static func write() {
         if let path, let report, let stage {
-            let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+            // Only a new file: whatever waits under this name was put there by somebody else.
+            let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
             if file >= 0 {
                 _ = Foundation.write(file, report, strlen(report))
                 _ = Foundation.write(file, stage, strlen(stage))

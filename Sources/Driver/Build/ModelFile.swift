@@ -10,15 +10,14 @@ enum ModelFile {
 
     /// - Throws: when it cannot be read.
     static func kind(_ path: String) throws -> Kind {
-        if FileManager.default.isFolder(path) {
-            guard FileManager.default.fileExists(atPath: path + "/config.json") else {
+        if Files.isFolder(path) {
+            guard Files.exists(path + "/config.json") else {
                 throw Diagnostic(.invalid, "is a folder without config.json", at: [path], hint: "a model is an .onnx file, a .glm file, or a folder with config.json and *.safetensors")
             }
             return .safetensors
         }
-        guard let head = FileManager.default.contents(atPath: path, first: 4) else {
-            throw Diagnostic(.invalid, FileManager.default.fileExists(atPath: path) ? "cannot be read" : "there is no such file", at: [path])
-        }
+        guard Files.exists(path) else { throw Diagnostic(.invalid, "there is no such file", at: [path]) }
+        let head = try Files.map(path).slice(offset: 0, count: 4)?.array
         if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
         return path.hasSuffix(".glm") ? .textualIR : .onnx
     }
@@ -41,10 +40,9 @@ enum ModelFile {
         }
     }
 
-    /// Opens a compiled artifact, after a check that its bytes are whole.
+    /// Opens a compiled artifact.
     static func open(_ path: String) throws -> Artifact {
         guard try kind(path) == .artifact else { throw Diagnostic(.invalid, "is not a compiled model", at: [path], hint: "glmc compile makes one") }
-        try ArtifactSeal.check(path)
         return try Artifact(path: path)
     }
 
@@ -56,32 +54,18 @@ enum ModelFile {
     /// The name that a compiled model gets: the file's or folder's, without its ending.
     static func name(_ path: String) -> String {
         let last = URL(fileURLWithPath: path).lastPathComponent
-        return FileManager.default.isFolder(path) ? last : (last as NSString).deletingPathExtension
+        return Files.isFolder(path) ? last : Files.withoutEnding(last)
     }
 
     /// SHA-256 of the model's file, or of a folder's config.json and weights in order of their names.
     static func digest(_ path: String) throws -> String {
         var hash = SHA256()
         var files = [path]
-        if FileManager.default.isFolder(path) {
+        if Files.isFolder(path) {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }
         }
         for file in files { try Files.map(file).withUnsafeBytes { hash.update($0) } }
         return hash.finish()
-    }
-}
-
-extension FileManager {
-    /// The first `count` bytes of a regular file; fewer when it is shorter, nil when it cannot be read.
-    func contents(atPath path: String, first count: Int) -> [UInt8]? {
-        guard !isFolder(path), let file = FileHandle(forReadingAtPath: path) else { return nil }
-        defer { try? file.close() }
-        do { return try file.read(upToCount: count).map { Array($0) } ?? [] } catch { return nil }
-    }
-
-    func isFolder(_ path: String) -> Bool {
-        var isFolder: ObjCBool = false
-        return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
     }
 }

@@ -6,7 +6,7 @@ import GlmcIR
 enum TextualIR {
     /// Writes a function; its large constants, if there are any, go to a file beside it that ends in `.weights`.
     static func write(_ function: Function, to path: String) throws {
-        let weights = (path as NSString).deletingPathExtension + ".weights"
+        let weights = Files.path(path, withEnding: "weights")
         let module = Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent))
         try write(module.resources.isEmpty ? Printer.module([function], weights: .inline) : module, to: path, weights: weights)
     }

@@ -27,7 +27,8 @@ struct TestCase {
         self.folder = folder
         model = try OnnxReader.model(at: folder + "/model.onnx")
         var tolerances: [Double] = []
-        if let text = try? String(contentsOfFile: folder + "/tolerance.txt", encoding: .utf8) {
+        if Files.exists(folder + "/tolerance.txt") {
+            let text = String(decoding: try Files.map(folder + "/tolerance.txt").array, as: UTF8.self)
             tolerances = text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
         }
         (rtol, atol) = tolerances.count == 2 ? (tolerances[0], tolerances[1]) : (1e-3, 1e-7)

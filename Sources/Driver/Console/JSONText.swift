@@ -57,7 +57,7 @@ extension JSONValue {
             case "\n": text += "\\n"
             case "\t": text += "\\t"
             case "\r": text += "\\r"
-            case _ where scalar.value < 0x20: text += String(format: "\\u%04x", scalar.value)
+            case _ where !scalar.isPrintable: for unit in UTF16.encode(scalar) ?? .init() { text += String(format: "\\u%04x", unit) }
             default: text.unicodeScalars.append(scalar)
             }
         }

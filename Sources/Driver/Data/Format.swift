@@ -13,6 +13,7 @@ func bytesText(_ count: Int) -> String {
 
 /// Left-aligned columns, two blanks apart.
 func columns(_ rows: [[String]], indent: String = "") -> String {
+    let rows = rows.map { $0.map(\.printableOnOneLine) }
     var widths: [Int] = []
     for row in rows {
         for (index, cell) in row.enumerated() {

@@ -60,13 +60,13 @@ extension Subcommand {
         let emit = arguments.string("emit")
         let usual = arguments.string("target") == "cuda" ? OutputKind.cu : .so
         let output = arguments.string("output") ?? ModelFile.name(path) + (emit == OutputKind.exe.rawValue ? "" : "." + (emit ?? usual.rawValue))
-        let ending = (output as NSString).pathExtension
+        let ending = Files.ending(of: output)
         guard let kind = OutputKind(rawValue: emit ?? (ending.isEmpty ? "exe" : ending)) else {
             throw Diagnostic(.usage, "no kind of output is known for the ending of '\(output)'", hint: "endings: .so .a .o .c .cu .glm, or none for a program; or say --emit=KIND")
         }
         let folder = Files.folder(of: output)
         guard Files.isFolder(folder) else { throw Diagnostic(.invalid, "the folder '\(folder)' does not exist", at: [output]) }
-        guard !Files.isFolder(output) else { throw Diagnostic(.invalid, "is a folder", at: [output]) }
+        for file in [output] + arguments.all("report") { try Files.checkTarget(file) }
         guard access(folder, W_OK) == 0 else { throw Diagnostic(.invalid, "the folder '\(folder)' cannot be written", at: [output]) }
         return (output, kind)
     }
@@ -87,7 +87,7 @@ extension Subcommand {
 
             """
         try RuntimeSupport.publicHeader.text.withUnsafeBytes { try Files.replace(folder + "/glmc.h", with: [$0]) }
-        let header = (output as NSString).deletingPathExtension + ".h"
+        let header = Files.path(output, withEnding: "h")
         try Array(own.utf8).withUnsafeBytes { try Files.replace(header, with: [$0]) }
     }
 

@@ -23,6 +23,7 @@ extension Subcommand {
         ] + Compilation.flags
     ) { arguments, console in
         _ = try Compilation(arguments, console)
+        if let file = arguments.string("json") { try Files.checkTarget(file) }
         let root = arguments.positionals[0]
         let folders = try find(root, filters: arguments.all("filter"))
         let limit = try arguments.double("timeout") ?? 120

@@ -17,7 +17,7 @@ extension Subcommand {
         }
         let artifact = try ModelFile.open(path)
         if arguments.has("json") {
-            console.print(artifact.manifest)
+            console.print((try? JSONValue(parsing: artifact.manifest))?.text(pretty: true) ?? artifact.manifest)
         } else {
             console.print(describe(artifact, listKernels: arguments.has("kernels")))
         }

@@ -1,4 +1,5 @@
 import Foundation
+import GlmcFrontend
 import GlmcIR
 
 extension Subcommand {
@@ -10,6 +11,7 @@ extension Subcommand {
         flags: [Flag("output", .value("OUT.glm"), short: "o", "the file to write; large constants go to a .weights file beside it"), Flag("time-passes", "print how long each pass took")]
             + Compilation.modelFlags + Int8.flags + Compilation.passFlags
     ) { arguments, console in
+        if let output = arguments.string("output") { try Files.checkTarget(output) }
         let compilation = try Compilation(arguments, console)
         var function = try compilation.load(arguments.positionals[0]).function
         let reports = try compilation.optimise(&function)

@@ -17,6 +17,7 @@ extension Subcommand {
             Flag("json", "print JSON"),
         ] + Compilation.flags
     ) { arguments, console in
+        if let path = arguments.string("output") { try Files.checkTarget(path) }
         let artifact = try Compilation(arguments, console).artifact(arguments.positionals[0])
         let entry = try artifact.entryPoint(named: arguments.string("entry"))
         let inputs = try Inputs.gather(arguments, for: entry)

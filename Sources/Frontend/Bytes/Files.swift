@@ -10,17 +10,19 @@ import Darwin
 
 /// What the frontends need from the file system: mapping a file, staying inside a folder, and writing without leaving halves.
 public enum Files {
-    /// The bytes of the file at `path`, mapped read-only and private: its pages are read when touched and never copied.
+    /// The bytes of the file at `path`, mapped read-only and private: its pages are read when touched and never copied. Only regular files are read
+    /// (`/dev/stdin` where it is one): others wait for another process, never end, or do something when they are opened.
     public static func map(_ path: String, as shown: String? = nil) throws(Diagnostic) -> ByteSpan {
         let shown = shown ?? path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw failure(shown, "cannot be opened") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw notRegular(shown) }
+        // Should another file have taken its place: without waiting, and asked again.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw failure(shown, "cannot be opened") }
         defer { close(descriptor) }
-        var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw failure(shown, "cannot be inspected") }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Diagnostic(file: shown, reason: "is not a regular file")
-        }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw notRegular(shown) }
         let size = Int(status.st_size)
         guard size > 0 else { return ByteSpan([]) }
         guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
@@ -29,6 +31,17 @@ public enum Files {
         nonisolated(unsafe) let mapping = address
         return ByteSpan(TensorStorage(UnsafeRawBufferPointer(start: address, count: size)) { munmap(mapping, size) })
     }
+
+    /// - Throws: where a result cannot be put at `path`: an empty name, a folder, or what is no regular file and would be replaced by one.
+    public static func checkTarget(_ path: String) throws(Diagnostic) {
+        var status = stat()
+        guard !path.isEmpty else { throw Diagnostic(.usage, "the name of the file to write is empty") }
+        guard stat(path, &status) == 0 || lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT != S_IFDIR else { throw Diagnostic(file: path, reason: "is a folder") }
+        guard [S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT) else { throw notRegular(path, hint: "results are written to files only, which they replace") }
+    }
+
+    private static func notRegular(_ path: String, hint: String? = nil) -> Diagnostic { Diagnostic(file: path, reason: "is not a regular file", hint: hint) }
 
     /// `path` with every symbolic link and `..` resolved, or nil when it does not exist.
     public static func resolve(_ path: String) -> String? {
@@ -39,9 +52,25 @@ public enum Files {
 
     /// The folder part of `path`: everything before the last slash, `.` without one.
     public static func folder(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.utf8.startIndex ? "/" : String(path[..<slash])
     }
+
+    /// What stands behind the last dot of the last part of `path`; empty without one, and where the name begins with it.
+    public static func ending(of path: String) -> String {
+        let name = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path[path.utf8.index(after: $0)...] } ?? path[...]
+        guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")), dot != name.utf8.startIndex else { return "" }
+        return String(name[name.utf8.index(after: dot)...])
+    }
+
+    /// `path` up to the dot before its ending.
+    public static func withoutEnding(_ path: String) -> String {
+        let ending = ending(of: path)
+        return ending.isEmpty ? path : String(decoding: path.utf8.dropLast(ending.utf8.count + 1), as: UTF8.self)
+    }
+
+    /// `path` with another ending in place of its own, or behind it where it has none.
+    public static func path(_ path: String, withEnding ending: String) -> String { withoutEnding(path) + "." + ending }
 
     /// The real path of `relative` inside `folder`, or nil when it is absolute, does not exist or leads outside by `..` or a link.
     public static func inside(_ folder: String, _ relative: String) -> String? {
@@ -60,7 +89,8 @@ public enum Files {
 
     /// Writes the chunks beside `path` and renames: the file is there whole, or as it was before.
     public static func replace(_ path: String, with chunks: [UnsafeRawBufferPointer]) throws(Diagnostic) {
-        let temporary = path + ".\(getpid()).part"
+        try checkTarget(path)
+        let temporary = folder(of: path) + "/.glmc-\(getpid()).part"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure(path, "cannot be written") }
         var failed: Diagnostic?

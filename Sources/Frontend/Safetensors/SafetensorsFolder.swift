@@ -12,6 +12,7 @@ public struct SafetensorsFolder: Sendable {
         self.path = path
         guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
         config = try Self.json(path + "/config.json")
+        guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
         let single = path + "/model.safetensors"
         let index = path + "/model.safetensors.index.json"
         if Files.exists(single) {

@@ -14,15 +14,16 @@ public enum SafetensorsImporter {
     /// - Throws: `Diagnostic` where the folder is bad or its architecture is not supported.
     public static func load(_ path: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
         let folder = try SafetensorsFolder(at: path)
-        let type = folder.config["model_type"]?.string ?? ""
+        let type = try within(path) { try folder.text("model_type", default: "") }
         guard let build = architectures[type] else {
             throw Diagnostic(.unsupported, "the model type '\(type)' is not supported", at: [path], hint: "supported: \(modelTypes.joined(separator: ", "))")
         }
-        do {
-            return ImportedModel(function: try build(folder, options), consumedInputs: [], warnings: [])
-        } catch let error as Diagnostic {
-            throw error.inside(path)
-        }
+        return try within(path) { ImportedModel(function: try build(folder, options), consumedInputs: [], warnings: []) }
+    }
+
+    /// Errors of `body` name the folder.
+    private static func within<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as Diagnostic { throw error.inside(path) }
     }
 }
 
@@ -63,7 +64,46 @@ extension SafetensorsFolder {
 
     /// A positive integer of the configuration.
     func size(_ key: String) throws -> Int {
-        guard let value = config[key]?.int, value > 0, value < 1 << 32 else { throw Diagnostic(.invalid, "has no positive '\(key)'", at: ["config.json"]) }
-        return value
+        let value = config[key]
+        guard let size = value?.int, size > 0, size < 1 << 32 else { throw bad(key, "a whole number from 1", value) }
+        return size
+    }
+
+    /// A finite number of the configuration that is not negative; integers will do.
+    func number(_ key: String, default standard: Double) throws -> Double {
+        guard let value = config[key], value != .null else { return standard }
+        guard let number = value.double, number >= 0, number <= Double(Float.greatestFiniteMagnitude) else { throw bad(key, "a number from 0", value) }
+        return number
+    }
+
+    func text(_ key: String, default standard: String) throws -> String {
+        guard let value = config[key], value != .null else { return standard }
+        guard let text = value.string else { throw bad(key, "a string", value) }
+        return text
+    }
+
+    func flag(_ key: String, default standard: Bool) throws -> Bool {
+        guard let value = config[key], value != .null else { return standard }
+        guard let flag = value.bool else { throw bad(key, "true or false", value) }
+        return flag
+    }
+
+    private func bad(_ key: String, _ wanted: String, _ value: JSONValue?) -> Diagnostic {
+        Diagnostic(.invalid, "must be \(wanted)" + (value.map { ", not \($0.kind)" } ?? ", and is missing"), at: ["config.json", "'\(key)'"])
+    }
+}
+
+extension JSONValue {
+    /// What it is, for a message: numbers themselves, of others only the kind.
+    fileprivate var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .int(let value): "\(value)"
+        case .double(let value): "\(value)"
+        case .string: "a string"
+        case .array: "a list"
+        case .object: "an object"
+        }
     }
 }

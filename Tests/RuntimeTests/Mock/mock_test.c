@@ -1,8 +1,11 @@
 /* Drives the mock model through the whole C interface; prints "ok" or the line that failed. Built plain and under ASan, UBSan and TSan. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "glmc.h"
 
@@ -141,12 +144,135 @@ static void *try_busy(void *argument) {
     return 0;
 }
 
+/* Teams that do not keep what glmc.h asks of them. */
+typedef struct { void (*body)(void *argument, int thread, int count); void *argument; int thread, count, is_late; pthread_t id; } member;
+static member members[4];
+static _Atomic int has_begun, has_returned;
+
+static void note_begin(void *context, int kernel, int thread, int ends) {
+    (void)context; (void)kernel; (void)thread; (void)ends;
+    atomic_store(&has_begun, 1);
+}
+
+static void *run_member(void *argument) {
+    member *self = argument;
+    struct timespec pause = {.tv_nsec = 20000000};
+    if (self->is_late) {
+        while (!atomic_load(&has_returned)) sched_yield();
+        nanosleep(&pause, 0);
+    }
+    self->body(self->argument, self->thread, self->count);
+    return 0;
+}
+
+/* What each call of the body says of itself, up to -2; whether `run` returns while the first is at work and the second has not come. */
+typedef struct { glmc_threads base; int numbers[5]; int said, leaves; } bad_team;
+
+static int bad_run(glmc_threads *self, void (*body)(void *argument, int thread, int count), void *argument) {
+    bad_team *team = (bad_team *)self;
+    int n = 0;
+    for (; team->numbers[n] > -2; n++) {
+        members[n] = (member){body, argument, team->numbers[n], team->said, n && team->leaves, 0};
+        if (pthread_create(&members[n].id, 0, run_member, &members[n]) != 0) exit(2);
+    }
+    while (team->leaves && !atomic_load(&has_begun)) sched_yield();
+    for (int i = 0; i < n && !team->leaves; i++) pthread_join(members[i].id, 0);
+    atomic_store(&has_returned, 1);
+    return 0;
+}
+
+static void bad_teams(void) {
+    char error[256] = "";
+    const glmc_model *model = mock();
+    const glmc_entry *entry = model->entries[0];
+    float x[10 * 8], y[10 * 8], total;
+    int64_t positive[10 * 8 * 2];
+    _Alignas(64) char workspace[256];
+    fill(x, 10, 1);
+    static const struct { int rows, numbers[5], said, leaves, status; } cases[] = {
+        {10, {0, 1, -2}, 2, 0, GLMC_OK}, {10, {1, 0, -2}, 2, 0, GLMC_OK}, {10, {0, 0, -2}, 2, 0, GLMC_BAD_ARGUMENT}, {10, {1, 2, -2}, 2, 0, GLMC_BAD_ARGUMENT},
+        {10, {-1, 1 << 30, -2}, 2, 0, GLMC_BAD_ARGUMENT}, {10, {0, 1, 1, 5, -2}, 2, 0, GLMC_BAD_ARGUMENT}, {10, {0, 1, -2}, 3, 0, GLMC_BAD_ARGUMENT},
+        {3, {-2}, 2, 0, GLMC_BAD_ARGUMENT}, {3, {0, -2}, 2, 0, GLMC_BAD_ARGUMENT}, {3, {1, -2}, 2, 0, GLMC_BAD_ARGUMENT}, {7, {0, 1, -2}, 2, 1, GLMC_BAD_ARGUMENT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bad_team team = {.base = {.size = sizeof team.base, .count = 2, .run = bad_run}, .said = cases[i].said, .leaves = cases[i].leaves};
+        atomic_store(&has_begun, 0);
+        atomic_store(&has_returned, 0);
+        memcpy(team.numbers, cases[i].numbers, sizeof team.numbers);
+        glmc_tensor in = tensor(x, (uint64_t)cases[i].rows * 32, GLMC_F32, 2, cases[i].rows, 8), out[3] = {tensor(y, sizeof y, 0, 0, 0, 0), tensor(&total, sizeof total, 0, 0, 0, 0), tensor(positive, sizeof positive, 0, 0, 0, 0)};
+        glmc_call call = {.size = sizeof call, .input_count = 1, .output_count = 3, .inputs = &in, .outputs = out, .error = error, .error_bytes = sizeof error, .workspace = workspace,
+                          .workspace_bytes = sizeof workspace, .threads = &team.base, .trace = note_begin};
+        int status = entry->run(entry, &call);
+        if (cases[i].leaves) for (int m = 0; m < 2; m++) pthread_join(members[m].id, 0);
+        CHECK(status == cases[i].status && (status || same(x, y, cases[i].rows)));
+        if (status) CHECK(strstr(error, "once for every number below 2"));
+        team.base.size = 8;
+        CHECK(entry->run(entry, &call) == GLMC_BAD_ARGUMENT);
+        team.base = (glmc_threads){.size = sizeof team.base, .count = 2};
+        CHECK(entry->run(entry, &call) == GLMC_BAD_ARGUMENT);
+        uint64_t bytes;
+        team.base = (glmc_threads){.size = sizeof team.base, .count = -5, .run = bad_run};
+        CHECK(entry->workspace_size(entry, &call, &bytes) == GLMC_BAD_ARGUMENT);
+    }
+    /* A team that lies about its own size. */
+    glmc_threads *threads = model->threads_create(2);
+    glmc_tensor in = tensor(x, 320, GLMC_F32, 2, 10, 8), out[3] = {tensor(y, sizeof y, 0, 0, 0, 0), tensor(&total, sizeof total, 0, 0, 0, 0), tensor(positive, sizeof positive, 0, 0, 0, 0)};
+    glmc_call call = {.size = sizeof call, .input_count = 1, .output_count = 3, .inputs = &in, .outputs = out, .error = error, .error_bytes = sizeof error, .workspace = workspace,
+                      .workspace_bytes = sizeof workspace, .threads = threads};
+    threads->count = 3;
+    CHECK(entry->run(entry, &call) == GLMC_BAD_ARGUMENT);
+    threads->count = 2;
+    CHECK(entry->run(entry, &call) == GLMC_OK && same(x, y, 10));
+    threads->destroy(threads);
+    CHECK(model->threads_create(-1) == 0 && model->threads_create(1025) == 0);
+}
+
+/* Buffers that cannot be told apart from right ones by their size. */
+static void bad_buffers(void) {
+    char error[256] = "";
+    const glmc_model *model = mock();
+    _Alignas(64) char memory[4096];
+    glmc_session *session = 0;
+    CHECK(glmc_session_open(model, -1, 0, &session, error, sizeof error) == GLMC_BAD_ARGUMENT && !session);
+    CHECK(glmc_session_open(0, 1, 0, &session, error, sizeof error) == GLMC_BAD_ARGUMENT);
+    CHECK(glmc_session_open(model, 1, 0, &session, error, sizeof error) == GLMC_OK);
+    fill((float *)memory, 2, 1);
+    glmc_tensor in = tensor(memory, 64, GLMC_F32, 2, 2, 8), out[3];
+    static const struct { int input, outputs[3], status; } cases[] = {
+        {0, {64, 128, 192}, GLMC_OK}, {2, {64, 256, 512}, GLMC_BAD_ARGUMENT}, {0, {66, 256, 512}, GLMC_BAD_ARGUMENT}, {0, {0, 256, 512}, GLMC_BAD_ARGUMENT}, {0, {60, 256, 512}, GLMC_BAD_ARGUMENT},
+        {0, {64, 124, 512}, GLMC_BAD_ARGUMENT}, {0, {64, 128, 68}, GLMC_BAD_ARGUMENT}, {0, {64, 128, 136}, GLMC_OK}, {512, {64, 256, 128 + 64 * 6}, GLMC_BAD_ARGUMENT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        in.data = memory + cases[i].input;
+        for (int o = 0; o < 3; o++) out[o] = tensor(memory + cases[i].outputs[o], 1024, 0, 0, 0, 0);
+        error[0] = 0;
+        int status = glmc_session_run(model, session, 0, &in, 1, out, 3, error, sizeof error);
+        CHECK(status == cases[i].status && (!status || strstr(error, "aligned") || strstr(error, "shares memory")));
+    }
+    /* The session's own memory of a result is not an input of the run that writes it. */
+    in.data = memory;
+    memset(out, 0, sizeof out);
+    CHECK(glmc_session_run(model, session, 0, &in, 1, out, 3, error, sizeof error) == GLMC_OK);
+    in.data = out[0].data;
+    CHECK(glmc_session_run(model, session, 0, &in, 1, out, 3, error, sizeof error) == GLMC_BAD_ARGUMENT && strstr(error, "shares memory with x"));
+    for (int64_t size = -1; size > INT64_MIN / 2; size = size * 4 - 1) {
+        in = tensor(memory, UINT64_MAX, GLMC_F32, 2, size, 8);
+        CHECK(glmc_session_run(model, session, 0, &in, 1, out, 3, error, sizeof error) == GLMC_BAD_SHAPE);
+        in.shape[0] = -size;
+        if (size < -100000) CHECK(glmc_session_run(model, session, 0, &in, 1, out, 3, error, sizeof error) == GLMC_BAD_SHAPE);
+    }
+    glmc_session_close(model, session);
+    glmc_session_close(0, 0);
+}
+
 int main(void) {
     char error[256] = "";
     CHECK(mock()->abi_version == GLMC_ABI_VERSION && mock()->check_cpu(error, sizeof error) == GLMC_OK);
     long_way();
     state();
     try_busy(0);
+    bad_teams();
+    bad_buffers();
     run_sessions(1, 50, 3);
     run_sessions(3, 300, 5); /* more threads than processors, on small machines */
     pthread_t threads[8];

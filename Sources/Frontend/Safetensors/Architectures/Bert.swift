@@ -33,12 +33,15 @@ struct Bert: GraphBuilding {
         hidden = try folder.size("hidden_size")
         heads = try folder.size("num_attention_heads")
         guard hidden % heads == 0 else { throw Diagnostic(.invalid, "\(heads) heads do not divide a hidden size of \(hidden)", at: ["config.json"]) }
-        epsilon = folder.config["layer_norm_eps"]?.double ?? 1e-12
-        let name = folder.config["hidden_act"]?.string ?? "gelu"
+        epsilon = try folder.number("layer_norm_eps", default: 1e-12)
+        let name = try folder.text("hidden_act", default: "gelu")
         guard let kind = Self.activations[name] else { throw Diagnostic.unsupported("the activation '\(name)' is not supported") }
         activation = kind
-        let positions = folder.config["position_embedding_type"]?.string ?? "absolute"
+        let positions = try folder.text("position_embedding_type", default: "absolute")
         guard positions == "absolute" else { throw Diagnostic.unsupported("position embeddings of type '\(positions)' are not supported") }
+        for key in ["is_decoder", "add_cross_attention"] {
+            guard try !folder.flag(key, default: false) else { throw Diagnostic(.unsupported, "only encoders are supported", at: ["config.json", "'\(key)'"]) }
+        }
     }
 
     private mutating func build(_ options: ImportOptions) throws {

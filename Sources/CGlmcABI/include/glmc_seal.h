@@ -1,0 +1,86 @@
+/* glmc_seal.h: whether a shared library still holds the bytes that glmc wrote. Loading a damaged library runs damaged code, so loaders ask first.
+ *
+ * A library ends in a seal of 24 bytes, which the system's loader ignores: "GLMCSEAL", the CRC-32 (zlib's) of everything before it, the low 32 bits of
+ * their number (both little-endian), "GLMCSEAL". A CRC-32 differs for any two contents of one length whose differences lie within 32 bits, so no flipped
+ * bit escapes. It finds damage, not forgery. */
+#ifndef GLMC_SEAL_H
+#define GLMC_SEAL_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define GLMC_SEAL_BYTES 24
+
+/* The CRC-32 of zlib, gzip and PNG, eight bytes at a time. */
+static inline uint32_t glmc_seal_crc(const uint8_t *bytes, uint64_t count) {
+    uint32_t table[8][256], crc = 0xffffffffu;
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t value = i;
+        for (int bit = 0; bit < 8; bit++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
+        table[0][i] = value;
+    }
+    for (int row = 1; row < 8; row++)
+        for (int i = 0; i < 256; i++) table[row][i] = table[row - 1][i] >> 8 ^ table[0][table[row - 1][i] & 255];
+    for (; count >= 8; count -= 8, bytes += 8) {
+        crc ^= (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+        crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^ table[4][crc >> 24] ^ table[3][bytes[4]] ^ table[2][bytes[5]] ^ table[1][bytes[6]] ^ table[0][bytes[7]];
+    }
+    for (; count > 0; count--) crc = crc >> 8 ^ table[0][(crc ^ *bytes++) & 255];
+    return ~crc;
+}
+
+static inline uint64_t glmc_seal_number(const uint8_t *bytes, int count) {
+    uint64_t value = 0;
+    while (count > 0) value = value << 8 | bytes[--count];
+    return value;
+}
+
+/* Writes the seal of `count` bytes, to be put behind them. */
+static inline void glmc_seal_make(const uint8_t *bytes, uint64_t count, uint8_t seal[GLMC_SEAL_BYTES]) {
+    uint64_t value = (count & 0xffffffffu) << 32 | glmc_seal_crc(bytes, count);
+    memcpy(seal, "GLMCSEAL", 8);
+    for (int i = 0; i < 8; i++) seal[8 + i] = (uint8_t)(value >> 8 * i);
+    memcpy(seal + 16, "GLMCSEAL", 8);
+}
+
+/* Whether an ELF file of `count` bytes ends exactly where the last of what its headers name ends; other formats are left to the loader. */
+static inline int glmc_seal_is_complete(const uint8_t *bytes, uint64_t count) {
+    if (count < 6 || memcmp(bytes, "\177ELF\002\001", 6) != 0) return 1;
+    if (count < 64) return 0;
+    uint64_t tables[2] = {glmc_seal_number(bytes + 32, 8), glmc_seal_number(bytes + 40, 8)}, end = 64;
+    uint64_t sizes[2] = {glmc_seal_number(bytes + 54, 2), glmc_seal_number(bytes + 58, 2)};
+    uint64_t counts[2] = {glmc_seal_number(bytes + 56, 2), glmc_seal_number(bytes + 60, 2)};
+    for (int kind = 0; kind < 2; kind++) {
+        uint64_t least = kind ? 64 : 56, total = sizes[kind] * counts[kind];
+        if (counts[kind] && (sizes[kind] < least || tables[kind] > count || total > count - tables[kind])) return 0;
+        if (counts[kind] && tables[kind] + total > end) end = tables[kind] + total;
+        for (uint64_t i = 0; i < counts[kind]; i++) {
+            const uint8_t *header = bytes + tables[kind] + i * sizes[kind];
+            uint64_t at = glmc_seal_number(header + (kind ? 24 : 8), 8), size = glmc_seal_number(header + 32, 8);
+            if (kind && glmc_seal_number(header + 4, 4) == 8) continue; /* SHT_NOBITS takes no room */
+            if (at > count || size > count - at) return 0;
+            if (size && at + size > end) end = at + size;
+        }
+    }
+    return end == count;
+}
+
+/* Whether the last bytes are a seal, right or wrong. */
+static inline int glmc_seal_is_there(const uint8_t *bytes, uint64_t count) {
+    return count >= GLMC_SEAL_BYTES && memcmp(bytes + count - GLMC_SEAL_BYTES, "GLMCSEAL", 8) == 0 && memcmp(bytes + count - 8, "GLMCSEAL", 8) == 0;
+}
+
+/* Whether the last bytes are the seal of those before: what is asked of a file of external weights. */
+static inline int glmc_seal_holds(const uint8_t *bytes, uint64_t count) {
+    uint8_t seal[GLMC_SEAL_BYTES];
+    if (!glmc_seal_is_there(bytes, count)) return 0;
+    glmc_seal_make(bytes, count - GLMC_SEAL_BYTES, seal);
+    return memcmp(bytes + count - GLMC_SEAL_BYTES, seal, GLMC_SEAL_BYTES) == 0;
+}
+
+/* What is asked of a library: its seal holds. One without a seal (another tool made or rewrote it) must be complete, with nothing behind it. */
+static inline int glmc_seal_library(const uint8_t *bytes, uint64_t count) {
+    return glmc_seal_is_there(bytes, count) ? glmc_seal_holds(bytes, count) : glmc_seal_is_complete(bytes, count);
+}
+
+#endif
