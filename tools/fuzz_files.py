@@ -325,7 +325,7 @@ class Worker:
         if r.random() < 0.4:
             path = self.file("f.npy", mutate_npy(r, self.npy, self.npy)); words = ["run", self.artifact, "--input", "x=" + path]
         else:
-            content = npz([("x.npy" if r.random() < 0.8 else r.choice(HOSTILE)[:60000], mutate_npy(r, self.npy, self.npy) if r.random() < 0.6 else self.npy)], r.random() < 0.5)
+            content = npz([("x.npy" if r.random() < 0.8 else (r.choice(HOSTILE)[:60000] or "x"), mutate_npy(r, self.npy, self.npy) if r.random() < 0.6 else self.npy)], r.random() < 0.5)
             path = self.file("f.npz", mutate_bytes(r, content, content) if r.random() < 0.5 else content)
             words = ["run", self.artifact, "--inputs", path] if r.random() < 0.7 else ["run", self.artifact, "--random", "1", "--expected", path]
         return [path], words, self.command(*words)
@@ -411,6 +411,14 @@ class Worker:
         print(f"{index} {signature}\n    {folder}/command", flush=True)
 
 
+def fuzz(options, worker, kinds, job, start):
+    for count, index in enumerate(range(options.first + job, options.first + options.count, options.jobs)):
+        worker.one(index, kinds)
+        if count % 1000 == 999: print(f"job {job}: {count + 1} files, {sum(worker.found.values())} findings, {(count + 1) / (time.time() - start):.0f} per second", flush=True)
+    for signature, count in worker.found.most_common(): print(f"{count:6} x {signature}", flush=True)
+    os._exit(3 if worker.found else 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glmc"); parser.add_argument("--count", type=int, default=1000); parser.add_argument("--seed", type=int, default=1)
@@ -423,17 +431,15 @@ def main():
     for job in range(options.jobs):
         pid = os.fork()
         if pid == 0:
-            worker = Worker(options.glmc, f"{place}/{job}", options.seed, keep)
-            for count, index in enumerate(range(options.first + job, options.first + options.count, options.jobs)):
-                worker.one(index, kinds)
-                if count % 1000 == 999: print(f"job {job}: {count + 1} files, {sum(worker.found.values())} findings, {(count + 1) / (time.time() - start):.0f} per second", flush=True)
-            for signature, count in worker.found.most_common(): print(f"{count:6} x {signature}", flush=True)
-            os._exit(3 if worker.found else 0)
+            try: fuzz(options, Worker(options.glmc, f"{place}/{job}", options.seed, keep), kinds, job, start)
+            except BaseException:
+                import traceback; traceback.print_exc(); os._exit(1)
         children.append(pid)
-    failed = [pid for pid in children if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+    ends = {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children}
     shutil.rmtree(place, True)
-    print(f"{options.count} files in {time.time() - start:.0f} s: {'findings in ' + keep if failed else 'nothing found'}")
-    sys.exit(3 if failed else 0)
+    if ends - {0, 3}: sys.exit("the fuzzer itself failed")
+    print(f"{options.count} files in {time.time() - start:.0f} s: {'findings in ' + keep if 3 in ends else 'nothing found'}")
+    sys.exit(max(ends))
 
 
 if __name__ == "__main__": main()

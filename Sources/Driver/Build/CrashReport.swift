@@ -15,7 +15,7 @@ enum CrashReport {
         let file = "glmc-crash-\(getpid()).txt"
         let folder = access(".", W_OK) == 0 ? FileManager.default.currentDirectoryPath : FileManager.default.temporaryDirectory.path
         path = strdup("\(folder)/\(file)")
-        message = strdup("error: glmc crashed: this is a defect of glmc\nhint: please report it with \(folder)/\(file), which says how to repeat it\n")
+        message = strdup("error: glmc crashed: this is a defect of glmc\nhint: please report it with \("\(folder)/\(file)".printableOnOneLine), which says how to repeat it\n")
         let command = (["glmc"] + words).map { word in
             word.allSatisfy { $0.isLetter || $0.isNumber || "-_=./:,".contains($0) } ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
         }.joined(separator: " ")
