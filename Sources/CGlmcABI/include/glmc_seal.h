@@ -43,9 +43,9 @@ static inline void glmc_seal_make(const uint8_t *bytes, uint64_t count, uint8_t 
     memcpy(seal + 16, "GLMCSEAL", 8);
 }
 
-/* Whether an ELF file of `count` bytes ends exactly where the last of what its headers name ends; other formats are left to the loader. */
+/* Whether an ELF file of `count` bytes ends exactly where the last of what its headers name ends; other formats are left to the loader, except that nothing is none. */
 static inline int glmc_seal_is_complete(const uint8_t *bytes, uint64_t count) {
-    if (count < 6 || memcmp(bytes, "\177ELF\002\001", 6) != 0) return 1;
+    if (count < 6 || memcmp(bytes, "\177ELF\002\001", 6) != 0) return count > 0;
     if (count < 64) return 0;
     uint64_t tables[2] = {glmc_seal_number(bytes + 32, 8), glmc_seal_number(bytes + 40, 8)}, end = 64;
     uint64_t sizes[2] = {glmc_seal_number(bytes + 54, 2), glmc_seal_number(bytes + 58, 2)};

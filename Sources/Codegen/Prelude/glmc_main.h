@@ -160,6 +160,19 @@ static int glmc_usage(const glmc_model *model, const char *program) {
     return glmc_finish();
 }
 
+/* The value of a flag: a number from 0 to `most`. */
+static double glmc_number(const char *flag, const char *text, double most) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= 0 && value <= most)) {
+        fprintf(stderr, "error: %s takes a number from 0 to %g, not '", flag, most);
+        glmc_put(stderr, text);
+        fputs("'\n", stderr);
+        exit(2);
+    }
+    return value;
+}
+
 static int glmc_main(const glmc_model *model, int argc, char **argv) {
     const glmc_entry *entry = model->entries[0];
     glmc_tensor inputs[entry->input_count + 1], outputs[entry->output_count + 1];
@@ -173,8 +186,8 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
         char *equals = strchr(argv[i], '=');
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return glmc_usage(model, argv[0]);
         if (!strcmp(argv[i], "--output") && i + 1 < argc) folder = argv[++i];
-        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--bench") && i + 1 < argc) seconds = atof(argv[++i]);
+        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = (int)glmc_number("--threads", argv[++i], 1024);
+        else if (!strcmp(argv[i], "--bench") && i + 1 < argc) seconds = glmc_number("--bench", argv[++i], 1e6);
         else if (equals && argv[i][0] != '-') {
             uint32_t n = 0;
             while (n < entry->input_count && (strlen(entry->inputs[n].name) != (size_t)(equals - argv[i]) || strncmp(entry->inputs[n].name, argv[i], (size_t)(equals - argv[i])) != 0)) n++;
@@ -192,7 +205,7 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
 
     char error[1024] = "";
     glmc_session *session = 0;
-    if (threads < 0 || glmc_session_open(model, threads, 0, &session, error, sizeof error)) glmc_die("%s", threads < 0 ? "a negative number of threads" : error);
+    if (glmc_session_open(model, threads, 0, &session, error, sizeof error)) glmc_die("%s", error);
     if (glmc_session_run(model, session, 0, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
     for (uint32_t i = 0; i < entry->output_count; i++) {
         if (folder) glmc_write_npy(folder, entry->outputs[i].name, &outputs[i]);
