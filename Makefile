@@ -1,4 +1,4 @@
-# The front door: make demo | test | conformance | check-models | check-artifacts | bench | fuzz | install. Everything else is `glmc help`.
+# The front door: make demo | test | conformance | check-models | check-artifacts | bench | fuzz | fuzz-files | install. Everything else is `glmc help`.
 PREFIX ?= /usr/local
 BUILD  := .build/release
 # One configuration for the program and its tests, so that everything is built once.
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 MODELS ?= .build-models
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build demo test bench install models conformance check-models check-artifacts fuzz clean
+.PHONY: build demo test bench install models conformance check-models check-artifacts fuzz fuzz-files clean
 
 build: dependencies
 	swift build $(FLAGS) --product glmc
@@ -77,6 +77,10 @@ COUNT ?= 20000
 SEED  ?= 1
 fuzz: build .venv/ready
 	$(PYTHON) tools/fuzz.py $(BUILD)/glmc --count $(COUNT) --seed $(SEED) -o $(MODELS)/fuzz
+
+# 100,000 damaged and hostile files of every kind: under an hour on two processors. docs/testing.md says what is a finding.
+fuzz-files: build .venv/ready
+	$(PYTHON) tools/fuzz_files.py $(BUILD)/glmc --count 100000 --seed $(SEED) --jobs 2 --keep $(MODELS)/fuzz-files
 
 # Against ONNX Runtime and OpenVINO in fp32, bf16 and int8, on one and two threads: some minutes on a quiet machine.
 bench: build models .venv/peers
