@@ -102,7 +102,7 @@ struct MemoryPlan {
                     case .packed: break
                     }
                 }
-            case .define: break
+            case .define, .demand: break
             case .conditional(let condition, let then, let otherwise):
                 touch(.root(condition.root), clock)
                 walk(then, program, &clock, &lives)

@@ -51,6 +51,8 @@ indirect enum Step {
     /// Gives a data-dependent dimension its size.
     case define(dimension: String, Extent)
     case conditional(TensorPlacement, then: [Step], otherwise: [Step])
+    /// Ends the run with an error where a demand of a region's ops is not met, at the region's start.
+    case demand([SizeDemand])
     case loop(LoopStep)
 }
 
@@ -97,7 +99,7 @@ struct Program {
         steps.flatMap { step -> [Launch] in
             switch step {
             case .launch(let launch): [launch]
-            case .define: []
+            case .define, .demand: []
             case .conditional(_, let a, let b): launches(a) + launches(b)
             case .loop(let loop): launches(loop.body)
             }

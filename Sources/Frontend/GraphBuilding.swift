@@ -12,11 +12,14 @@ protocol GraphBuilding {
     mutating func folded(_ id: ValueID) -> ValueID
     /// Takes note of sizes that have to be equal for the model to make sense.
     mutating func expect(_ equations: [SizeEquation])
+    /// Takes note of what values tell about sizes by being there.
+    mutating func exist(_ ids: [ValueID])
 }
 
 extension GraphBuilding {
     mutating func folded(_ id: ValueID) -> ValueID { id }
     mutating func expect(_ equations: [SizeEquation]) {}
+    mutating func exist(_ ids: [ValueID]) {}
     /// Takes note that two sizes have to be equal.
     mutating func expect(_ a: Extent, equals b: Extent) { expect([SizeEquation(a, b)]) }
 
@@ -53,14 +56,18 @@ extension GraphBuilding {
 
     mutating func emit(_ op: any Op, _ operands: [ValueID]) throws -> ValueID {
         expect(op.equalSizes(in: InferenceContext(operands: operands.map { rewriter.function.type($0) })))
-        return folded(try rewriter.create1(op, operands, at: .end(block), provenance: provenance))
+        let result = try rewriter.create1(op, operands, at: .end(block), provenance: provenance)
+        exist([result])
+        return folded(result)
     }
 
     /// A node with `count` results.
     mutating func emitMany(_ op: any Op, _ operands: [ValueID], _ count: Int, regions: [BlockID] = []) throws -> [ValueID] {
         let names = [String](repeating: "", count: count)
         expect(op.equalSizes(in: InferenceContext(operands: operands.map { rewriter.function.type($0) }, resultCount: count)))
-        return try rewriter.create(op, operands, at: .end(block), regions: regions, provenance: provenance, names: names)
+        let results = try rewriter.create(op, operands, at: .end(block), regions: regions, provenance: provenance, names: names)
+        exist(results)
+        return results
     }
 
     // MARK: Constants
@@ -132,11 +139,10 @@ extension GraphBuilding {
 
     mutating func squeeze(_ x: ValueID, _ axes: [Int]) throws -> ValueID {
         let axes = Set(try normalized(axes, rank: rank(x)))
-        var x = x
         for axis in axes {
             if let size = shape(x)[axis].constant, size != 1 { throw Diagnostic(.invalid, "axis \(axis) of \(type(x)) has not size 1") }
-            // Of a size that is 1 only by assumption, the first element is taken: the types stay right whatever happens.
-            if !shape(x)[axis].isConstant { x = try slice(x, axis: axis, start: 0, size: 1) }
+            // What does not follow from it, the reshape demands when the model runs.
+            expect(shape(x)[axis], equals: 1)
         }
         return try reshape(x, shape(x).enumerated().filter { !axes.contains($0.offset) }.map(\.element))
     }
@@ -241,12 +247,12 @@ extension GraphImporter {
     /// A new named dimension that is known when the model runs, at most `bound`.
     mutating func runtimeDimension(_ wish: String, bound: Extent) -> Extent {
         // Sizes of inputs have names of this form too, also those that are bound by now.
-        let taken = Set(rewriter.function.dimensions.map(\.name)).union(sizes.values.keys)
+        if takenDimensions.isEmpty { takenDimensions = Set(rewriter.function.dimensions.map(\.name)).union(sizes.values.keys) }
         var name: String
         repeat {
             freshDimensions += 1
             name = "\(wish)_\(freshDimensions)"
-        } while taken.contains(name)
+        } while !takenDimensions.insert(name).inserted
         rewriter.addDimension(name, DimensionInfo(.runtime(bound: bound)))
         return .dimension(name)
     }

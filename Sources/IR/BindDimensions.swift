@@ -22,6 +22,7 @@ extension Rewriter {
         for index in 0..<function.valueCount {
             let value = ValueID(index: index)
             setType(substitute(function.type(value)), of: value)
+            substituteContents(of: value, substitute)
         }
         for id in function.allNodes {
             let op: any Op = function[id].op
@@ -44,10 +45,10 @@ extension Rewriter {
             } catch let error as Diagnostic {
                 throw error.inside(node.op.mnemonic + (node.provenance.isEmpty ? "" : " (\(node.provenance.joined(separator: ", ")))"))
             }
-            for (result, type) in zip(node.results, types) {
-                guard let tensor = type.tensor else { continue }
-                setType(.tensor(tensor.with(layout: function.tensorType(result).layout)), of: result)
-            }
+            setResultTypes(zip(node.results, types).map { result, type in
+                guard let tensor = type.tensor else { return function.type(result) }
+                return .tensor(tensor.with(layout: function.tensorType(result).layout))
+            }, of: id)
         }
     }
 }

@@ -1,7 +1,8 @@
 /// A size along one axis: an integer, or a symbolic expression over named dimensions (`batch`, `4*h+1`).
 ///
 /// Extents are kept in a normal form (a sorted sum of products), so equal polynomials compare equal. Arithmetic saturates at
-/// `Int.max`/`Int.min` instead of trapping; the verifier refuses shapes that large.
+/// `Int.max`/`Int.min` instead of trapping, and what would take more than `largestWeight` atoms to write is `tooComplex`, as is
+/// everything computed from it; the verifier refuses shapes that large or complex.
 public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
     /// A factor that cannot be expanded further.
     public indirect enum Atom: Hashable, Sendable {
@@ -10,6 +11,8 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
         case modulo(Extent, Extent)
         case maximum(Extent, Extent)
         case minimum(Extent, Extent)
+        /// An expression that nobody writes down.
+        case tooComplex
     }
 
     /// `coefficient * factors[0] * factors[1] * …`; no factors for the constant term.
@@ -22,16 +25,34 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
     public private(set) var terms: [Term]
     /// The constant term.
     public private(set) var offset: Int
+    /// How many atoms it takes to write the expression, nested ones included.
+    public private(set) var weight: Int
 
-    public init(_ value: Int) { terms = []; offset = value }
+    /// What every expression that would weigh more than `largestWeight` becomes.
+    public static let tooComplex = Extent(atom: .tooComplex)
+    static let largestWeight = 4096
+    /// Whether the expression was too large to be kept.
+    public var isTooComplex: Bool { if case .tooComplex? = terms.first?.factors.first { true } else { false } }
+
+    public init(_ value: Int) { terms = []; offset = value; weight = 0 }
     public init(integerLiteral value: Int) { self.init(value) }
     /// The named dimension `name`.
     public static func dimension(_ name: String) -> Extent { Extent(atom: .dimension(name)) }
 
-    public init(atom: Atom) { terms = [Term(coefficient: 1, factors: [atom])]; offset = 0 }
+    public init(atom: Atom) {
+        terms = [Term(coefficient: 1, factors: [atom])]
+        offset = 0
+        weight = atom.weight
+        if weight > Self.largestWeight { self = .tooComplex }
+    }
 
     init(terms: [Term], offset: Int) {
         self.offset = offset
+        weight = 0
+        defer {
+            weight = self.terms.reduce(0) { $1.factors.reduce($0) { $0 + $1.weight } }
+            if weight > Self.largestWeight { self = .tooComplex }
+        }
         if terms.count < 2 {
             self.terms = terms.filter { $0.coefficient != 0 }
             return
@@ -74,6 +95,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     public static func + (a: Extent, b: Extent) -> Extent {
         if a.isConstant && b.isConstant { return Extent(saturatingSum(a.offset, b.offset)) }
+        if a.isTooComplex || b.isTooComplex { return .tooComplex }
         return Extent(terms: a.terms + b.terms, offset: saturatingSum(a.offset, b.offset))
     }
 
@@ -82,6 +104,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     public static func * (a: Extent, b: Extent) -> Extent {
         if a.isConstant && b.isConstant { return Extent(saturatingProduct(a.offset, b.offset)) }
+        if a.isTooComplex || b.isTooComplex || a.terms.count * b.terms.count > largestWeight { return .tooComplex }
         var products: [Term] = []
         for x in a.terms + [Term(coefficient: a.offset, factors: [])] where x.coefficient != 0 {
             for y in b.terms + [Term(coefficient: b.offset, factors: [])] where y.coefficient != 0 {
@@ -96,6 +119,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// Division rounding towards negative infinity. Exact where the divisor divides every coefficient, or is a common factor.
     public func floorDivided(by divisor: Extent) -> Extent {
+        if isTooComplex || divisor.isTooComplex { return .tooComplex }
         if let quotient = exactQuotient(by: divisor) { return quotient }
         guard let b = divisor.constant, b > 0 else {
             if let a = constant, let b = divisor.constant, b != 0 { return Extent(floorDivision(a, b)) }
@@ -104,7 +128,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
         // ⌊(b·q + r) / b⌋ = q + ⌊r / b⌋: what the divisor divides leaves the division.
         let whole = Extent(terms: terms.filter { $0.coefficient % b == 0 }.map { Term(coefficient: $0.coefficient / b, factors: $0.factors) },
             offset: floorDivision(offset, b))
-        let rest = Extent(terms: terms.filter { $0.coefficient % b != 0 }, offset: offset - floorDivision(offset, b) * b)
+        let rest = Extent(terms: terms.filter { $0.coefficient % b != 0 }, offset: floorModulo(offset, b))
         if rest.isConstant { return whole + Extent(floorDivision(rest.offset, b)) }
         // ⌊(⌊x / a⌋ + c) / b⌋ = ⌊(x + a·c) / (a·b)⌋ for positive a and b.
         if rest.terms.count == 1, rest.terms[0].coefficient == 1, rest.terms[0].factors.count == 1,
@@ -123,6 +147,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// `self / divisor` where it is exact for every value of the dimensions, else nil.
     public func exactQuotient(by divisor: Extent) -> Extent? {
+        if isTooComplex || divisor.isTooComplex { return nil }
         if divisor == 1 { return self }
         if self == divisor { return 1 }
         if let a = constant, let b = divisor.constant { return b != 0 && b != -1 && a % b == 0 ? Extent(a / b) : nil }
@@ -147,8 +172,9 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// Remainder with the sign of the divisor.
     public func modulo(_ divisor: Extent) -> Extent {
+        if isTooComplex || divisor.isTooComplex { return .tooComplex }
         if exactQuotient(by: divisor) != nil { return 0 }
-        if let a = constant, let b = divisor.constant, b != 0 { return Extent(a - floorDivision(a, b) * b) }
+        if let a = constant, let b = divisor.constant, b != 0 { return Extent(floorModulo(a, b)) }
         return Extent(atom: .modulo(self, divisor))
     }
 
@@ -166,6 +192,7 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
     private static func extreme(
         _ a: Extent, _ b: Extent, covers: (Extent, Extent) -> Bool, parts: (Extent) -> [Extent], atom: (Extent, Extent) -> Atom
     ) -> Extent {
+        if a.isTooComplex || b.isTooComplex { return .tooComplex }
         let (ours, theirs) = (parts(a), parts(b))
         let new = theirs.filter { part in !ours.contains { covers($0, part) } }
         if new.isEmpty { return a }
@@ -185,25 +212,77 @@ public struct Extent: Hashable, Sendable, ExpressibleByIntegerLiteral {
     }
 
     /// Whether the value is known to be 0 or more whatever the dimensions, which are never negative themselves.
-    public var isNeverNegative: Bool {
-        offset >= 0 && terms.allSatisfy { $0.coefficient >= 0 && $0.factors.allSatisfy(\.isNeverNegative) }
+    public var isNeverNegative: Bool { range.isNeverNegative }
+
+    /// Between which numbers the value lies whatever the dimensions.
+    public var range: ExtentRange {
+        terms.reduce(ExtentRange(offset, offset)) { sum, term in
+            let product = term.factors.dropFirst().reduce(term.factors.first?.range ?? ExtentRange(1, 1)) { $0 * $1.range }
+            return sum + product * ExtentRange(term.coefficient, term.coefficient)
+        }
     }
 }
 
+/// The numbers between which an extent lies, both included; nil where nothing is known.
+public struct ExtentRange: Hashable, Sendable {
+    public var low: Int?
+    public var high: Int?
+
+    public init(_ low: Int?, _ high: Int?) { (self.low, self.high) = (low, high) }
+
+    /// Whether nothing below 0 is possible.
+    public var isNeverNegative: Bool { low.map { $0 >= 0 } ?? false }
+
+    static func + (a: ExtentRange, b: ExtentRange) -> ExtentRange {
+        ExtentRange(both(a.low, b.low, saturatingSum), both(a.high, b.high, saturatingSum))
+    }
+
+    static func * (a: ExtentRange, b: ExtentRange) -> ExtentRange {
+        if a.isNeverNegative && b.isNeverNegative { return ExtentRange(both(a.low, b.low, saturatingProduct), both(a.high, b.high, saturatingProduct)) }
+        // A number times a range; of other products with negative parts nothing is said.
+        guard let factor = b.low, factor == b.high else { return a.low != nil && a.low == a.high ? b * a : ExtentRange(nil, nil) }
+        let ends = [a.low, a.high].map { $0.map { saturatingProduct($0, factor) } }
+        return factor >= 0 ? ExtentRange(ends[0], ends[1]) : ExtentRange(ends[1], ends[0])
+    }
+
+    fileprivate static func both(_ a: Int?, _ b: Int?, _ combine: (Int, Int) -> Int) -> Int? {
+        if let a, let b { combine(a, b) } else { nil }
+    }
+    fileprivate static func either(_ a: Int?, _ b: Int?, _ combine: (Int, Int) -> Int) -> Int? { both(a, b, combine) ?? a ?? b }
+}
+
 extension Extent.Atom {
-    var isNeverNegative: Bool {
+    var range: ExtentRange {
         switch self {
-        case .dimension: true
-        case .floorDivide(let a, let b): a.isNeverNegative && (b.constant ?? 0) > 0
-        case .modulo(_, let b): (b.constant ?? 0) > 0
-        case .maximum(let a, let b): a.isNeverNegative || b.isNeverNegative
-        case .minimum(let a, let b): a.isNeverNegative && b.isNeverNegative
+        case .dimension: return ExtentRange(0, nil)
+        case .tooComplex: return ExtentRange(nil, nil)
+        case .floorDivide(let a, let b):
+            guard let divisor = b.constant, divisor > 0 else { return ExtentRange(nil, nil) }
+            let range = a.range
+            return ExtentRange(range.low.map { floorDivision($0, divisor) }, range.high.map { floorDivision($0, divisor) })
+        case .modulo(_, let b):
+            guard let divisor = b.constant, divisor > 0 else { return ExtentRange(nil, nil) }
+            return ExtentRange(0, divisor - 1)
+        case .maximum(let a, let b):
+            let (x, y) = (a.range, b.range)
+            return ExtentRange(ExtentRange.either(x.low, y.low, Swift.max), ExtentRange.both(x.high, y.high, Swift.max))
+        case .minimum(let a, let b):
+            let (x, y) = (a.range, b.range)
+            return ExtentRange(ExtentRange.both(x.low, y.low, Swift.min), ExtentRange.either(x.high, y.high, Swift.min))
+        }
+    }
+
+    var weight: Int {
+        switch self {
+        case .dimension, .tooComplex: 1
+        case .floorDivide(let a, let b), .modulo(let a, let b), .maximum(let a, let b), .minimum(let a, let b): 1 + a.weight + b.weight
         }
     }
 
     func collect(into names: inout Set<String>) {
         switch self {
         case .dimension(let name): names.insert(name)
+        case .tooComplex: break
         case .floorDivide(let a, let b), .modulo(let a, let b), .maximum(let a, let b), .minimum(let a, let b):
             names.formUnion(a.dimensions)
             names.formUnion(b.dimensions)
@@ -213,6 +292,7 @@ extension Extent.Atom {
     func substitute(_ replacement: (String) -> Extent?) -> Extent {
         switch self {
         case .dimension(let name): replacement(name) ?? Extent(atom: self)
+        case .tooComplex: .tooComplex
         case .floorDivide(let a, let b): a.substitute(replacement).floorDivided(by: b.substitute(replacement))
         case .modulo(let a, let b): a.substitute(replacement).modulo(b.substitute(replacement))
         case .maximum(let a, let b): Extent.maximum(a.substitute(replacement), b.substitute(replacement))
@@ -225,6 +305,7 @@ extension Extent.Atom: CustomStringConvertible {
     public var description: String {
         switch self {
         case .dimension(let name): Spelling.identifierOrQuoted(name)
+        case .tooComplex: "(too complex)"
         case .floorDivide(let a, let b): "floordiv(\(a), \(b))"
         case .modulo(let a, let b): "mod(\(a), \(b))"
         case .maximum(let a, let b): "max(\(a), \(b))"
@@ -268,12 +349,20 @@ func floorDivision(_ a: Int, _ b: Int) -> Int {
     return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient
 }
 
-func saturatingSum(_ a: Int, _ b: Int) -> Int {
+/// The remainder that goes with `floorDivision`; `b` is not 0.
+func floorModulo(_ a: Int, _ b: Int) -> Int {
+    let rest = a.remainderReportingOverflow(dividingBy: b).partialValue
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest
+}
+
+/// `a + b`, or the integer nearest to it.
+public func saturatingSum(_ a: Int, _ b: Int) -> Int {
     let (value, overflow) = a.addingReportingOverflow(b)
     return overflow ? (a < 0 ? Int.min : Int.max) : value
 }
 
-func saturatingProduct(_ a: Int, _ b: Int) -> Int {
+/// `a * b`, or the integer nearest to it.
+public func saturatingProduct(_ a: Int, _ b: Int) -> Int {
     let (value, overflow) = a.multipliedReportingOverflow(by: b)
     return overflow ? ((a < 0) != (b < 0) ? Int.min : Int.max) : value
 }

@@ -34,6 +34,8 @@ public struct Value: Sendable {
     /// A name for printing, profiles and the artifact's interface; unique names are made when printing.
     public var name: String
     public internal(set) var uses: [Use]
+    /// What `Function.symbolicContents` knows of the value, kept by `Rewriter`.
+    var contents: [Extent]?
 }
 
 /// A list of nodes with arguments and results. The function's body and every region is one block.
@@ -137,7 +139,6 @@ public struct Function: Sendable {
             regions: regions.map { region in
                 InferenceContext.RegionType(arguments: self[region].arguments.map { type($0) }, results: self[region].results.map { type($0) })
             },
-            contents: operands.map { symbolicContents($0) },
             resultCount: resultCount)
     }
 }

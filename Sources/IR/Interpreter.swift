@@ -144,6 +144,14 @@ private final class Frame {
 }
 
 extension Function {
+    /// Whether evaluating a node on constants is a matter of seconds at most. Ops that read operand elements many times are judged by the root of
+    /// the product of all sizes, which is the number of multiplications of a matrix product.
+    public func isCheapToEvaluate(_ node: Node) -> Bool {
+        if let op = node.op as? any PointwiseOp, op.elementCost != .many { return true }
+        let work = (node.operands + node.results).reduce(1.0) { $0 * Double(tensorType($1).volume) }
+        return work.squareRoot() <= 0x1p30
+    }
+
     /// The number of values ever created, dead ones included: an upper bound of `ValueID.index`.
     public var valueCount: Int { valueArena.count }
     /// The number of nodes ever created, erased ones included: an upper bound of `NodeID.index`.

@@ -20,6 +20,10 @@ public protocol Op: Hashable, Sendable {
     /// `infer` refuses. Default: none.
     func equalSizes(in context: InferenceContext) -> [SizeEquation]
 
+    /// Expressions over sizes that must not be negative for the op to be defined, beyond the sizes of its results. Artifacts check what is not
+    /// known when they run. Operands may be anything. Default: none.
+    func nonNegativeSizes(in context: InferenceContext) -> [Extent]
+
     /// Computes the results naively on constants.
     /// - Throws: `Diagnostic` where the values are not acceptable.
     func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor]
@@ -47,6 +51,7 @@ extension Op {
         Array(repeating: nil, count: context.resultCount)
     }
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] { [] }
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] { [] }
     public var isPure: Bool { true }
     public var foundSizes: [Extent] { [] }
     public var inPlaceOperands: [Int] { [] }
@@ -76,8 +81,6 @@ public struct InferenceContext: Sendable {
     public var operands: [ValueType]
     /// Argument and result types of the node's regions.
     public var regions: [RegionType]
-    /// The operands' contents as symbolic extents, where they are known.
-    public var contents: [[Extent]?]
     public var resultCount: Int
 
     public struct RegionType: Hashable, Sendable {
@@ -89,10 +92,9 @@ public struct InferenceContext: Sendable {
         }
     }
 
-    public init(operands: [ValueType], regions: [RegionType] = [], contents: [[Extent]?] = [], resultCount: Int = 1) {
+    public init(operands: [ValueType], regions: [RegionType] = [], resultCount: Int = 1) {
         self.operands = operands
         self.regions = regions
-        self.contents = contents
         self.resultCount = resultCount
     }
 

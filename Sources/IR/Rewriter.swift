@@ -99,6 +99,7 @@ public struct Rewriter {
         for region in regions { function.blockArena[region.index].owner = id }
         for (i, value) in operands.enumerated() { function.valueArena[value.index].uses.append(.operand(id, i)) }
         link(id, at: position)
+        follow(id)
         return results
     }
 
@@ -145,6 +146,7 @@ public struct Rewriter {
         guard types.count == old.results.count else { throw Diagnostic(.internal, "\(op.mnemonic) has another number of results than \(old.op.mnemonic)") }
         function.nodeArena[node.index]?.op = op
         for (result, type) in zip(old.results, types) { function.valueArena[result.index].type = type }
+        follow(node)
     }
 
     /// Changes the physical layout of a value; the layout pass's tool.
@@ -169,6 +171,12 @@ public struct Rewriter {
 
     /// Exchanges the op of a node whose result types are set separately.
     mutating func setAttributes(_ op: any Op, of node: NodeID) { function.nodeArena[node.index]?.op = op }
+
+    /// Exchanges the inferred types of a node's results.
+    mutating func setResultTypes(_ types: [ValueType], of node: NodeID) {
+        for (result, type) in zip(function[node].results, types) { setType(type, of: result) }
+        follow(node)
+    }
 
     public mutating func setMetadata(_ key: String, _ value: String) { function.metadata[key] = value }
 
@@ -220,12 +228,32 @@ public struct Rewriter {
             let old = function[node].operands[i]
             removeUse(use, of: old)
             function.nodeArena[node.index]?.operands[i] = value
+            follow(node)
         case .result(let block, let i):
             let old = function[block].results[i]
             removeUse(use, of: old)
             function.blockArena[block.index].results[i] = value
         }
         function.valueArena[value.index].uses.append(use)
+    }
+
+    /// Notes what a node's results hold, where that was not known, and what follows from it for those that read them.
+    private mutating func follow(_ node: NodeID) {
+        var changed = [node]
+        while let id = changed.popLast() {
+            let node = function[id]
+            for (result, contents) in zip(node.results, function.derivedContents(node)) {
+                guard let contents, function[result].contents == nil else { continue }
+                function.valueArena[result.index].contents = contents
+                for case .operand(let user, _) in function[result].uses { changed.append(user) }
+            }
+        }
+    }
+
+    /// Substitutes in what a value is known to hold.
+    mutating func substituteContents(of value: ValueID, _ substitute: (Extent) -> Extent) {
+        guard let contents = function[value].contents else { return }
+        function.valueArena[value.index].contents = contents.map(substitute)
     }
 
     private mutating func removeUse(_ use: Use, of value: ValueID) {

@@ -54,7 +54,38 @@ public struct SizeEquation: Hashable, Sendable {
     }
 }
 
+extension SizeEquation {
+    /// What must not be negative for the two sizes to be equal, where they differ only in that one is written as 0 for negative values and
+    /// the other is not: `max(f-1, 0) = f-1` gives `f-1`. Empty where that is not the difference.
+    public var clamped: Set<Extent> {
+        var inner: Set<Extent> = []
+        guard !holds, left.unclamped(&inner) == right.unclamped(&inner) else { return [] }
+        // Where a size may also be 1, only what is a size itself has to be one.
+        return leftMayBeOne && !inner.isSubset(of: [left, right]) ? [] : inner
+    }
+}
+
 extension Extent {
+    /// The extent without the maxima with 0 in it, whose other parts are added to `inner`.
+    fileprivate func unclamped(_ inner: inout Set<Extent>) -> Extent {
+        if isConstant { return self }
+        return terms.reduce(Extent(offset)) { sum, term in
+            sum + term.factors.reduce(Extent(term.coefficient)) { product, factor in
+                switch factor {
+                case .maximum(let a, 0), .maximum(0, let a):
+                    let part = a.unclamped(&inner)
+                    inner.insert(part)
+                    return product * part
+                case .floorDivide(let a, let b): return product * a.unclamped(&inner).floorDivided(by: b.unclamped(&inner))
+                case .modulo(let a, let b): return product * a.unclamped(&inner).modulo(b.unclamped(&inner))
+                case .maximum(let a, let b): return product * .maximum(a.unclamped(&inner), b.unclamped(&inner))
+                case .minimum(let a, let b): return product * .minimum(a.unclamped(&inner), b.unclamped(&inner))
+                case .dimension, .tooComplex: return product * Extent(atom: factor)
+                }
+            }
+        }
+    }
+
     /// The two dimensions of which the extent is the larger one.
     fileprivate var largerOfDimensions: (Extent, Extent)? {
         guard offset == 0, terms.count == 1, terms[0].coefficient == 1, terms[0].factors.count == 1, case .maximum(let a, let b) = terms[0].factors[0],

@@ -1,28 +1,38 @@
 extension Function {
     /// Tensors with more elements than this are data, not shapes.
     static let symbolicContentsLimit = 64
+    /// Elements whose expressions weigh more than this are not followed.
+    static let heaviestContents = 256
 
     /// The elements of a small integer tensor as symbolic extents, in row-major order; nil where they are not known at compile
-    /// time. This is how `Shape -> Gather -> Concat -> Reshape` chains become static or symbolic shapes.
-    public func symbolicContents(_ value: ValueID) -> [Extent]? { symbolicContents(value, depth: 0) }
+    /// time. This is how `Shape -> Gather -> Concat -> Reshape` chains become static or symbolic shapes. What a node gives is found
+    /// once, from what its operands hold, so following a chain costs no more than the chain.
+    public func symbolicContents(_ value: ValueID) -> [Extent]? {
+        guard let count = followedCount(value) else { return nil }
+        guard let constant = definingOp(value, as: Constant.self) else { return self[value].contents }
+        guard constant.value.count == count else { return nil }
+        guard constant.value.element.isFloat else { return constant.value.integers.map { Extent($0) } }
+        let values = constant.value.doubles
+        return values.allSatisfy { $0 == $0.rounded() && abs($0) < 1e15 } ? values.map { Extent(Int($0)) } : nil
+    }
 
-    private func symbolicContents(_ value: ValueID, depth: Int) -> [Extent]? {
+    /// The number of elements of a tensor that is small enough to be followed.
+    private func followedCount(_ value: ValueID) -> Int? {
         guard let type = type(value).tensor, type.element.isInteger || type.element == .bool || type.element.isFloat,
-              let count = type.elementCount.constant, count <= Self.symbolicContentsLimit, depth < 64 else { return nil }
-        guard case .node(let id, let position) = self[value].definition else { return nil }
-        let node = self[id]
-        if let constant = node.op as? Constant {
-            if constant.value.element.isFloat {
-                let values = constant.value.doubles
-                return values.allSatisfy { $0 == $0.rounded() && abs($0) < 1e15 } ? values.map { Extent(Int($0)) } : nil
-            }
-            return constant.value.integers.map { Extent($0) }
+              let count = type.elementCount.constant, count <= Self.symbolicContentsLimit else { return nil }
+        return count
+    }
+
+    /// What the results of a node hold, from what its operands hold.
+    func derivedContents(_ node: Node) -> [[Extent]?] {
+        let counts = node.results.map { followedCount($0) }
+        guard node.regions.isEmpty, !(node.op is Constant), counts.contains(where: { $0 != nil }) else { return counts.map { _ in nil } }
+        let context = InferenceContext(operands: node.operands.map { type($0) }, resultCount: node.results.count)
+        let all = node.op.symbolicContents(node.operands.map { symbolicContents($0) }, in: context)
+        return counts.enumerated().map { position, count in
+            guard let count, all.indices.contains(position), let contents = all[position], contents.count == count,
+                  contents.allSatisfy({ $0.weight <= Self.heaviestContents && !$0.isTooComplex }) else { return nil }
+            return contents
         }
-        guard node.regions.isEmpty else { return nil }
-        let context = InferenceContext(operands: node.operands.map { self.type($0) }, resultCount: node.results.count)
-        let operands = node.operands.map { symbolicContents($0, depth: depth + 1) }
-        let all = node.op.symbolicContents(operands, in: context)
-        guard all.indices.contains(position), let contents = all[position], contents.count == count else { return nil }
-        return contents
     }
 }

@@ -43,7 +43,7 @@ public func flatIndex(_ index: [Int], _ strides: [Int]) -> Int {
 public func flatOffsets(_ shape: [Int], strides: [Int], offset: Int = 0) -> [Int] {
     var positions = [offset]
     for (extent, stride) in zip(shape, strides) {
-        positions = positions.flatMap { base in (0..<extent).map { base + $0 * stride } }
+        positions = positions.flatMap { base in (0..<extent).map { base &+ $0 &* stride } }
     }
     return positions
 }
@@ -110,7 +110,8 @@ extension Tensor {
         if !window.contains(0) {
             var low = offset, high = offset
             for (extent, stride) in zip(window, strides) {
-                if stride < 0 { low += (extent - 1) * stride } else { high += (extent - 1) * stride }
+                let reach = saturatingProduct(extent - 1, stride)
+                if stride < 0 { low = saturatingSum(low, reach) } else { high = saturatingSum(high, reach) }
             }
             guard low >= 0, high < count else {
                 throw Diagnostic(.invalid, "a window of shape \(window) reads elements \(low)...\(high) of a tensor of shape \(shape)")

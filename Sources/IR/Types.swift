@@ -41,6 +41,8 @@ public struct TensorType: Hashable, Sendable {
     public var rank: Int { shape.count }
     public var elementCount: Extent { shape.product }
     public var byteCount: Extent { elementCount * Extent(element.byteCount) }
+    /// The product of all extents that are known and not 0: how much work it may be to walk along the axes, even where there are no elements.
+    public var volume: Int { shape.reduce(1) { saturatingProduct($0, max($1.constant ?? 1, 1)) } }
     public var isStatic: Bool { shape.allSatisfy(\.isConstant) }
 
     public func with(element: ElementType) -> TensorType { TensorType(element, shape, layout: layout) }

@@ -2,10 +2,23 @@
 public enum Verifier {
     /// Tensors beyond this many bytes cannot be addressed by any machine glmc targets.
     static let largestTensor = 1 << 40
+    /// The most axes of a tensor.
+    static let largestRank = 64
+    /// The most atoms in the expression of one size.
+    static let heaviestExtent = 256
 
     /// Refuses negative, overflowing or absurdly large tensor types.
     public static func checkType(_ type: ValueType) throws {
         guard case .tensor(let tensor) = type else { return }
+        guard tensor.rank <= largestRank else { throw Diagnostic(.unsupported, "a tensor has \(tensor.rank) axes; at most \(largestRank) are supported") }
+        for extent in tensor.shape where extent.weight > heaviestExtent || extent.isTooComplex {
+            throw Diagnostic(.unsupported, "the expression of a size has more than \(heaviestExtent) terms", hint: "fix sizes with --shape or --dim")
+        }
+        if tensor.byteCount.isTooComplex {
+            throw Diagnostic(.unsupported, "the number of elements of a tensor is an expression of more than \(Extent.largestWeight) terms", hint: "fix sizes with --shape or --dim")
+        }
+        // Also of a tensor without elements, each axis and all others together are counted.
+        guard tensor.volume <= largestTensor else { throw Diagnostic(.invalid, "the shape \(tensor) is too large") }
         for extent in tensor.shape {
             if let size = extent.constant, size < 0 || size > largestTensor {
                 throw Diagnostic(.invalid, "the shape \(tensor) has an extent of \(size)")

@@ -53,11 +53,11 @@ extension Function {
     fileprivate func evaluate(_ node: Node, _ context: PassContext) -> [Tensor]? {
         guard !(node.op is Dequantize), !(node.op is Extents) else { return nil }
         let operands = node.operands.compactMap { constant($0) }
-        guard operands.count == node.operands.count else { return nil }
+        guard operands.count == node.operands.count, isCheapToEvaluate(node) else { return nil }
         let types = node.results.map { type($0) }
         var bytes = 0
         for type in types {
-            guard let count = type.tensor?.byteCount else { return nil }
+            guard let count = type.tensor?.byteCount, type.tensor?.volume ?? 0 <= max(1 << 28, 2 * operands.reduce(0) { $0 + $1.count }) else { return nil }
             // A data-dependent size is bounded by what the op may read.
             bytes = max(bytes, count.constant ?? 0)
         }

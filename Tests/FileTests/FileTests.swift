@@ -30,7 +30,7 @@ struct FileCase {
     let name: String
     let source: String
     let expected: String?
-    private let mode: [String]
+    let mode: [String]
     private var file: URL { FileCase.folder.appending(path: name) }
 
     init(_ name: String) throws {
@@ -47,10 +47,10 @@ struct FileCase {
         try (source + FileCase.marker + output).write(to: file, atomically: true, encoding: .utf8)
     }
 
-    /// What the mode prints; a diagnostic is output too.
-    func run() -> String {
+    /// What the mode prints, for the source or for another text; a diagnostic is output too.
+    func run(_ text: String? = nil) -> String {
         do {
-            let functions = try Parser.parse(source, file: "input.glm")
+            let functions = try Parser.parse(text ?? source, file: "input.glm")
             return try functions.map(output).joined(separator: "\n")
         } catch {
             return "error: \(error)\n"

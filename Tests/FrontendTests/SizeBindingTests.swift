@@ -112,3 +112,65 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         #expect(shapes(imported.function) == "[B, C, L] [O, C, 3]" && imported.consumedSizes == ["w"] && imported.consumedInputs.isEmpty)
     }
 }
+
+/// Branches on sizes: what is assumed about a size becomes part of the inputs' types, which artifacts check, or is not assumed.
+@Suite struct SizeAssumptionTests {
+    /// `If(d == 1) Squeeze(x, 1) else x`, as exporters write a squeeze; `d` is what `size` computes.
+    private func squeeze(_ size: [Proto], compare: String = "Equal", inputs: [Proto]) throws -> Function {
+        let then = Onnx.graph(nodes: [Onnx.node("Squeeze", ["x", "one"], ["t"])], outputs: [float("t", "", "")])
+        let otherwise = Onnx.graph(nodes: [Onnx.node("Identity", ["x"], ["e"])], outputs: [float("e", "", "", "")])
+        let branch = Onnx.node("If", ["c"], ["y"], [Onnx.attribute("then_branch", graph: then), Onnx.attribute("else_branch", graph: otherwise)])
+        return try load(size + [Onnx.node(compare, ["d", "one"], ["c"]), branch], inputs, initializers: [Onnx.tensor("one", 7, [1]).packed(7, [1])])
+    }
+
+    static let second = [Onnx.node("Shape", ["x"], ["s"]), Onnx.node("Gather", ["s", "one"], ["d"])]
+
+    @Test func squeezesFixTheSize() throws {
+        let function = try squeeze(Self.second, inputs: [float("x", "N", "K", "2")])
+        #expect(shapes(function) == "[N, 1, 2]" && function.outputs.map { "\(function.tensorType($0).shape)" } == ["[N, 2]"])
+    }
+
+    /// Sizes are not negative: such a condition is none.
+    @Test func impossibleSizesAreNotAssumed() throws {
+        let negative = [Onnx.node("Shape", ["x"], ["s"]), Onnx.node("Gather", ["s", "one"], ["g"]), Onnx.node("Add", ["g", "one"], ["h"]), Onnx.node("Add", ["h", "one"], ["d"])]
+        let function = try squeeze(negative, inputs: [float("x", "N", "K", "2")])
+        #expect(shapes(function) == "[N, K, 2]" && function.outputs.map { "\(function.tensorType($0).shape)" } == ["[N, K, 2]"])
+    }
+
+    /// What depends on data, or on a size that no input has alone, is refused.
+    @Test func whatCannotBeCheckedIsRefused() {
+        #expect(throws: Diagnostics.self) { try squeeze([], inputs: [float("x", "N", "K", "2"), Onnx.value("d", 7, [1])]) }
+        let product = [Onnx.node("Size", ["x"], ["n"]), Onnx.node("Reshape", ["n", "one"], ["d"])]
+        #expect(throws: Diagnostics.self) { try squeeze(product, inputs: [float("x", "N", "K", "2")]) }
+    }
+
+    /// A size of 1 in a squeeze is a demand on the inputs.
+    @Test func squeezedAxesHaveOneElement() throws {
+        let function = try load([Onnx.node("Squeeze", ["x", "a"], ["y"])], [float("x", "N", "K")], initializers: [Onnx.tensor("a", 7, [1]).packed(7, [1])])
+        #expect(shapes(function) == "[N, 1]")
+        #expect(refusal([Onnx.node("Squeeze", ["x"], ["y"])], [float("x", "N", "1")]).contains("depends on whether the size N is 1"))
+    }
+
+    /// `x[:-1]` of f + 1 rows has max(f, 0) rows, which are f where other tensors have f rows.
+    @Test func cutsAreAsLongAsWhatTheyAreAddedTo() throws {
+        let kernel = Onnx.floatTensor("w", [1, 1, 3], [1, 1, 1]), wide = Onnx.floatTensor("v", [1, 1, 2], [1, 1])
+        let ends = [Onnx.tensor("from", 7, [1]).packed(7, [0]), Onnx.tensor("to", 7, [1]).packed(7, [-1]), Onnx.tensor("axis", 7, [1]).packed(7, [2])]
+        let conv = Onnx.node("Conv", ["x", "w"], ["h"], [Onnx.attribute("strides", ints: [2])])
+        let position = Onnx.node("Conv", ["h", "v"], ["p"], [Onnx.attribute("pads", ints: [1, 1])])
+        let cut = Onnx.node("Slice", ["p", "from", "to", "axis"], ["q"]), sum = Onnx.node("Add", ["h", "q"], ["y"])
+        let function = try load([conv, position, cut, sum], [float("x", "1", "1", "N")], initializers: [kernel, wide] + ends)
+        let shapes = function.outputs.map { "\(function.tensorType($0).shape)" }
+        #expect(shapes == ["[1, 1, floordiv(N-3, 2)+1]"] || shapes == ["[1, 1, floordiv(N-1, 2)]"], "\(shapes)")
+        // The sums of three, in steps of two, and each with the one before: 6, 12 and 18, and 6, 18 and 30.
+        let y = try Interpreter.run(function, [Tensor((1...7).map { Float($0) }, shape: [1, 1, 7])])
+        #expect(y.first?.doubles == [12, 30, 48])
+    }
+
+    /// Where the cut comes first, the sum tells.
+    @Test func sumsTellThatCutsAreNotEmpty() {
+        let (n, zero) = (Extent.dimension("n"), Extent(0))
+        let equation = SizeEquation(.maximum(n - 1, zero), n - 1)
+        #expect(equation.clamped == [n - 1] && SizeEquation(n, n - 1).clamped.isEmpty && SizeEquation(n - 1, n - 1).clamped.isEmpty)
+        #expect(SizeEquation(.maximum(n - 1, zero) + 1, n, leftMayBeOne: true).clamped.isEmpty, "0 rows and 1 row may be added")
+    }
+}

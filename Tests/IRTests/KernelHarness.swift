@@ -12,8 +12,7 @@ struct KernelHarness {
     init(_ sample: OpSample, types: [TensorType]? = nil) throws {
         op = sample.op
         operandTypes = types ?? sample.operands.map(\.type)
-        let contents = sample.operands.map { $0.element.isInteger && $0.count <= 64 ? $0.integers.map { Extent($0) } : nil }
-        let context = InferenceContext(operands: operandTypes.map { .tensor($0) }, contents: contents, resultCount: 1)
+        let context = InferenceContext(operands: operandTypes.map { .tensor($0) }, resultCount: 1)
         resultTypes = try op.infer(context).compactMap(\.tensor)
     }
 

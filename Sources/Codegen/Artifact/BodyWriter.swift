@@ -8,6 +8,8 @@ struct BodyWriter {
     /// The work of each segment that may be cut.
     private(set) var splitWork: [Extent] = []
     private var number = 0
+    /// Whether there are jumps to the end of the body.
+    private(set) var hasDemands = false
     /// The loops around the current step, outermost first.
     private var loops: [LoopID] = []
     /// The segment that is being collected, and the text of its calls.
@@ -45,6 +47,13 @@ struct BodyWriter {
                     close(indent + "        ")
                 }
                 out += "\(indent)    }\n\(indent)}\n"
+            case .demand(let demands):
+                close(indent)
+                // All threads see the same sizes, so all go the same way.
+                for demand in demands {
+                    out += "\(indent)if (\(main.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(MainText.quote(main.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
+                    hasDemands = true
+                }
             case .loop(let loop): try write(loop, depth: depth)
             }
         }

@@ -56,8 +56,8 @@ struct MainText {
         """
         /* Arithmetic on sizes, in 128 bits so that nothing overflows. A divisor of 0 occurs only for shapes that are refused. */
         typedef __int128 glmc_size;
-        __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b != 0 ? a / b : 0; }
-        __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b != 0 ? a % b : 0; }
+        __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+        __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b == 0 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0); }
         __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
         __attribute__((unused)) static inline int64_t glmc_work(glmc_size a) { return a > INT64_MAX ? INT64_MAX : (int64_t)a; }
         __attribute__((unused)) static inline glmc_size glmc_cut(int64_t work) { return work < \(worthCutting) ? 0 : work; }
@@ -95,6 +95,8 @@ struct MainText {
                 case .dimension(let dimension): return "(glmc_size)\(array)[\(dimensionIndex[dimension] ?? 0)]"
                 case .floorDivide(let a, let b): return "glmc_quotient(\(text(a, array)), \(text(b, array)))"
                 case .modulo(let a, let b): return "glmc_modulo(\(text(a, array)), \(text(b, array)))"
+                // No type with such a size gets past the verifier.
+                case .tooComplex: return "0"
                 case .maximum(let a, let b): return "glmc_larger(\(text(a, array)), \(text(b, array)))"
                 case .minimum(let a, let b): return "glmc_smaller(\(text(a, array)), \(text(b, array)))"
                 }
@@ -115,10 +117,7 @@ struct MainText {
         let function = program.function
         var seen: Set<Extent> = []
         return function.nodes(in: function.body).flatMap { function[$0].results }.flatMap { function.type($0).tensor?.shape ?? [] }.map(program.bounded).filter { extent in
-            let isPositive = extent.offset >= 0 && extent.terms.allSatisfy { term in
-                term.coefficient >= 0 && term.factors.allSatisfy { if case .dimension = $0 { true } else { false } }
-            }
-            return !isPositive && seen.insert(extent).inserted
+            !extent.isNeverNegative && seen.insert(extent).inserted
         }
     }
 
@@ -161,7 +160,7 @@ struct MainText {
         out += watch.begin
         var writer = BodyWriter(main: self)
         try writer.write(program.steps, depth: 1)
-        out += writer.out + watch.end + "}\n\n"
+        out += writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
         let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
         out += "static int64_t glmc_main_split_work(const int64_t *d)\n{\n    glmc_size sum = \(known);\n    (void)d;\n"
         for extent in writer.splitWork where !extent.isConstant { out += "    sum += glmc_cut(\(work(extent)));\n" }

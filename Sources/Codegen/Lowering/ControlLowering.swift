@@ -7,7 +7,7 @@ extension ProgramBuilder {
         let node = function[id]
         let branches = try node.regions.map { region -> [Step] in
             let yielded = function[region].results
-            var steps = try lower(region)
+            var steps = demands(of: region) + (try lower(region))
             for (result, value) in zip(node.results, yielded) {
                 steps += defineSizes(of: function.tensorType(result), as: function.tensorType(value))
                 steps += try copy(value, to: try place(result), nodes: [id])
@@ -33,7 +33,7 @@ extension ProgramBuilder {
             if let result = state.result, try place(result) != home { after += try copy(state.argument, to: place(result), nodes: [id]) }
         }
 
-        var body = try lower(node.regions[0])
+        var body = demands(of: node.regions[0]) + (try lower(node.regions[0]))
         for stack in form.stacks {
             let whole = try place(stack.whole)
             let slot = whole.slice(along: stack.axis, isReversed: stack.isReversed, count: whole.shape[stack.axis], of: loop)
@@ -47,6 +47,12 @@ extension ProgramBuilder {
             condition: try form.condition.map { try place(form.states[$0].argument) },
             counter: try form.counter.flatMap { function[$0].uses.isEmpty ? nil : try place($0) },
             rounds: form.rounds, body: body))] + after
+    }
+
+    /// A region may be one that the sizes of the inputs do not fit.
+    private func demands(of region: BlockID) -> [Step] {
+        let demands = function.sizeDemands(of: region)
+        return demands.isEmpty ? [] : [.demand(demands)]
     }
 
     private func hasType(of a: ValueID, _ b: ValueID) -> Bool {

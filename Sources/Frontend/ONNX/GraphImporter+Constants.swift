@@ -12,8 +12,7 @@ extension GraphImporter {
     func dense(_ sparse: OnnxSparseTensor) throws -> Tensor {
         let values = try sparse.values.irTensor()
         let indices = try sparse.indices.irTensor()
-        let count = sparse.dims.reduce(1, *)
-        guard indices.element == .i64, count <= 1 << 28, indices.rank == 1 || indices.shape.last == sparse.dims.count else {
+                guard indices.element == .i64, let count = Tensor.byteCount(.u8, sparse.dims), count <= 1 << 28, indices.rank == 1 || indices.shape.last == sparse.dims.count else {
             throw Diagnostic(.invalid, "a sparse tensor has indices of the wrong form")
         }
         let width = indices.rank == 1 ? 1 : sparse.dims.count
@@ -42,26 +41,59 @@ extension GraphImporter {
 
     /// The value of `id` where it does not depend on the inputs, or only on bound ones, which are then noted as consumed.
     mutating func knownConstant(_ id: ValueID) -> Tensor? {
-        guard let known = evaluated(id, depth: 0) else { return nil }
+        guard let known = evaluated(id) else { return nil }
         consumed.formUnion(known.inputs)
         return known.value
     }
 
-    private mutating func evaluated(_ id: ValueID, depth: Int) -> KnownConstant? {
-        if let constant = rewriter.function.definingOp(id, as: Constant.self) { return KnownConstant(value: constant.value, inputs: []) }
-        if let (name, value) = bound[id] { return KnownConstant(value: value, inputs: [name]) }
-        if let known = knownConstants[id] { return known }
-        guard depth < 200, case .node(let node, let position) = rewriter.function[id].definition else { return nil }
-        let result = computed(rewriter.function[node], position, depth)
-        knownConstants[id] = .some(result)
-        return result
+    /// Finds what `id` and everything that it follows from are worth, operands first; nothing is looked at twice.
+    private mutating func evaluated(_ id: ValueID) -> KnownConstant? {
+        var waiting = [id]
+        while let value = waiting.last {
+            guard knownNow(value) == nil, case .node(let node, let position) = rewriter.function[value].definition else {
+                waiting.removeLast()
+                continue
+            }
+            let missing = isEvaluable(rewriter.function[node]) ? unevaluated(rewriter.function[node].operands) : []
+            if missing.isEmpty {
+                knownConstants[value] = .some(computed(rewriter.function[node], position))
+                waiting.removeLast()
+            } else {
+                waiting += missing
+            }
+        }
+        return knownNow(id) ?? nil
     }
 
-    private mutating func computed(_ node: Node, _ position: Int, _ depth: Int) -> KnownConstant? {
-        guard node.op.isPure, node.regions.isEmpty else { return nil }
+    /// What is known of a value without computing anything: nil where that is nothing, `.some(nil)` where it is known to be unknown.
+    private func knownNow(_ id: ValueID) -> KnownConstant?? {
+        if let constant = rewriter.function.definingOp(id, as: Constant.self) { return KnownConstant(value: constant.value, inputs: []) }
+        if let (name, value) = bound[id] { return KnownConstant(value: value, inputs: [name]) }
+        if let known = knownConstants[id] { return .some(known) }
+        if case .argument = rewriter.function[id].definition { return .some(nil) }
+        return nil
+    }
+
+    /// The operands that must be looked at before a node can be evaluated: none where one of them is known to be unknown.
+    private func unevaluated(_ operands: [ValueID]) -> [ValueID] {
+        var missing: [ValueID] = []
+        for operand in operands {
+            guard let known = knownNow(operand) else { missing.append(operand); continue }
+            if known == nil { return [] }
+        }
+        return missing
+    }
+
+    /// Whether a node may be evaluated at compile time, where its operands are known: nothing is built that is too large for that.
+    private func isEvaluable(_ node: Node) -> Bool {
+        node.op.isPure && node.regions.isEmpty && rewriter.function.isCheapToEvaluate(node) && node.results.allSatisfy { (rewriter.function.type($0).tensor?.volume ?? .max) <= 1 << 26 }
+    }
+
+    private func computed(_ node: Node, _ position: Int) -> KnownConstant? {
+        guard isEvaluable(node) else { return nil }
         var operands: [Tensor] = [], inputs: Set<String> = []
         for operand in node.operands {
-            guard let known = evaluated(operand, depth: depth + 1) else { return nil }
+            guard case .some(.some(let known)) = knownNow(operand) else { return nil }
             operands.append(known.value)
             inputs.formUnion(known.inputs)
         }
@@ -106,6 +138,12 @@ extension GraphImporter {
         return tensor.reader.load(at: 0)
     }
 
+    /// A number that should be whole.
+    func wholeNumber(_ value: Double, _ what: String) throws -> Int {
+        guard let number = Int(exactly: value.rounded(.towardZero)) else { throw Diagnostic(.invalid, "\(what) is \(value)") }
+        return number
+    }
+
     // MARK: Folding while importing
 
     /// Replaces a small result by its value, when that is known: shape arithmetic thus never gets deep, and rules see constants.
@@ -145,7 +183,7 @@ struct KnownConstant {
 extension GraphImporter {
     /// The value of `id` where it does not depend on any input, bound or not.
     mutating func knownConstantUnlessBound(_ id: ValueID) -> Tensor? {
-        guard let known = evaluated(id, depth: 0), known.inputs.isEmpty else { return nil }
+        guard let known = evaluated(id), known.inputs.isEmpty else { return nil }
         return known.value
     }
 }

@@ -7,12 +7,12 @@ extension GraphImporter {
         let condition = try reshape(c[0], [])
         let graphs = [try c.graph("then_branch"), try c.graph("else_branch")]
         if let known = knownConstantUnlessBound(condition)?.splat { return try importSubgraph(graphs[known != 0 ? 0 : 1], inputs: []) }
-        if let squeezing = graphs.indices.first(where: { Self.isSqueeze(graphs[$0], orIdentity: graphs[1 - $0]) }) {
-            let reason = "squeezes an axis where its size is 1, which is not known at compile time; the result is NaN where it is not"
-            return try assumed(squeezing, condition, graphs, reason)
+        if let (sizes, taken) = sizeEquality(condition), Self.isSqueeze(graphs[taken], orIdentity: graphs[1 - taken]),
+           let result = try assume(sizes, graphs[taken], "where it is not 1, the branch that squeezes nothing would give a tensor of another rank") {
+            return result
         }
         // Branches that cannot be regions leave nothing behind.
-        var trial = self
+        var trial = trial()
         var regions: [BlockID?] = []
         var problems: [[Diagnostic]] = []
         for graph in graphs {
@@ -23,6 +23,8 @@ extension GraphImporter {
                     return results.contains(where: \.isFailed) ? nil : try g.tensors(results)
                 })
             } catch let error as Diagnostic {
+                // A graph that is none is wrong whether it runs or not.
+                if error.kind == .invalid { throw error }
                 regions.append(nil)
                 trial.blockers.append(error)
             }
@@ -39,13 +41,14 @@ extension GraphImporter {
                 return try emitMany(If(joined: joined), [condition], results.count, regions: [then, otherwise]).map { .tensor($0) }
             }
         }
-        // A branch whose shapes do not fit cannot run with these inputs at all.
-        for (i, region) in regions.enumerated() where region != nil && regions[1 - i] == nil && problems[1 - i].allSatisfy({ $0.kind == .invalid }) {
-            let reason = "the \(i == 0 ? "else" : "then") branch cannot run at these shapes (\(problems[1 - i].first?.message ?? "")); the result is NaN where it would be taken"
-            return try assumed(i, condition, graphs, reason)
-        }
         // Branches that do not come together as tensors can only be chosen at compile time.
         if let chosen = knownConstant(condition)?.splat { return try importSubgraph(graphs[chosen != 0 ? 0 : 1], inputs: []) }
+        // A branch whose shapes do not fit cannot run with these inputs at all, but it could be chosen.
+        for (i, region) in regions.enumerated() where region != nil && regions[1 - i] == nil && problems[1 - i].allSatisfy({ $0.kind == .invalid }) {
+            let reason = "the \(i == 0 ? "else" : "then") branch cannot run at these shapes (\(problems[1 - i].first?.message ?? ""))"
+            if let (sizes, taken) = sizeEquality(condition), taken == i, let result = try assume(sizes, graphs[i], reason) { return result }
+            throw Diagnostic.unsupported(reason + ", and whether it is taken is not known at compile time", hint: "fix the shapes with --shape")
+        }
         if problems.contains(where: { !$0.isEmpty }) {
             blockers += problems.joined()
             return [.failed]
@@ -54,14 +57,37 @@ extension GraphImporter {
             "the branches give values of different rank or kind, and the condition is not known at compile time", hint: "fix the shapes with --shape")
     }
 
-    /// Takes branch `i` always, with a warning; floating-point results are NaN where the condition says otherwise.
-    private mutating func assumed(_ i: Int, _ condition: ValueID, _ graphs: [OnnxGraph], _ reason: String) throws -> [Imported] {
-        warnings.append(Diagnostic(.unsupported, reason, at: ["node '\(provenance.first ?? "")' (If)"]))
-        let holds = i == 0 ? condition : try unary(.not, condition)
-        return try importSubgraph(graphs[i], inputs: []).map { result in
-            guard case .tensor(let id) = result, element(id).isFloat else { return result }
-            return .tensor(try select(holds, id, try scalar(.nan, like: id)))
+    /// The two sizes whose equality decides a condition, and the branch that is taken where they are equal.
+    private func sizeEquality(_ condition: ValueID) -> (sizes: SizeEquation, branch: Int)? {
+        var id = condition, branch = 0
+        while let nodeID = rewriter.function.definingNode(id) {
+            let node = rewriter.function[nodeID]
+            switch node.op {
+            case let unary as Unary where unary.function == .not: branch = 1 - branch
+            case is Reshape: break
+            case let cast as Cast where cast.to == .bool && element(node.operands[0]) == .bool: break
+            case let binary as Binary where binary.function == .equal || binary.function == .notEqual:
+                guard let a = rewriter.function.symbolicContents(node.operands[0]), let b = rewriter.function.symbolicContents(node.operands[1]),
+                      a.count == 1, b.count == 1 else { return nil }
+                return (SizeEquation(a[0], b[0]), binary.function == .equal ? branch : 1 - branch)
+            default: return nil
+            }
+            id = node.operands[0]
         }
+        return nil
+    }
+
+    /// Takes a branch always, because two sizes are equal by assumption. Inputs get the sizes that make them so, which artifacts check.
+    /// Nil where no size of an input can be chosen so: what cannot be checked is not assumed.
+    private mutating func assume(_ sizes: SizeEquation, _ graph: OnnxGraph, _ reason: String) throws -> [Imported]? {
+        // Inputs that are given know better.
+        if sizes.left.dimensions.union(sizes.right.dimensions).contains(where: { givenSizes[$0] != nil }) {
+            _ = (known(sizes.left), known(sizes.right))
+            throw Diagnostic.unsupported("the condition is not known at compile time")
+        }
+        guard isBindable(sizes) else { return nil }
+        expect([sizes])
+        return try importSubgraph(graph, inputs: [])
     }
 
     /// Whether one branch is a Squeeze and the other hands the same value on: how exporters write a squeeze of one axis.

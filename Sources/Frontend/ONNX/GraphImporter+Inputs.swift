@@ -170,6 +170,8 @@ private indirect enum InputTree {
 struct DimensionNames {
     private var given: [String: String] = [:]
     private var used: Set<String> = []
+    /// By name: the number that the next dimension of that name gets.
+    private var numbers: [String: Int] = [:]
 
     /// Whether a name says nothing, as exporters write for unrelated unknown dimensions.
     static func isAnonymous(_ name: String) -> Bool {
@@ -189,10 +191,10 @@ struct DimensionNames {
         var base = String(wish.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
         if base.first?.isLetter != true { base = "d" + base }
         var name = base
-        var number = 2
         while !used.insert(name).inserted {
+            let number = numbers[base, default: 2]
+            numbers[base] = number + 1
             name = "\(base)_\(number)"
-            number += 1
         }
         return name
     }

@@ -13,7 +13,7 @@ extension GraphImporter {
     mutating func firstSuccess(_ attempts: [(inout Self) throws -> [Imported]]) throws -> [Imported] {
         var reasons: [Diagnostic] = [], missing: Set<String> = []
         for attempt in attempts {
-            var trial = self
+            var trial = trial()
             // What was tried counts too, lest nested loops take for ever.
             defer {
                 (writtenRounds, equations) = (trial.writtenRounds, trial.equations)
@@ -138,7 +138,7 @@ extension GraphImporter {
         guard var bound = rewriter.function.symbolicContents(limit)?.first, bound.constant ?? 0 <= 1 << 24 else {
             throw Diagnostic.unsupported("what the loop stacks has no bound that is known at compile time")
         }
-        if bound.dimensionName == nil { bound = .maximum(bound, 0) }
+        bound = clamped(bound)
         return isUnconditional ? bound : runtimeDimension("rounds", bound: bound)
     }
 

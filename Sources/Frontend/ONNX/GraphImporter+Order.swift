@@ -3,14 +3,20 @@ import GlmcIR
 extension GraphImporter {
     /// The nodes so that each comes after those that compute its inputs (also those that its subgraphs read). The file's order is
     /// kept where it is right already, as the format demands; some exporters break it.
-    /// - Throws: `Diagnostic` where nodes need each other, or a name is computed twice.
+    /// - Throws: `Diagnostic` where nodes need each other, or a name is computed twice. ONNX wants single static assignment across nested
+    ///   graphs: what a node of a body computes may not have the name of a value around the body. Only a body's own inputs and
+    ///   initialisers may, and hide it.
     func ordered(_ nodes: [OnnxNode]) throws -> [OnnxNode] {
         var producer: [String: Int] = [:]
         for (i, node) in nodes.enumerated() {
             for output in node.outputs where !output.isEmpty {
-                let isKnown = scopes.last?[output] != nil
-                if producer.updateValue(i, forKey: output) != nil || isKnown {
+                if producer.updateValue(i, forKey: output) != nil || scopes.last?[output] != nil {
                     throw Diagnostic(.invalid, "the value '\(output)' is defined twice", at: ["node '\(node.name)' (\(node.op))"])
+                }
+                if lookup(output) != nil {
+                    throw Diagnostic(
+                        .invalid, "the value '\(output)' redefines a value of the graph around this one", at: ["node '\(node.name)' (\(node.op))"],
+                        hint: "every value has one definition, also across branches and loop bodies; give one of the two another name")
                 }
             }
         }

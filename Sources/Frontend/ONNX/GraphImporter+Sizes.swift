@@ -6,39 +6,48 @@ struct SizeBindings {
     private(set) var values: [String: Extent] = [:]
     /// Bound inputs some of whose sizes were taken over.
     var builtIn: Set<String> = []
+    /// Sizes of tensors that are written as if they could be negative; artifacts check that they are not.
+    private(set) var neverNegative: Set<Extent> = []
 
     /// Adds what follows from `equations` among the dimensions that are free. What has no solution is left to the operators to refuse,
     /// or to the artifact to check.
     /// - Parameter reluctance: how little a free dimension should be given up for another one; nil for what is no free dimension.
     /// - Returns: whether anything followed.
     mutating func solve(_ equations: [SizeEquation], _ reluctance: (String) -> Int?) -> Bool {
-        let before = values.count
+        let before = (values.count, neverNegative)
         for var equation in equations {
             equation.left = equation.left.substitute { values[$0] }
             equation.right = equation.right.substitute { values[$0] }
+            neverNegative.formUnion(equation.clamped)
             guard let (name, value) = equation.solution(reluctance) else { continue }
             values = values.mapValues { $0.substitute { $0 == name ? value : nil } }
             values[name] = value
         }
-        return values.count > before
+        neverNegative = Set(neverNegative.map { $0.substitute { values[$0] } })
+        return (values.count, neverNegative) != before
     }
 }
 
 extension GraphImporter {
+    /// A size that is 0 where `size` would be negative, which it is not where a tensor that is always there has it.
+    func clamped(_ size: Extent) -> Extent {
+        size.isNeverNegative || neverNegative.contains(size) ? size : .maximum(size, 0)
+    }
+
+    mutating func exist(_ ids: [ValueID]) {
+        guard block == rewriter.function.body else { return }
+        for id in ids { for size in shape(id) where !size.isNeverNegative { neverNegative.insert(size) } }
+    }
+
     mutating func expect(_ equations: [SizeEquation]) {
         guard !mayNotRun else { return }
-        self.equations += equations.filter { !$0.holds && !$0.leftMayBeOne }
+        self.equations += equations.filter { !$0.holds && (!$0.leftMayBeOne || !$0.clamped.isEmpty) }
     }
 
     /// The bindings with what this import found out; nil where that is nothing new.
     /// - Parameter failed: whether something stood in the way, so that sizes of given inputs may help.
     func improvedSizes(failed: Bool) -> SizeBindings? {
-        // Names that the file gives are kept rather than those made up, and earlier ones rather than later ones.
-        var reluctance: [String: Int] = [:]
-        for (i, dimension) in rewriter.function.dimensions.enumerated() {
-            guard case .input = dimension.info.source else { continue }
-            reluctance[dimension.name] = (unnamed.contains(dimension.name) ? 0 : 1 << 16) - i
-        }
+        let reluctance = reluctance
         var improved = sizes
         if improved.solve(equations, { reluctance[$0] }) { return improved }
         // Only what does not follow from the model is taken from the inputs that were given.
@@ -46,6 +55,23 @@ extension GraphImporter {
         let given = neededSizes.sorted().compactMap { name in givenSizes[name].map { SizeEquation(.dimension(name), Extent($0.size)) } }
         improved.builtIn.formUnion(neededSizes.compactMap { givenSizes[$0]?.input })
         return improved.solve(given, { reluctance[$0] }) ? improved : nil
+    }
+
+    /// How little each free dimension should be given up for another one: names that the file gives are kept rather than those made up, and
+    /// earlier ones rather than later ones.
+    private var reluctance: [String: Int] {
+        var reluctance: [String: Int] = [:]
+        for (i, dimension) in rewriter.function.dimensions.enumerated() {
+            guard case .input = dimension.info.source else { continue }
+            reluctance[dimension.name] = (unnamed.contains(dimension.name) ? 0 : 1 << 32) - i
+        }
+        return reluctance
+    }
+
+    /// Whether the equation, once expected, holds in the finished import because a free dimension is bound.
+    func isBindable(_ equation: SizeEquation) -> Bool {
+        let reluctance = reluctance
+        return !mayNotRun && equation.solution { reluctance[$0] } != nil
     }
 
     // MARK: Sizes that operators need

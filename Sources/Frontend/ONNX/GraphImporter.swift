@@ -15,8 +15,10 @@ struct GraphImporter: GraphBuilding {
     var opsets: [String: Int]
     /// Attributes of the call of the function being inlined, for references to them.
     var callAttributes: [String: OnnxAttribute.Value] = [:]
-    /// The functions being inlined, to notice recursion.
+    /// The functions being inlined, to notice recursion, and their names.
     var callStack: [String] = []
+    var callNames: [String] = []
+    let budget: ImportBudget
     var blockers: [Diagnostic] = []
     var warnings: [Diagnostic] = []
     /// Bound inputs by value, and the names of those whose value was used.
@@ -25,6 +27,8 @@ struct GraphImporter: GraphBuilding {
     /// Values known at compile time, with the bound inputs that they depend on; nil for what is known to be unknown.
     var knownConstants: [ValueID: KnownConstant?] = [:]
     var freshDimensions = 0
+    /// Names of dimensions that are in use, once new ones are made up.
+    var takenDimensions: Set<String> = []
     /// Rounds of loops written out so far.
     var writtenRounds = 0
     /// What free sizes of inputs have to be, as far as it is known before the import.
@@ -36,14 +40,18 @@ struct GraphImporter: GraphBuilding {
     var neededSizes: Set<String> = []
     /// What the import finds out about them.
     var equations: [SizeEquation] = []
+    /// Sizes of tensors that are always there, as far as it takes this to know that they are not negative.
+    var neverNegative: Set<Extent> = []
     /// Whether nodes are imported that may never run, so that nothing follows from what they demand.
     var mayNotRun = false
     private let functions: [String: OnnxFunction]
 
-    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings) {
+    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, budget: ImportBudget) {
         self.model = model
         self.options = options
         self.sizes = sizes
+        neverNegative = sizes.neverNegative
+        self.budget = budget
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
         rewriter = Rewriter(Function(name.first?.isLetter == true ? name : "main"))
         block = rewriter.function.body
@@ -64,18 +72,19 @@ struct GraphImporter: GraphBuilding {
         try importBody(model.graph)
         if blockers.isEmpty {
             var results: [ValueID] = []
-            var names: Set<String> = []
+            var names: Set<String> = [], taken = Set(rewriter.function.inputs)
             for output in model.graph.outputs {
                 guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
                 guard names.insert(output.name).inserted else { throw Diagnostic(.invalid, "is listed twice", at: ["output '\(output.name)'"]) }
                 for (name, tensor) in try tensors(of: value, named: output.name) {
                     var id = tensor
                     // Two outputs, or an input and an output, may be one value: each needs a name of its own.
-                    if results.contains(id) || rewriter.function.inputs.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
+                    if taken.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
                         id = try copy(id)
                     }
                     rewriter.setName(name, of: id)
                     results.append(id)
+                    taken.insert(id)
                 }
             }
             guard !model.graph.outputs.isEmpty else { throw Diagnostic(.invalid, "the model has no outputs") }
@@ -126,6 +135,11 @@ struct GraphImporter: GraphBuilding {
 
     /// Imports one node; what stands in the way is recorded and its outputs are marked.
     private mutating func importNode(_ node: OnnxNode) {
+        guard budget.spend(1) else {
+            if blockers.last?.message != exhausted.message { blockers.append(exhausted) }
+            try? defineOutputs(node, nil, "")
+            return
+        }
         let label = node.name.isEmpty ? node.outputs.first { !$0.isEmpty } ?? "" : node.name
         let version = opsets[node.domain] ?? (node.domain.isEmpty ? 0 : 1)
         let opName = (node.domain.isEmpty ? "" : node.domain + ".") + node.op
@@ -193,8 +207,10 @@ struct GraphImporter: GraphBuilding {
         defer {
             (scopes, opsets, callAttributes) = saved
             callStack.removeLast()
+            callNames.removeLast()
         }
         callStack.append(key)
+        callNames.append(function.name)
         scopes = [[:]]
         if !function.opsets.isEmpty { opsets = function.opsets.mapValues { Int($0) } }
         callAttributes = [:]

@@ -28,11 +28,13 @@ public enum OnnxImporter {
     }
 
     /// The finished import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
-    /// one of them bound to the other: what was built before could mention either. Every round binds a size, so the rounds end.
+    /// one of them bound to the other: what was built before could mention either. Every start binds a size or learns of one, so they end, and
+    /// the budget is one for all of them.
     private static func settled(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
         var sizes = SizeBindings()
+        let budget = ImportBudget(model)
         while true {
-            var importer = GraphImporter(model, options: options, sizes: sizes)
+            var importer = GraphImporter(model, options: options, sizes: sizes, budget: budget)
             var failure: (any Error)?
             do { try importer.importModel() } catch { failure = error }
             if let improved = importer.improvedSizes(failed: failure != nil) {

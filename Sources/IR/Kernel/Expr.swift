@@ -178,11 +178,20 @@ extension Expr {
         self = (sum ?? .int(0)) + .int(extent.offset)
     }
 
+    /// `⌊a / b⌋` for a positive `b`, where kernels divide towards zero.
+    private static func floored(_ a: Extent, _ b: Extent) -> Expr {
+        let whole = Expr(a), divisor = Expr(b)
+        if a.isNeverNegative { return .binary(.divide, whole, divisor) }
+        return .binary(.divide, .select(.binary(.less, whole, .int(0)), whole - divisor + .int(1), whole), divisor)
+    }
+
     private init(_ atom: Extent.Atom) {
         self = switch atom {
         case .dimension(let name): .dimension(name)
-        case .floorDivide(let a, let b): .binary(.divide, Expr(a), Expr(b))
-        case .modulo(let a, let b): .binary(.remainder, Expr(a), Expr(b))
+        case .floorDivide(let a, let b): Self.floored(a, b)
+        case .modulo(let a, let b): a.isNeverNegative ? .binary(.remainder, Expr(a), Expr(b)) : Expr(a) - Self.floored(a, b) * Expr(b)
+        // No type with such a size gets past the verifier.
+        case .tooComplex: .int(0)
         case .maximum(let a, let b): .binary(.maximum, Expr(a), Expr(b))
         case .minimum(let a, let b): .binary(.minimum, Expr(a), Expr(b))
         }
@@ -229,7 +238,7 @@ extension Expr {
     public static func / (a: Expr, b: Expr) -> Expr {
         switch (a, b) {
         case (_, .integer(1, .i64)): a
-        case (.integer(let x, .i64), .integer(let y, .i64)) where y != 0: .int(x / y)
+        case (.integer(let x, .i64), .integer(let y, .i64)) where y != 0: .int(x.dividedReportingOverflow(by: y).partialValue)
         default: .binary(.divide, a, b)
         }
     }
@@ -238,7 +247,7 @@ extension Expr {
     public static func % (a: Expr, b: Expr) -> Expr {
         switch (a, b) {
         case (_, .integer(1, .i64)): .int(0)
-        case (.integer(let x, .i64), .integer(let y, .i64)) where y != 0: .int(x % y)
+        case (.integer(let x, .i64), .integer(let y, .i64)) where y != 0: .int(x.remainderReportingOverflow(dividingBy: y).partialValue)
         default: .binary(.remainder, a, b)
         }
     }

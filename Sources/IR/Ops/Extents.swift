@@ -16,7 +16,7 @@ public struct Extents: PointwiseOp {
     }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
-        guard shape.reduce(1, *) == values.count else { throw Diagnostic(.invalid, "\(values.count) values do not fill the shape \(shape)") }
+        guard Tensor.byteCount(.u8, shape) == values.count else { throw Diagnostic(.invalid, "\(values.count) values do not fill the shape \(shape)") }
         return [.tensor(TensorType(.i64, shape.map { Extent($0) }))]
     }
 

@@ -82,7 +82,8 @@ public struct GridSample: PointwiseOp {
                         var taps: [(offset: Int, weight: Double)] = [(0, 1)]
                         for axis in 0..<rank {
                             let at = position(reader.load(at: (n * points + point) * rank + rank - 1 - axis), spatial[axis])
-                            let base = Int(at.rounded(.down)), first = mode == .cubic ? -1 : 0
+                            // What is nowhere, or beyond all numbers, is outside.
+                            let base = Int(at.isNaN ? -1e9 : Swift.min(Swift.max(at.rounded(.down), -1e9), 1e9)), first = mode == .cubic ? -1 : 0
                             taps = taps.flatMap { tap in
                                 weights(at - Double(base)).enumerated().compactMap { k, weight -> (offset: Int, weight: Double)? in
                                     var i = base + first + k

@@ -36,7 +36,7 @@ public struct RoiAlign: PointwiseOp {
         guard x.rank == 4, rois.rank == 2, rois.shape[1] == 4 || !rois.shape[1].isConstant, images.rank == 1, x.element.isFloat, rois.element.isFloat, images.element.isInteger else {
             throw Diagnostic(.invalid, "cannot pool regions \(rois), \(images) of \(x)")
         }
-        guard height > 0, width > 0, samplingRatio >= 0 else { throw Diagnostic(.invalid, "a result of \(height) by \(width) with sampling ratio \(samplingRatio)") }
+        guard height > 0, width > 0, 0...1 << 16 ~= samplingRatio else { throw Diagnostic(.invalid, "a result of \(height) by \(width) with sampling ratio \(samplingRatio)") }
         return [.tensor(x.with(shape: [rois.shape[0], x.shape[1], Extent(height), Extent(width)]))]
     }
 

@@ -129,8 +129,9 @@ extension BinaryOperator {
         }
     }
 
-    /// The function on sizes, where the result is a size too.
+    /// The function on sizes, where the result is a size too, or a truth that holds whatever the dimensions.
     public func evaluate(_ a: Extent, _ b: Extent) -> Extent? {
+        if let x = a.constant, let y = b.constant { return (try? evaluate(x, y, .i64)).map { Extent($0) } }
         switch self {
         case .add: return a + b
         case .subtract: return a - b
@@ -139,11 +140,25 @@ extension BinaryOperator {
         case .remainder: return b == 0 ? nil : a.modulo(b)
         case .minimum: return .minimum(a, b)
         case .maximum: return .maximum(a, b)
-        default:
-            guard let x = a.constant, let y = b.constant else {
-                return self == .equal && a == b ? 1 : self == .notEqual && a == b ? 0 : nil
-            }
-            return (try? evaluate(x, y, .i64)).map { Extent($0) }
+        case .equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual: return holds((a - b).range).map { $0 ? 1 : 0 }
+        case .and: return a == 0 || b == 0 ? 0 : nil
+        default: return nil
+        }
+    }
+
+    /// Whether a comparison of two numbers holds that differ by what lies in `difference`; nil where it depends.
+    private func holds(_ difference: ExtentRange) -> Bool? {
+        let (low, high) = (difference.low, difference.high)
+        let isPositive = low.map { $0 > 0 } ?? false, isNegative = high.map { $0 < 0 } ?? false
+        let isZero = low == 0 && high == 0, isAtLeastZero = low.map { $0 >= 0 } ?? false, isAtMostZero = high.map { $0 <= 0 } ?? false
+        return switch self {
+        case .equal: isZero ? true : isPositive || isNegative ? false : nil
+        case .notEqual: isZero ? false : isPositive || isNegative ? true : nil
+        case .less: isNegative ? true : isAtLeastZero ? false : nil
+        case .lessOrEqual: isAtMostZero ? true : isPositive ? false : nil
+        case .greater: isPositive ? true : isAtMostZero ? false : nil
+        case .greaterOrEqual: isAtLeastZero ? true : isNegative ? false : nil
+        default: nil
         }
     }
 }

@@ -24,6 +24,7 @@ public struct Slice: ViewOp {
         guard starts.count == type.rank, sizes.count == type.rank, steps.count == type.rank else {
             throw Diagnostic(.invalid, "takes one start, size and step for each axis of \(type), not \(starts.count), \(sizes.count) and \(steps.count)")
         }
+        guard steps.allSatisfy({ -1 << 40 ... 1 << 40 ~= $0 }) else { throw Diagnostic(.invalid, "the steps \(steps) are out of range") }
         for axis in 0..<type.rank {
             guard let size = sizes[axis].constant else { continue }
             guard size >= 0 else { throw Diagnostic(.invalid, "the slice has size \(size) on axis \(axis)") }
@@ -38,23 +39,33 @@ public struct Slice: ViewOp {
         return [.tensor(type.with(shape: sizes))]
     }
 
+    /// Both ends of each axis lie in the operand. Sizes that depend on dimensions are cut to what there is by whoever made the slice.
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        guard let shape = context.shapes.first, shape.count == starts.count else { return [] }
+        return shape.indices.flatMap { axis -> [Extent] in
+            guard let size = sizes[axis].constant, size > 0 else { return [] }
+            let last = starts[axis] + Extent(size - 1) * Extent(steps[axis])
+            return [starts[axis], last].flatMap { [$0, shape[axis] - 1 - $0] }
+        }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], strides = rowMajorStrides(x.shape)
         let first = try starts.map(context.value), window = try sizes.map(context.value)
         for axis in x.shape.indices where window[axis] > 0 {
-            let last = first[axis] + (window[axis] - 1) * steps[axis]
+            let last = saturatingSum(first[axis], saturatingProduct(window[axis] - 1, steps[axis]))
             guard min(first[axis], last) >= 0, max(first[axis], last) < x.shape[axis] else {
                 throw Diagnostic(.invalid, "the slice reads elements \(first[axis])...\(last) of axis \(axis) of a tensor of shape \(x.shape)")
             }
         }
-        return [try x.strided(window, strides: zip(strides, steps).map { $0 * $1 }, offset: flatIndex(first, strides))]
+        return [try x.strided(window, strides: zip(strides, steps).map { saturatingProduct($0, $1) }, offset: flatIndex(first, strides))]
     }
 
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         guard let values = operands[0], let shape = context.operands[0].tensor?.shape.constants,
               let first = starts.constants, let window = sizes.constants else { return [nil] }
         let strides = rowMajorStrides(shape)
-        let positions = flatOffsets(window, strides: zip(strides, steps).map { $0 * $1 }, offset: flatIndex(first, strides))
+        let positions = flatOffsets(window, strides: zip(strides, steps).map { saturatingProduct($0, $1) }, offset: flatIndex(first, strides))
         return [positions.allSatisfy(values.indices.contains) ? positions.map { values[$0] } : nil]
     }
 

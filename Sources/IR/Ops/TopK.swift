@@ -35,6 +35,11 @@ public struct TopK: LoopOp {
         return [.tensor(TensorType(type.element, shape)), .tensor(TensorType(.i64, shape))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        guard let shape = context.shapes.first, shape.indices.contains(axis) else { return [] }
+        return [shape[axis] - k]
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader, split = AxisSplit(x.shape, axis: axis), k = try context.value(k)
         guard 0...split.count ~= k else { throw Diagnostic(.invalid, "\(k) elements are asked for from an axis of \(split.count)") }

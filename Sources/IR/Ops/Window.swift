@@ -9,10 +9,11 @@ struct Window: Hashable, Sendable {
         for (name, count) in [("window", size.count), ("strides", strides.count), ("dilations", dilations.count)] where count != spatialRank {
             throw Diagnostic(.invalid, "\(name) has \(count) entries for \(spatialRank) spatial axes")
         }
-        guard strides.allSatisfy({ $0 > 0 }), dilations.allSatisfy({ $0 > 0 }) else {
-            throw Diagnostic(.invalid, "strides \(strides) and dilations \(dilations) must be positive")
+        guard (strides + dilations).allSatisfy({ 1..<1 << 20 ~= $0 }) else {
+            throw Diagnostic(.invalid, "strides \(strides) and dilations \(dilations) must be positive and less than 2^20")
         }
         if let bad = size.compactMap(\.constant).first(where: { $0 < 1 }) { throw Diagnostic(.invalid, "a window of size \(bad)") }
+        guard Tensor.byteCount(.f64, size.compactMap(\.constant)) ?? .max <= 1 << 40 else { throw Diagnostic(.invalid, "a window of \(size) elements") }
     }
 
     /// How far the window reaches along `axis`: `(size − 1)·dilation + 1`.

@@ -17,6 +17,7 @@ private let identitySlice = Rule("identity-slice", on: Slice.self) { function, i
 private let composedSlice = Rule("composed-slice", on: Slice.self) { function, id, op in
     guard let (_, inner, operands) = function.match(function[id].operands[0], Slice.self) else { return nil }
     let axes = op.starts.indices
+    guard !axes.contains(where: { inner.steps[$0].multipliedReportingOverflow(by: op.steps[$0]).overflow }) else { return nil }
     let composed = Slice(
         starts: axes.map { inner.starts[$0] + op.starts[$0] * Extent(inner.steps[$0]) }, sizes: op.sizes,
         steps: axes.map { inner.steps[$0] * op.steps[$0] })
@@ -30,7 +31,7 @@ private let sliceOfConcat = Rule("slice-of-concat", on: Slice.self) { function, 
     var offset = 0
     for operand in operands {
         guard let extent = function.tensorType(operand).shape[concat.axis].constant else { return nil }
-        if start >= offset, start + size <= offset + extent {
+        if start >= offset, saturatingSum(start, size) <= offset + extent {
             var inner = op
             inner.starts[concat.axis] = Extent(start - offset)
             let slice = inner
@@ -94,8 +95,10 @@ private let gatherOfRange = Rule("gather-of-range", on: Gather.self) { function,
     let values = indices.integers
     // Indices from the end need a known extent.
     guard let first = values[0] >= 0 ? Extent(values[0]) : type.shape[op.axis].constant.map({ Extent($0 + values[0]) }),
-          values.enumerated().allSatisfy({ $1 == values[0] + $0 }), values[0] >= 0 || values[values.count - 1] < 0 else { return nil }
-    if let extent = type.shape[op.axis].constant, let start = first.constant, start < 0 || start + values.count > extent { return nil }
+          values.enumerated().allSatisfy({ $1 == values[0] &+ $0 }), values[0] >= 0 || values[values.count - 1] < 0 else { return nil }
+    // What is out of range is an error of the data, which a slice does not look for; of free sizes only what always runs is checked.
+    let room = type.shape[op.axis] - first - Extent(values.count)
+    guard first.isNeverNegative, room.isNeverNegative || !room.isConstant && node.block == function.body else { return nil }
     var slice = Slice(starts: type.shape.map { _ in 0 }, sizes: type.shape)
     slice.starts[op.axis] = first
     slice.sizes[op.axis] = Extent(values.count)

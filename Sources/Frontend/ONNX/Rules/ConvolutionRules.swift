@@ -60,7 +60,7 @@ extension GraphImporter {
         let pads = try c.ints("pads") ?? [Int](repeating: 0, count: 2 * spatial)
         for (name, values, count) in [("kernel_shape", size, spatial), ("strides", strides, spatial), ("dilations", dilations, spatial), ("pads", pads, 2 * spatial)] {
             guard values.count == count else { throw Diagnostic(.invalid, "\(name) has \(values.count) entries for \(spatial) spatial axes") }
-            guard values.allSatisfy({ $0 > (name == "pads" ? -1 << 32 : 0) && $0 < 1 << 32 }) else { throw Diagnostic(.invalid, "\(name) \(values) is out of range") }
+            guard values.allSatisfy({ $0 > (name == "pads" ? -1 << 20 : 0) && $0 < 1 << 20 }) else { throw Diagnostic(.invalid, "\(name) \(values) is out of range") }
         }
         var geometry = WindowGeometry(size: size, strides: strides, dilations: dilations, before: Array(pads[..<spatial]), after: Array(pads[spatial...]))
         switch try c.string("auto_pad", "NOTSET") {
@@ -88,8 +88,11 @@ extension GraphImporter {
     static func halves(_ total: Int, upper: Bool) -> (Int, Int) { upper ? (total / 2, total - total / 2) : (total - total / 2, total / 2) }
 
     private mutating func filterSize(_ c: OnnxCall, _ w: ValueID) throws -> [Int] {
-        let extents = Array(shape(w).dropFirst(2))
-        if let declared = try c.ints("kernel_shape") { expect(SizeEquation.pairs(extents, declared.map { Extent($0) })) }
+        let extents = Array(shape(w).dropFirst(2)), declared = try c.ints("kernel_shape") ?? []
+        expect(SizeEquation.pairs(extents, declared.map { Extent($0) }))
+        if let size = extents.constants, !declared.isEmpty, declared != size {
+            throw Diagnostic(.invalid, "kernel_shape \(declared) contradicts the filter, which is \(type(w))")
+        }
         guard rank(w) >= 3, let size = known(extents) else { throw Diagnostic.unsupported("the filter must have a size known at compile time, not \(type(w))") }
         return size
     }
@@ -153,13 +156,14 @@ extension GraphImporter {
         let outputPadding = try c.ints("output_padding") ?? size.map { _ in 0 }
         let pads = try c.ints("pads") ?? [Int](repeating: 0, count: 2 * spatial)
         for (name, values, count) in [("strides", strides, spatial), ("dilations", dilations, spatial), ("output_padding", outputPadding, spatial), ("pads", pads, 2 * spatial)] {
-            guard values.count == count, values.allSatisfy({ $0 >= 0 && $0 < 1 << 32 }) else { throw Diagnostic(.invalid, "\(name) \(values) does not fit \(spatial) spatial axes") }
+            guard values.count == count, values.allSatisfy({ $0 >= 0 && $0 < 1 << 20 }) else { throw Diagnostic(.invalid, "\(name) \(values) does not fit \(spatial) spatial axes") }
         }
         var (before, after) = (Array(pads[..<spatial]), Array(pads[spatial...]))
         let mode = try c.string("auto_pad", "NOTSET")
-        if let wanted = try c.ints("output_shape") ?? (mode.hasPrefix("SAME") ? Array(try constantShape(x, "the image")[2...]).enumerated().map { $1 * strides[$0] } : nil) {
+        if let wanted = try c.ints("output_shape") ?? (mode.hasPrefix("SAME") ? Array(try constantShape(x, "the image")[2...]).enumerated().map { saturatingProduct($1, strides[$0]) } : nil) {
             let extents = try constantShape(x, "the image")
             let target = Array(wanted.suffix(spatial))
+            guard target.allSatisfy({ 0...1 << 40 ~= $0 }) else { throw Diagnostic(.invalid, "output_shape \(wanted) is out of range") }
             for axis in 0..<min(spatial, target.count) {
                 let total = strides[axis] * (extents[axis + 2] - 1) + outputPadding[axis] + (size[axis] - 1) * dilations[axis] + 1 - target[axis]
                 (before[axis], after[axis]) = Self.halves(max(0, total), upper: mode == "SAME_UPPER")

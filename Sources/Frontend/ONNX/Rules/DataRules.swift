@@ -125,24 +125,28 @@ extension GraphImporter {
         // Sizes often arrive as floats; as long as they are whole, the count is exact.
         let contents = [start, limit, delta].map { rewriter.function.symbolicContents($0)?.first }
         if let first = contents[0], let last = contents[1], let step = contents[2]?.constant {
-            guard step != 0 else { throw Diagnostic(.invalid, "the step is 0") }
+            guard step != 0, step != Int.min else { throw Diagnostic(.invalid, "the step is \(step)") }
             let distance = step > 0 ? last - first : first - last
-            let count = Extent.maximum(distance.ceilDivided(by: Extent(abs(step))), 0)
+            let count = clamped(distance.ceilDivided(by: Extent(abs(step))))
             if let origin = first.constant { return try emit(Iota(own, start: Double(origin), step: Double(step), count: count), []) }
             let line = try emit(Iota(own, start: 0, step: Double(step), count: count), [])
             return try add(line, try reshape(start, []))
         }
         let (first, last, step) = (try requiredScalar(start, "the start"), try requiredScalar(limit, "the limit"), try requiredScalar(delta, "the step"))
-        let count = ((last - first) / step).rounded(.up)
+        let count = max(((last - first) / step).rounded(.up), 0)
         guard step != 0, count.isFinite, count < 1e12 else { throw Diagnostic(.invalid, "the step \(step) never reaches \(last) from \(first)") }
-        return try emit(Iota(own, start: first, step: step, count: Extent(max(Int(count), 0))), [])
+        return try emit(Iota(own, start: first, step: step, count: Extent(Int(count))), [])
     }
 
     mutating func oneHot(_ c: OnnxCall) throws -> ValueID {
         let indices = try cast(c[0], .i64), values = try c[2]
         let depthID = try c[1]
         let depth: Extent
-        if element(depthID).isInteger { depth = try extents(depthID, "the depth")[0] } else { depth = Extent(Int(try requiredScalar(depthID, "the depth"))) }
+        if element(depthID).isInteger, let first = try extents(depthID, "the depth").first {
+            depth = first
+        } else {
+            depth = Extent(try wholeNumber(try requiredScalar(depthID, "the depth"), "the depth"))
+        }
         let axis = try normalized(try c.int("axis", -1), rank: rank(indices) + 1)
         // A negative index counts from the end; one that is out of range gives no hot element.
         let count = try size(depth, .i64)

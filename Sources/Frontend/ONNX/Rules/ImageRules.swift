@@ -30,7 +30,7 @@ extension GraphImporter {
             let inverse = 1 / scale
             if !extent.isConstant {
                 if scale == scale.rounded() { return extent * Extent(Int(scale)) }
-                if abs(inverse - inverse.rounded()) < 1e-6 { return extent.floorDivided(by: Extent(Int(inverse.rounded()))) }
+                if inverse < 1e6, abs(inverse - inverse.rounded()) < 1e-6 { return extent.floorDivided(by: Extent(Int(inverse.rounded()))) }
             }
             guard let size = known(extent) else { throw Diagnostic.unsupported("a scale of \(scale) needs a size known at compile time", hint: "fix it with --shape") }
             return Extent(Int((Double(size) * scale).rounded(.down)))
@@ -79,7 +79,7 @@ extension GraphImporter {
                 let ratios = axes.map { Double(to[$0]) / Double(max(from[$0], 1)) }
                 let scale = policy == "not_larger" ? ratios.min() ?? 1 : ratios.max() ?? 1
                 for axis in axes {
-                    sizes[axis] = Extent(Int((scale * Double(from[axis]) + 0.5).rounded(.down)))
+                    sizes[axis] = Extent(try wholeNumber((scale * Double(from[axis]) + 0.5).rounded(.down), "a size"))
                 }
                 scales = (0..<r).map { axes.contains($0) ? scale : 1 }
             }
@@ -94,8 +94,8 @@ extension GraphImporter {
     /// ⌊extent · (end − start) · scale⌋ per axis.
     private mutating func scaledRegion(_ x: ValueID, _ scales: [Double], _ roi: [Double]) throws -> [Extent] {
         let own = try constantShape(x, "the image")
-        return own.enumerated().map { axis, size in
-            Extent(Int((Double(size) * (roi[axis + own.count] - roi[axis]) * scales[axis]).rounded(.down)))
+        return try own.enumerated().map { axis, size in
+            Extent(try wholeNumber((Double(size) * (roi[axis + own.count] - roi[axis]) * scales[axis]).rounded(.down), "a size"))
         }
     }
 

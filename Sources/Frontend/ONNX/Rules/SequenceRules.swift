@@ -3,7 +3,7 @@ import GlmcIR
 extension OnnxRules {
     /// Sequences and optionals. Both exist at import only: a sequence is a list of values of known length.
     static let sequences: [OnnxRule] = [
-        OnnxRule(values: "SequenceConstruct", since: 11) { g, c in [.sequence(try c.inputs.indices.map { try c.value($0) })] },
+        OnnxRule(values: "SequenceConstruct", since: 11) { g, c in [.sequence(try c.tensors().map { .tensor($0) })] },
         OnnxRule(values: "SequenceEmpty", since: 11) { g, c in [.sequence([])] },
         OnnxRule("SequenceLength", since: 11) { g, c in
             let count = try g.items(c, 0).count
@@ -15,7 +15,7 @@ extension OnnxRules {
         },
         OnnxRule(values: "SequenceInsert", since: 11) { g, c in
             var items = try g.items(c, 0)
-            items.insert(try c.value(1), at: c.has(2) ? try g.position(c, 2, items.count + 1, wrap: items.count) : items.count)
+            items.insert(.tensor(try c[1]), at: c.has(2) ? try g.position(c, 2, items.count + 1, wrap: items.count) : items.count)
             return [.sequence(items)]
         },
         OnnxRule(values: "SequenceErase", since: 11) { g, c in
@@ -44,7 +44,11 @@ extension OnnxRules {
             let results = try items.indices.map { i in try g.importSubgraph(body, inputs: [items[i]] + others.map { $0[i] }) }
             return body.outputs.indices.map { output in .sequence(results.map { $0[output] }) }
         },
-        OnnxRule(values: "Optional", since: 15) { g, c in [.optional(c.has(0) ? try c.value(0) : nil)] },
+        OnnxRule(values: "Optional", since: 15) { g, c in
+            guard c.has(0) else { return [.optional(nil)] }
+            if case .optional = try c.value(0) { throw Diagnostic(.invalid, "an optional holds a tensor or a sequence, not an optional") }
+            return [.optional(try c.value(0))]
+        },
         OnnxRule("OptionalHasElement", since: 15) { g, c in
             var isPresent = c.has(0)
             if isPresent, case .optional(nil) = try c.value(0) { isPresent = false }
@@ -86,7 +90,7 @@ extension GraphImporter {
         if let split = try c.optional(1) {
             let given = try requiredInts(split, "the split")
             if rank(split) == 0 {
-                guard let whole = known(shape(x)[axis]), let each = given.first, each > 0 else { throw Diagnostic.unsupported("the size must be known at compile time") }
+                guard let whole = known(shape(x)[axis]), let each = given.first, each > 0, whole / each <= 4096 else { throw Diagnostic.unsupported("the size must be known at compile time") }
                 parts = stride(from: 0, to: whole, by: each).map { Extent(min(each, whole - $0)) }
             } else {
                 parts = given.map { Extent($0) }

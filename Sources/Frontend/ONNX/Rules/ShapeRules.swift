@@ -111,6 +111,10 @@ extension GraphImporter {
     mutating func squeezeRule(_ c: OnnxCall, _ axes: [Int]?) throws -> ValueID {
         let x = try c[0]
         if let axes { return try squeeze(x, axes) }
+        if let open = shape(x).first(where: { !$0.isConstant }) {
+            _ = known(shape(x))
+            throw Diagnostic.unsupported("without axes, the rank of the result depends on whether the size \(open) is 1", hint: "fix the shapes with --shape")
+        }
         return try squeeze(x, shape(x).indices.filter { shape(x)[$0] == 1 })
     }
 
@@ -122,7 +126,7 @@ extension GraphImporter {
             parts = sizes
         } else {
             let count = try c.int("num_outputs", c.node.outputs.count)
-            guard count > 0 else { throw Diagnostic(.invalid, "num_outputs is \(count)") }
+            guard count == c.node.outputs.count, count > 0 else { throw Diagnostic(.invalid, "num_outputs is \(count), and the node has \(c.node.outputs.count) outputs") }
             // From opset 18 on the last part may be smaller.
             let each = whole.ceilDivided(by: Extent(count))
             parts = (0..<count).map { $0 < count - 1 ? each : whole - each * Extent(count - 1) }
@@ -145,14 +149,16 @@ extension GraphImporter {
         let axes = try normalized(axes, rank: rank(x))
         var (from, size, by) = ([Extent](repeating: 0, count: rank(x)), shape(x), [Int](repeating: 1, count: rank(x)))
         for (i, axis) in axes.enumerated() {
-            let extent = shape(x)[axis], step = steps[i]
-            guard step != 0, step != Int.min else { throw Diagnostic(.invalid, "a step of \(step)") }
+            let extent = shape(x)[axis]
+            guard steps[i] != 0 else { throw Diagnostic(.invalid, "a step of 0") }
+            // A step beyond the axis picks the first element alone, however long it is.
+            let longest = max(extent.constant ?? 1 << 24, 1), step = min(max(steps[i], -longest), longest)
             // Positions lie in 0...extent going up, in -1...extent-1 going down.
             let low: Extent = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1
             let first = clamped(starts[i], extent, low, high), last = clamped(ends[i], extent, low, high)
             let distance = step > 0 ? last - first : first - last
             from[axis] = first
-            size[axis] = .maximum(distance.ceilDivided(by: Extent(abs(step))), 0)
+            size[axis] = clamped(distance.ceilDivided(by: Extent(abs(step))))
             by[axis] = step
             if size[axis] == 0 { from[axis] = 0 }
         }
@@ -178,7 +184,7 @@ extension GraphImporter {
         guard let mode = PadMode(rawValue: mode) else { throw Diagnostic(.invalid, "the padding mode '\(mode)' is not known") }
         var (before, after) = ([Int](repeating: 0, count: rank(x)), [Int](repeating: 0, count: rank(x)))
         for (i, axis) in axes.enumerated() { (before[axis], after[axis]) = (pads[i], pads[axes.count + i]) }
-        guard pads.allSatisfy({ abs($0) < 1 << 40 }) else { throw Diagnostic(.invalid, "the padding \(pads) is too large") }
+        guard pads.allSatisfy({ -1 << 40 ..< 1 << 40 ~= $0 }) else { throw Diagnostic(.invalid, "the padding \(pads) is too large") }
         return try pad(x, before: before, after: after, value: value, mode: mode)
     }
 
@@ -192,7 +198,7 @@ extension GraphImporter {
 
     mutating func depthToSpace(_ c: OnnxCall) throws -> ValueID {
         let x = try c[0], block = try c.int("blocksize", 0)
-        guard rank(x) == 4, block > 0 else { throw Diagnostic(.invalid, "takes an image of rank 4 and a positive blocksize") }
+        guard rank(x) == 4, 1..<1 << 20 ~= block else { throw Diagnostic(.invalid, "takes an image of rank 4 and a positive blocksize") }
         let s = shape(x), b = Extent(block), depth = s[1].floorDivided(by: b * b)
         let isColumnFirst = try c.string("mode", "DCR") == "CRD"
         let split = try reshape(x, isColumnFirst ? [s[0], depth, b, b, s[2], s[3]] : [s[0], b, b, depth, s[2], s[3]])
@@ -202,7 +208,7 @@ extension GraphImporter {
 
     mutating func spaceToDepth(_ c: OnnxCall) throws -> ValueID {
         let x = try c[0], block = try c.int("blocksize", 0)
-        guard rank(x) == 4, block > 0 else { throw Diagnostic(.invalid, "takes an image of rank 4 and a positive blocksize") }
+        guard rank(x) == 4, 1..<1 << 20 ~= block else { throw Diagnostic(.invalid, "takes an image of rank 4 and a positive blocksize") }
         let s = shape(x), b = Extent(block), h = s[2].floorDivided(by: b), w = s[3].floorDivided(by: b)
         let split = try reshape(x, [s[0], s[1], h, b, w, b])
         let isColumnFirst = try c.string("mode", "DCR") == "CRD"
@@ -214,6 +220,7 @@ extension GraphImporter {
         let target = try requiredInts(c[1], "the shape")
         let axes = try normalized(try c.ints("axes") ?? Array(0..<rank(x)), rank: rank(x))
         guard axes.count == target.count else { throw Diagnostic(.invalid, "\(target.count) sizes for \(axes.count) axes") }
+        guard target.allSatisfy({ 0..<1 << 40 ~= $0 }) else { throw Diagnostic(.invalid, "the shape \(target) is out of range") }
         for (axis, size) in zip(axes, target) {
             guard let own = known(shape(x)[axis]) else { throw Diagnostic.unsupported("axis \(axis) must have a size known at compile time") }
             if own > size {

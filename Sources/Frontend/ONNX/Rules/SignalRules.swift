@@ -67,7 +67,7 @@ extension GraphImporter {
         let given = try c.optional(1).map { try requiredInt($0, "the length") }
         // A one-sided spectrum stands for a signal of twice its length.
         let length = given ?? (isInverse && isOneSided ? 2 * (extent - 1) : extent)
-        guard length > 0 else { throw Diagnostic(.invalid, "the length is \(length)") }
+        guard 1..<1 << 30 ~= length else { throw Diagnostic(.invalid, "the length is \(length)") }
         func part(_ i: Int, _ x: ValueID, _ g: inout GraphImporter) throws -> ValueID {
             try g.squeeze(try g.slice(x, axis: r - 1, start: Extent(i), size: 1), [r - 1])
         }
@@ -119,7 +119,7 @@ extension GraphImporter {
         let bands = try requiredInt(c[0], "num_mel_bins"), length = try requiredInt(c[1], "dft_length"), rate = try requiredInt(c[2], "sample_rate")
         let low = try requiredScalar(c[3], "lower_edge_hertz"), high = try requiredScalar(c[4], "upper_edge_hertz")
         let bins = length / 2 + 1
-        guard bands > 0, length > 0, rate > 0, low.isFinite, high.isFinite, length < 1 << 24 else { throw Diagnostic(.invalid, "a size is not positive") }
+        guard 1..<1 << 24 ~= bands, 1..<1 << 24 ~= length, rate > 0, low.isFinite, high.isFinite else { throw Diagnostic(.invalid, "a size is not positive") }
         try requireTable(bins, bands)
         func mel(_ f: Double) -> Double { 2595 * log10(1 + f / 700) }
         let step = (mel(high) - mel(low)) / Double(bands + 2)

@@ -12,7 +12,7 @@ extension GraphImporter {
     mutating func countGrams(_ c: OnnxCall) throws -> ValueID {
         guard let pool = try c.ints("pool_int64s") else { throw Diagnostic.unsupported("n-grams of strings are not supported") }
         guard let starts = try c.ints("ngram_counts"), let places = try c.ints("ngram_indexes"), let shortest = try c.int("min_gram_length"),
-            let longest = try c.int("max_gram_length"), let skips = try c.int("max_skip_count"), skips >= 0, shortest > 0, longest <= starts.count,
+            let longest = try c.int("max_gram_length"), let skips = try c.int("max_skip_count"), 0..<1 << 20 ~= skips, shortest > 0, longest > 0, longest <= starts.count,
             places.allSatisfy({ (0..<1 << 24).contains($0) })
         else { throw Diagnostic(.invalid, "the attributes do not fit together") }
         let x = try c[0]
