@@ -23,7 +23,7 @@ extension MainText {
         if checks.isEmpty { return ("", "0") }
         var out = "static int glmc_main_agree(const int64_t *d, const glmc_call *call)\n{\n    glmc_size a, b;\n"
         for (equation, place) in checks {
-            let words = [place, equation.left.description, equation.right.description].map(Self.quote)
+            let words = [place, equation.left.description, equation.right.description].map(ForeignText.literal)
             out += "    a = \(text(equation.left, "d")); b = \(text(equation.right, "d"));\n"
             out += "    if (a != b\(equation.leftMayBeOne ? " && a != 1" : "")) return glmc_disagree(call, \(words[0]), \(words[1]), (long long)a, \(words[2]), (long long)b);\n"
         }
