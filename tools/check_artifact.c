@@ -1,6 +1,6 @@
 /* Runs a linked-in model in several threads at once and compares every output with expected bytes.
  *
- *     cc -DMODEL=name check_artifact.c model.a -pthread -lm -o check && ./check FOLDER CALLERS THREADS RUNS TOLERANCE
+ *     cc -DMODEL=model_NAME check_artifact.c model.a -pthread -lm -o check && ./check FOLDER CALLERS THREADS RUNS TOLERANCE
  *
  * FOLDER holds shapes.txt (per input: rank, then sizes) and, row-major as the model takes and gives them, in0.bin, in1.bin, ..., out0.bin, ...
  * CALLERS threads share the model; every second one uses a session, the others the long way with memory of exactly the right size. Each has a

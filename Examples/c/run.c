@@ -1,6 +1,6 @@
 /* Run an artifact that is linked in, on zeros: the short way, and the long way that allocates nothing while it runs.
  *
- *     glmc compile model.onnx -o model.a && cc -DMODEL=model run.c model.a -pthread -lm -o run      (glmc.h is written beside model.a)
+ *     glmc compile NAME.onnx -o model.a && cc -DMODEL=model_NAME run.c model.a -pthread -lm -o run      (glmc.h is written beside model.a)
  *
  * Without -DMODEL it opens a shared library instead: cc run.c -o run && ./run ./model.so */
 #include <dlfcn.h>

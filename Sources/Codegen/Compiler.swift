@@ -12,7 +12,7 @@ public enum ArtifactKind: String, Sendable, CaseIterable {
 
 /// How to compile a function to an artifact.
 public struct CompileOptions: Sendable {
-    /// The model's name; made a C identifier.
+    /// The model's name: any text (see `ModelName`).
     public var name: String
     public var kind: ArtifactKind = .sharedLibrary
     public var target: Target = .native
@@ -27,7 +27,7 @@ public struct CompileOptions: Sendable {
     /// Compilers that run at once.
     public var jobs = ProcessInfo.processInfo.activeProcessorCount
     /// Where compiled kernels are kept; nil = nowhere.
-    public var cacheFolder: String?
+    public var cache: ObjectCache?
     /// Where the emitted C is left for reading; nil = nowhere.
     public var saveFolder: String?
     /// The compiler's version and flags, for the manifest.
@@ -81,12 +81,12 @@ public enum ArtifactCompiler {
             throw Diagnostic(.usage, "for the target \(options.target.name) there is no such kind of output", at: [path],
                              hint: options.target.family == .cuda ? "write a .cu file and compile it with nvcc" : "a .cu file needs a CUDA target: -march=sm_90")
         }
-        let name = identifier(options.name)
+        let name = ModelName(options.name)
         if options.kind == .cudaSource { return try compileCuda(function, to: path, options: options) }
         let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.families)
         let plan = MemoryPlan(program, isWatched: options.watchesMemory)
         let weights = Weights(program, isWatched: options.watchesMemory)
-        let manifest = Manifest(program: program, plan: plan, weights: weights, options: options, name: name).json
+        let manifest = Manifest(program: program, plan: plan, weights: weights, options: options).json
         let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version, worthCutting: options.worthCutting).text()
         let files = try KernelFiles.split(program, name: name)
 
@@ -98,7 +98,7 @@ public enum ArtifactCompiler {
         if let folder = options.saveFolder { try work.copyAll(to: folder) }
         let blob = "\(work.path)/weights.bin"
         try weights.write(to: blob) { progress("packing weights", $0) }
-        try work.write("weights.S", Array(weightsAssembly(name, blob).utf8))
+        try work.write("weights.s", Array(Weights.assembly(name, file: blob).utf8))
 
         var report = CompileReport(program, plan, weights)
         if options.kind == .cSource {
@@ -152,21 +152,5 @@ public enum ArtifactCompiler {
             }
         }
         if !failures.isEmpty { throw Diagnostics(failures) }
-    }
-
-    /// The weights as a read-only section: never as C text.
-    private static func weightsAssembly(_ name: String, _ blob: String) -> String {
-        """
-            .section .rodata.\(name)_weights,"a"
-            .balign 64
-            .globl \(name)_weights
-            .hidden \(name)_weights
-            .type \(name)_weights, %object
-        \(name)_weights:
-            .incbin "\(blob)"
-            .size \(name)_weights, .-\(name)_weights
-            .section .note.GNU-stack,"",%progbits
-
-        """
     }
 }

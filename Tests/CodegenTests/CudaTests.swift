@@ -16,7 +16,7 @@ import Testing
         for tuned in [true, false] {
             let folder = try Scratch()
             let emitted = try emit(function, tuned: tuned, to: folder)
-            try folder.write("driver.cpp", driver(function, inputs, expected, workspaceSymbol: function.name, weightBytes: emitted))
+            try folder.write("driver.cpp", driver(function, inputs, expected, name: ModelName(function.name), weightBytes: emitted))
             try run("/usr/bin/env", ["g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-DGLMC_EMULATE", "-I", folder.path,
                                      "-o", "\(folder.path)/driver", "\(folder.path)/driver.cpp"])
             for (i, input) in inputs.enumerated() { try Data(input.bytes).write(to: URL(fileURLWithPath: "\(folder.path)/in\(i)")) }
@@ -55,7 +55,7 @@ import Testing
     }
 
     /// A program that reads the inputs, runs the model, and writes the outputs.
-    private func driver(_ function: Function, _ inputs: [Tensor], _ outputs: [Tensor], workspaceSymbol name: String, weightBytes: Int) -> String {
+    private func driver(_ function: Function, _ inputs: [Tensor], _ outputs: [Tensor], name: ModelName, weightBytes: Int) -> String {
         """
         #include "model.cu"
         #include <cstdio>
@@ -80,8 +80,8 @@ import Testing
             for (auto &x : in) ins.push_back(x.data());
             for (auto &x : out) outs.push_back(x.data());
             auto weights = load(folder + "/weights.bin", \(weightBytes));
-            std::vector<unsigned char> workspace(\(name)_workspace(d) + 64);
-            if (int error = \(name)_run(ins.data(), outs.data(), workspace.data(), weights.data(), d, d, nullptr)) return error;
+            std::vector<unsigned char> workspace(\(name.cudaWorkspace)(d) + 64);
+            if (int error = \(name.cudaRun)(ins.data(), outs.data(), workspace.data(), weights.data(), d, d, nullptr)) return error;
             for (size_t i = 0; i < out.size(); i++) {
                 FILE *file = fopen((folder + "/out" + std::to_string(i)).c_str(), "wb");
                 fwrite(out[i].data(), 1, out[i].size(), file);

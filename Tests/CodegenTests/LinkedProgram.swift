@@ -52,7 +52,7 @@ struct LinkedProgram {
     ///   - compiler: for the artifact; nil = the usual one.
     ///   - linker: the C compiler that makes the program.
     init(_ function: Function, target: Target = .native, flags: [String] = [], compiler: String? = nil, linker: String = "gcc") throws {
-        folder = try Scratch()
+        let folder = try Scratch()
         var options = CompileOptions(name: "all")
         options.worthCutting = 1
         options.kind = .staticLibrary
@@ -62,8 +62,15 @@ struct LinkedProgram {
         options.extraFlags = flags + ["-Werror"]
         let library = "\(folder.path)/all.a"
         try ArtifactCompiler.compile(function, to: library, options: options)
+        try self.init(linking: library, in: folder, flags: flags, linker: linker)
+    }
+
+    /// Links a compiled model that is called `all`.
+    init(linking library: String, in folder: Scratch? = nil, flags: [String] = [], linker: String = "gcc") throws {
+        let folder = try folder ?? Scratch()
+        self.folder = folder
         try folder.write("glmc.h", String(decoding: RuntimeSupport.publicHeader.text, as: UTF8.self))
-        let built = try ChildProcess.run([linker, "-O1", "-g"] + flags + ["-DMODEL=all", "-I\(folder.path)", Self.checker, library, "-pthread", "-lm", "-o", "\(folder.path)/check"])
+        let built = try ChildProcess.run([linker, "-O1", "-g"] + flags + ["-DMODEL=model_all", "-I\(folder.path)", Self.checker, library, "-pthread", "-lm", "-o", "\(folder.path)/check"])
         try #require(built.succeeded, "\(built.errors)")
     }
 

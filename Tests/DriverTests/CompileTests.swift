@@ -56,7 +56,7 @@ import Testing
         #expect(glmc("compile", model, "-o", folder.file("net.a")) == 0)
         #expect(files == ["glmc.h", "net.a", "net.glm", "net.h"])
         let program = folder.file("main.c")
-        try "#include \"net.h\"\nint main(void) { return (int)net()->entry_count; }\n".write(toFile: program, atomically: true, encoding: .utf8)
+        try "#include \"net.h\"\nint main(void) { return (int)model_net()->entry_count; }\n".write(toFile: program, atomically: true, encoding: .utf8)
         let compiler = try #require(Toolchain.available.first).path, binary = folder.file("main")
         let built = try ChildProcess.run([compiler, "-Wall", "-Wextra", "-Werror", program, folder.file("net.a"), "-pthread", "-lm", "-o", binary])
         #expect(built.succeeded, "\(built.errors)")
@@ -121,14 +121,32 @@ import Testing
         #expect(glmc("compile", network, "-o", output, "--int8", "--calib", network) == 1)
     }
 
-    /// A model may be called like a word of C or a function of its library.
-    @Test func namesThatCHas() throws {
-        for name in ["tanh", "while", "expf", "read", "_x", "2nd", "a b", "main"] {
-            let file = folder.file("\(name).glm")
-            try "func @f(%x: f32[3]) {\n  %y = activation(%x, kind: \"tanh\")\n  return %y\n}\n".write(toFile: file, atomically: true, encoding: .utf8)
-            #expect(glmc("compile", file, "-o", folder.file("named.so")) == 0, "\(name)")
-            #expect(glmc("compile", file, "-o", folder.file("named")) == 0, "\(name)")
+    /// What is wrong with the compiler or the flags for it is said in glmc's words.
+    @Test func saysWhatTheCompilerCannotDo() throws {
+        let output = folder.file("net.so")
+        for flag in ["--cc=", "--cc=/nonexistent", "--cc=.", "--cc=true", "--cc=cat", "--cc=gcc -O2", "--cflag=", "--cflag=--nonsense", "--cflag=-fsyntax-only", "--cflag=-E", "--cflag=absent.c",
+                     "--cflag=-Dconst=+", "--cflag=-labsent"] {
+            let result = try GlmcProgram.run(["compile", model, "--no-cache", "-march=scalar", "-o", output, flag])
+            #expect(result.status == 2, "\(flag): \(result.errors)")
+            #expect(result.errors.hasPrefix("error: ") && !result.errors.contains("In file included") && result.errors.split(separator: "\n").count <= 2, "\(flag): \(result.errors)")
+            #expect(!FileManager.default.fileExists(atPath: output))
         }
+        #expect(glmc("compile", model, "-o", output, "--cflag=-DNOTHING", "--cflag=-g") == 0)
+    }
+
+    /// A cache that others could write to is not used, and glmc says so once; without a place of the user's own there is none.
+    @Test func usesOnlyACacheOfItsOwn() throws {
+        let cache = folder.file("cache"), words = ["compile", model, "-march=scalar", "-o", folder.file("net.so")]
+        func files() -> Int { (try? FileManager.default.subpathsOfDirectory(atPath: cache).filter { $0.hasSuffix(".o") }.count) ?? 0 }
+        #expect(try GlmcProgram.run(words, environment: ["GLMC_CACHE": cache]).errors.contains("(0 of "))
+        #expect(files() > 0)
+        #expect(try !GlmcProgram.run(words, environment: ["GLMC_CACHE": cache]).errors.contains("(0 of "))
+        #expect(chmod(cache, 0o777) == 0)
+        let result = try GlmcProgram.run(words, environment: ["GLMC_CACHE": cache])
+        #expect(result.status == 0 && result.errors.contains("(0 of ") && result.errors.components(separatedBy: "warning: ").count == 2, "\(result.errors)")
+        // An empty variable counts as none.
+        let homeless = try GlmcProgram.run(words, environment: ["GLMC_CACHE": "", "XDG_CACHE_HOME": "", "HOME": ""])
+        #expect(homeless.status == 0 && homeless.errors.contains("(0 of ") && !homeless.errors.contains("warning: "), "\(homeless.errors)")
     }
 
     @Test func narrowsFloats() throws {

@@ -3,7 +3,8 @@
  * One header serves all models, on the host and on a device. It has no library behind it: all code lives in the artifact.
  *
  * Getting a model:   a shared library exports  const glmc_model *glmc_model_get(void);
- *                    every artifact exports    const glmc_model *<model name>(void);   so several can be linked into one program.
+ *                    every artifact exports    const glmc_model *model_NAME(void);      so several can be linked into one program; the header
+ *                    that glmc writes beside a static library or an object declares it.
  * Running it, short: glmc_session_open, glmc_session_run, glmc_session_close (below): one handle owns threads and scratch memory.
  * Running it, long:  fill a glmc_call with caller-owned buffers, ask entry->output_shapes and entry->workspace_size, then entry->run.
  *

@@ -27,7 +27,7 @@ struct BodyWriter {
                     close(indent)
                 }
                 pending.append(launch)
-                if !launch.provenance.isEmpty { calls += "\(indent)    /* \(Self.comment(launch.provenance)) */\n" }
+                if !launch.provenance.isEmpty { calls += "\(indent)    \(ForeignText.comment(launch.provenance.joined(separator: ", ")))\n" }
                 calls += "\(indent)    GLMC_KERNEL(f, tid, \(number), \(call(launch)));\n"
                 number += 1
             case .define(let dimension, let size):
@@ -145,7 +145,7 @@ struct BodyWriter {
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
         }
-        return "\(MainText.kernelSymbol(main.name, launch.kernel))(\((["f"] + arguments + ["part", "parts"]).joined(separator: ", ")))"
+        return "\(main.name.kernel(launch.kernel))(\((["f"] + arguments + ["part", "parts"]).joined(separator: ", ")))"
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.
@@ -175,15 +175,10 @@ struct BodyWriter {
         if a == b { return true }
         let program = main.program
         guard program.roots[a.index].kind == .arena, program.roots[b.index].kind == .arena else {
-            // Distinct caller's buffers do not overlap, except that a state's output is its input.
+            // Distinct buffers of the caller do not overlap.
             return false
         }
         return main.plan.overlap(a, b, program)
-    }
-
-    private static func comment(_ names: [String]) -> String {
-        let text = names.joined(separator: ", ").map { $0 == "*" || $0 == "/" ? "." : $0 }
-        return text.count > 160 ? String(text.prefix(157)) + "..." : String(text)
     }
 }
 

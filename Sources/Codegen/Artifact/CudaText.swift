@@ -21,7 +21,7 @@ public enum CudaText {
     /// The source of `function` for a CUDA target.
     /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and sizes found while running.
     public static func emit(_ function: Function, options: CompileOptions) throws -> Source {
-        let name = ArtifactCompiler.identifier(options.name)
+        let name = ModelName(options.name)
         let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.families)
         guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
             throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
@@ -29,29 +29,30 @@ public enum CudaText {
         let plan = MemoryPlan(program), weights = Weights(program)
         let index = Dictionary(uniqueKeysWithValues: function.dimensions.enumerated().map { ($1.name, $0) })
         var out = """
-        /* \(name): compiled by glmc \(options.version) for \(options.target.name). */
+        \(ForeignText.comment("\(name.text): compiled by glmc \(options.version) for \(options.target.name)."))
         #include "glmc_cuda.h"
         #include "glmc_scalar.h"
 
         """
         for (i, kernel) in program.kernels.enumerated() {
             var printer = KernelPrinter(kernel, dialect: .cuda, dimensionIndex: index)
-            out += "\n/* \(kernel.name) */\n" + (try printer.text(symbol: MainText.kernelSymbol(name, i)))
+            out += "\n\(ForeignText.comment(kernel.name))\n" + (try printer.text(symbol: name.kernel(i)))
         }
         let main = MainText(program: program, plan: plan, weights: weights, name: name, manifest: "{}", version: options.version)
         out += "\n" + main.sizeHelpers + "\n"
         out += """
-        /* Bytes of device memory that a run needs beside inputs, outputs and weights. `d`: the values of \(function.dimensions.map(\.name)). */
-        extern "C" int64_t \(name)_workspace(const int64_t *d);
-        extern "C" int64_t \(name)_workspace(const int64_t *d)
+        /* Bytes of device memory that a run needs beside inputs, outputs and weights, for these dimensions in `d`: */
+        \(ForeignText.comment(function.dimensions.map(\.name).joined(separator: ", "), limit: 1000))
+        extern "C" int64_t \(name.cudaWorkspace)(const int64_t *d);
+        extern "C" int64_t \(name.cudaWorkspace)(const int64_t *d)
         {
             (void)d;
             return (int64_t)(\(main.workspaceBytes(threads: plan.perThreadBytes == 0 ? 0 : ownBlocks * ownThreads)));
         }
 
         /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none. */
-        extern "C" int \(name)_run(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream);
-        extern "C" int \(name)_run(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream)
+        extern "C" int \(name.cudaRun)(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream);
+        extern "C" int \(name.cudaRun)(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream)
         {
             (void)in; (void)out; (void)w; (void)c; (void)d; (void)device_d;
 
@@ -66,7 +67,7 @@ public enum CudaText {
         return Source(text: out, weightBytes: max(weights.byteCount, 64), report: CompileReport(program, plan, weights)) { try weights.write(to: $0) { _ in } }
     }
 
-    private static func launch(_ launch: Launch, _ main: MainText, _ name: String) throws -> String {
+    private static func launch(_ launch: Launch, _ main: MainText, _ name: ModelName) throws -> String {
         let kernel = main.program.kernels[launch.kernel]
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
         let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { main.program.scratch[i].perThread } else { false } }
@@ -87,6 +88,6 @@ public enum CudaText {
             return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"
         }
         let all = (["device_d", isPrivate ? "own" : "0"] + arguments).joined(separator: ", ")
-        return "    GLMC_LAUNCH(\(MainText.kernelSymbol(name, launch.kernel)), \(blocks), \(threads), \(hasBarrier ? 1 : 0), stream, \(all));\n"
+        return "    GLMC_LAUNCH(\(name.kernel(launch.kernel)), \(blocks), \(threads), \(hasBarrier ? 1 : 0), stream, \(all));\n"
     }
 }

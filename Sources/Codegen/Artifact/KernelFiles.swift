@@ -4,13 +4,17 @@ import GlmcIR
 enum KernelFiles {
     struct File: Sendable {
         var name: String
-        var text: String
+        var kernels: String
+        var vectorBits: Int
+
+        /// The file as it is compiled by itself.
+        var text: String { KernelFiles.header(vectorBits: vectorBits) + kernels }
     }
 
     /// A file is closed when it exceeds this many characters.
     static let fileSize = 24_000
 
-    static func split(_ program: Program, name: String) throws -> [File] {
+    static func split(_ program: Program, name: ModelName) throws -> [File] {
         let index = Dictionary(uniqueKeysWithValues: program.function.dimensions.enumerated().map { ($1.name, $0) })
         var sources: [Int: [String]] = [:]
         for launch in program.launches { sources[launch.kernel, default: []] += launch.provenance }
@@ -18,15 +22,15 @@ enum KernelFiles {
         var body = "", usesVectors = false
         func close() {
             if body.isEmpty { return }
-            files.append(File(name: "kernels\(files.count).c", text: header(vectorBits: usesVectors ? program.target.vectorBits : 0) + body))
+            files.append(File(name: "kernels\(files.count).c", kernels: body, vectorBits: usesVectors ? program.target.vectorBits : 0))
             (body, usesVectors) = ("", false)
         }
         for (i, kernel) in program.kernels.enumerated() {
             var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: index)
-            let symbol = MainText.kernelSymbol(name, i)
+            let symbol = name.kernel(i)
             let text = try printer.text(symbol: symbol)
             usesVectors = usesVectors || kernel.usesVectors
-            body += "\n/* \(kernel.name)\(comment(sources[i] ?? [])) */\n"
+            body += "\n\(comment(kernel.name, sources[i] ?? []))\n"
             body += "__attribute__((visibility(\"hidden\"))) void \(symbol)(\(KernelPrinter.parameters(kernel, .c)));\n" + text
             if body.utf8.count > fileSize { close() }
         }
@@ -35,7 +39,7 @@ enum KernelFiles {
     }
 
     /// Files without vectors go without the compiler's intrinsics, which take longer to read than all else.
-    private static func header(vectorBits: Int) -> String {
+    static func header(vectorBits: Int) -> String {
         """
         #define GLMC_VECTOR_BITS \(vectorBits)
         #include "glmc_frame.h"
@@ -44,10 +48,9 @@ enum KernelFiles {
         """
     }
 
-    private static func comment(_ names: [String]) -> String {
-        if names.isEmpty { return "" }
-        let shown = names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", … (\(names.count) nodes)" : "")
-        return ": " + String(shown.map { $0 == "*" || $0 == "/" ? "." : $0 })
+    private static func comment(_ kernel: String, _ nodes: [String]) -> String {
+        let shown = nodes.prefix(8).joined(separator: ", ") + (nodes.count > 8 ? ", ... (\(nodes.count) nodes)" : "")
+        return ForeignText.comment(kernel + (nodes.isEmpty ? "" : ": " + shown), limit: 1000)
     }
 }
 

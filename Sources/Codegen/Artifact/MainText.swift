@@ -6,8 +6,7 @@ struct MainText {
     let program: Program
     let plan: MemoryPlan
     let weights: Weights
-    /// The model's name as a C identifier.
-    let name: String
+    let name: ModelName
     let manifest: String
     let version: String
     /// See `CompileOptions`.
@@ -22,11 +21,9 @@ struct MainText {
         Dictionary(uniqueKeysWithValues: dimensions.enumerated().map { ($1.name, $0) })
     }
 
-    static func kernelSymbol(_ name: String, _ index: Int) -> String { "\(name)_k\(index)" }
-
     func text() throws -> String {
         var out = """
-        /* \(name): compiled by glmc \(version) for \(program.target.name). */
+        \(ForeignText.comment("\(name.text): compiled by glmc \(version) for \(program.target.name)."))
         #ifndef _GNU_SOURCE
         #define _GNU_SOURCE
         #endif
@@ -38,13 +35,13 @@ struct MainText {
 
         \(sizeHelpers)
 
-        extern GLMC_HIDDEN const unsigned char \(name)_weights[];
+        extern GLMC_HIDDEN const unsigned char \(name.weights)[];
         static _Atomic int glmc_this_checked;
 
 
         """
         for (i, kernel) in program.kernels.enumerated() {
-            out += "GLMC_HIDDEN void \(Self.kernelSymbol(name, i))(\(KernelPrinter.parameters(kernel, .c)));\n"
+            out += "GLMC_HIDDEN void \(name.kernel(i))(\(KernelPrinter.parameters(kernel, .c)));\n"
         }
         out += "\n" + sizes() + "\n" + (try body()) + "\n" + tables()
         return out
@@ -207,8 +204,8 @@ struct MainText {
             out += "static const glmc_dim_info glmc_main_dims[] = {\n"
             for dimension in dimensions {
                 switch dimension.info.source {
-                case .input: out += "    {.name = \(Self.quote(dimension.name)), .min = 0, .max = \(Self.largestDimension), .flags = 0},\n"
-                case .runtime: out += "    {.name = \(Self.quote(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
+                case .input: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = \(Self.largestDimension), .flags = 0},\n"
+                case .runtime: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
                 }
             }
             out += "};\n"
@@ -221,7 +218,7 @@ struct MainText {
         }
         let agreement = agreement
         out += agreement.text
-        let features = Self.quote(program.target.features.joined(separator: " "))
+        let features = ForeignText.literal(program.target.features.joined(separator: " "))
         out += """
         static const glmc_program glmc_main_program = {
             .entry = {.size = sizeof(glmc_entry), .input_count = \(function.inputs.count), .output_count = \(function.outputs.count), .dim_count = \(dimensions.count),
@@ -229,22 +226,22 @@ struct MainText {
                       .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
             .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .agree = \(agreement.name), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
-            .weights = \(name)_weights, .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
+            .weights = \(name.weights), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 
         static int glmc_this_check_cpu(char *error, uint64_t error_bytes) { return glmc_check_features(\(features), error, error_bytes); }
 
         static const char glmc_this_manifest[] =
-        \(Self.lines(manifest));
+        \(ForeignText.literals(manifest));
         static const glmc_model glmc_this_model = {
-            .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(Self.quote(name)), .manifest = glmc_this_manifest, .manifest_bytes = sizeof glmc_this_manifest - 1,
+            .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(ForeignText.literal(name.text)), .manifest = glmc_this_manifest, .manifest_bytes = sizeof glmc_this_manifest - 1,
             .cpu_features = \(features), .device = GLMC_HOST, .entry_count = 1, .entries = (const glmc_entry *const[]){&glmc_main_program.entry},
-            .weights = \(name)_weights, .weights_bytes = \(max(weights.byteCount, 64)),
+            .weights = \(name.weights), .weights_bytes = \(max(weights.byteCount, 64)),
             .check_cpu = glmc_this_check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
         };
 
-        GLMC_EXPORT const glmc_model *\(name)(void);
-        GLMC_EXPORT const glmc_model *\(name)(void) { return &glmc_this_model; }
+        GLMC_EXPORT const glmc_model *\(name.function)(void);
+        GLMC_EXPORT const glmc_model *\(name.function)(void) { return &glmc_this_model; }
         #ifndef GLMC_STATIC
         GLMC_EXPORT const glmc_model *glmc_model_get(void);
         GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &glmc_this_model; }
@@ -265,9 +262,9 @@ struct MainText {
         for (value, name) in zip(values, names) {
             let type = program.function.tensorType(value)
             let shape = type.shape.map { $0.constant.map(String.init) ?? "-1" }.joined(separator: ", ")
-            let dims = type.shape.map { Self.quote($0.description) }.joined(separator: ", ")
+            let dims = type.shape.map { ForeignText.literal($0.description) }.joined(separator: ", ")
             let depends = type.shape.contains { !$0.dimensions.isDisjoint(with: runtime) }
-            out += "    {.name = \(Self.quote(name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
+            out += "    {.name = \(ForeignText.literal(name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
             out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
             out += "\(depends ? ", .flags = GLMC_DATA_DEPENDENT" : ""), .state = -1},\n"
         }
@@ -276,32 +273,4 @@ struct MainText {
 
     /// The interface's constant for an element type.
     static func dtype(_ element: ElementType) -> String { "GLMC_" + element.rawValue.uppercased() }
-
-    /// A C string literal.
-    static func quote(_ text: String) -> String {
-        var out = "\""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): out += "\\\""
-            case UInt8(ascii: "\\"): out += "\\\\"
-            case UInt8(ascii: "?"): out += "\\?"
-            case 0x20...0x7e: out += String(UnicodeScalar(byte))
-            default:
-                let octal = String(byte, radix: 8)
-                out += "\\" + String(repeating: "0", count: 3 - octal.count) + octal
-            }
-        }
-        return out + "\""
-    }
-
-    /// A long text as adjacent literals.
-    private static func lines(_ text: String) -> String {
-        var pieces: [String] = []
-        var rest = Substring(text)
-        while !rest.isEmpty {
-            pieces.append("    " + quote(String(rest.prefix(120))))
-            rest = rest.dropFirst(120)
-        }
-        return pieces.isEmpty ? "    \"\"" : pieces.joined(separator: "\n")
-    }
 }

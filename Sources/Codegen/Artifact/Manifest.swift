@@ -7,8 +7,6 @@ struct Manifest {
     let plan: MemoryPlan
     let weights: Weights
     let options: CompileOptions
-    let name: String
-
     private struct Document: Encodable {
         struct Source: Encodable { var file: String, sha256: String }
         struct Tensor: Encodable { var name: String, type: String, shape: [String] }
@@ -35,7 +33,7 @@ struct Manifest {
             kernels: program.launches.map { Document.Kernel(name: $0.family, nodes: $0.provenance, flops: $0.operations.constant, bytes: $0.bytes.constant) },
             arena: Document.Arena(bytes: plan.fixedBytes, lower_bound: plan.lowerBound))
         let document = Document(
-            name: name, glmc: options.version, flags: options.flags, target: program.target.name, cpu_features: program.target.features,
+            name: options.name, glmc: options.version, flags: options.flags, target: program.target.name, cpu_features: program.target.features,
             source: options.source.map { Document.Source(file: $0.file, sha256: $0.sha256) }, entries: [entry], weights: Document.Blob(bytes: weights.byteCount))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -6,19 +6,27 @@ enum SingleFile {
     static func cudaText(_ source: String, blob: String, target: Target) -> String {
         var support = SupportText(RuntimeSupport.cudaFiles)
         return """
-            /* The weights are in \(blob): copy them to the device once and pass their address as `c`. Compile with
-             *     nvcc -std=c++17 -O3 \(target.compilerFlags.joined(separator: " ")) -c FILE.cu */
+            /* Copy the weights to the device once and pass their address as `c`. They are in this file: */
+            \(ForeignText.comment(blob, limit: 1000))
+            /* Compile with: */
+            \(ForeignText.comment("nvcc -std=c++17 -O3 \(target.compilerFlags.joined(separator: " ")) -c FILE.cu", limit: 1000))
             \(support.expanding(source))
             """
     }
 
     /// - Parameter blob: the file of weights, which lies beside; the assembler includes it.
-    static func text(main: String, kernels: [KernelFiles.File], name: String, blob: String, target: Target) -> String {
+    static func text(main: String, kernels: [KernelFiles.File], name: ModelName, blob: String, target: Target) -> String {
         var support = SupportText(RuntimeSupport.files + RuntimeSupport.kernelFiles)
         let flags = (["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd"] + target.compilerFlags).joined(separator: " ")
+        // The support text stands here once, for the widest of the kernels.
+        let header = KernelFiles.header(vectorBits: kernels.map(\.vectorBits).max() ?? 0)
+        let weights = Weights.assembly(name, file: blob).split(separator: "\n")
         return """
-            /* The model '\(name)'. Its weights are in \(blob); compile it in this folder, and link with -pthread -lm:
-             *     cc \(flags) -c \(name).c */
+            \(ForeignText.comment("The model '\(name.text)'.", limit: 1000))
+            /* Compile it in the folder of its weights, and link with -pthread -lm: */
+            \(ForeignText.comment("cc \(flags) -c FILE.c", limit: 1000))
+            /* Compilers write a file's name into assembler text as it is, whatever it is: this one may stand there. */
+            #line 1 "model.c"
             #ifndef _GNU_SOURCE
             #define _GNU_SOURCE
             #endif
@@ -27,10 +35,12 @@ enum SingleFile {
             #ifdef __clang__
             #pragma clang diagnostic ignored "-Wpass-failed"
             #endif
-            \(kernels.map { support.expanding($0.text.replacing("#define GLMC_VECTOR_BITS", with: "#undef GLMC_VECTOR_BITS\n#define GLMC_VECTOR_BITS")) }.joined(separator: "\n"))
+            \(support.expanding(header))
+            \(kernels.map(\.kernels).joined(separator: "\n"))
             \(support.expanding(main))
-            __asm__(".pushsection .rodata.\(name)_weights,\\"a\\"\\n.balign 64\\n.globl \(name)_weights\\n.hidden \(name)_weights\\n"
-                    "\(name)_weights:\\n.incbin \\"\(blob)\\"\\n.popsection\\n");
+            __asm__(".pushsection .text\\n"
+            \(weights.map { "    \(ForeignText.literal($0 + "\n"))" }.joined(separator: "\n"))
+                ".popsection\\n");
 
             """
     }

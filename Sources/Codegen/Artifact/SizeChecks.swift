@@ -8,13 +8,13 @@ extension MainText {
         if demands.isEmpty { return ("", "0") }
         var out = "static int glmc_main_agree(const int64_t *d, const glmc_call *call)\n{\n"
         for demand in demands {
-            let place = Self.quote(demand.place)
+            let place = ForeignText.literal(demand.place)
             switch demand.rule {
             case .equal(let equation):
-                let words = [equation.left, equation.right].map { "\(Self.quote($0.description)), (long long)\(text($0, "d"))" }
+                let words = [equation.left, equation.right].map { "\(ForeignText.literal($0.description)), (long long)\(text($0, "d"))" }
                 out += "    if (\(violation(demand))) return glmc_disagree(call, \(place), \(words.joined(separator: ", ")));\n"
             case .notNegative(let size):
-                out += "    if (\(violation(demand))) return glmc_too_small(call, \(place), \(Self.quote(size.description)), (long long)\(text(size, "d")));\n"
+                out += "    if (\(violation(demand))) return glmc_too_small(call, \(place), \(ForeignText.literal(size.description)), (long long)\(text(size, "d")));\n"
             }
         }
         return (out + "    return GLMC_OK;\n}\n\n", "glmc_main_agree")

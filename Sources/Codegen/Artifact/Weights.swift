@@ -34,6 +34,22 @@ struct Weights {
         return offset
     }
 
+    /// Assembler text that makes a file a read-only section: constants are never written as C.
+    static func assembly(_ name: ModelName, file: String) -> String {
+        """
+            .section .rodata.\(name.weights),"a"
+            .balign 64
+            .globl \(name.weights)
+            .hidden \(name.weights)
+            .type \(name.weights), %object
+        \(name.weights):
+            .incbin \(ForeignText.literal(file))
+            .size \(name.weights), .-\(name.weights)
+            .section .note.GNU-stack,"",%progbits
+
+        """
+    }
+
     /// Writes the blob to a new file, packing on all cores. `progress` gets the share that is done.
     /// - Throws: `Diagnostic` where the file cannot be written.
     func write(to path: String, progress: @Sendable (Double) -> Void) throws {

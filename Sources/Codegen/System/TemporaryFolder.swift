@@ -8,6 +8,10 @@ public final class TemporaryFolder: Sendable {
     /// - Throws: when there is no place for one.
     public init() throws(Diagnostic) {
         let parent = FileManager.default.temporaryDirectory.path
+        // Compilers write the names of their files into assembler text, some as they are.
+        guard !parent.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
+            throw Diagnostic(.invalid, "the folder for temporary files has a name that compilers do not take", at: [parent], hint: "set TMPDIR to a folder without quotes, backslashes and control characters")
+        }
         var template = Array((parent + "/glmc-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
             throw Diagnostic(.invalid, "cannot make a folder in \(parent): \(String(cString: strerror(errno)))", hint: "set TMPDIR to a folder that can be written")

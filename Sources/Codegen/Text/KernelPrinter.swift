@@ -107,7 +107,7 @@ struct KernelPrinter {
         case .prefetch(let access): line("__builtin_prefetch(\(pointer(access)));")
         case .pin(let variables):
             for variable in variables { line("GLMC_PIN(\(variable.name));") }
-        case .comment(let text): line("/* \(text) */")
+        case .comment(let text): line(ForeignText.comment(text))
         }
     }
 

@@ -13,7 +13,8 @@ struct Compilation: Sendable {
     var compiler: String?
     var threads: Int?
     var jobs = ProcessInfo.processInfo.activeProcessorCount
-    var cacheFolder: String? = ObjectCache.defaultFolder
+    /// Where compiled kernels are kept; nil = nowhere.
+    var cache: ObjectCache?
     var saveFolder: String?
     var extraFlags: [String] = []
     /// Passes by name, instead of the level's own.
@@ -108,7 +109,9 @@ struct Compilation: Sendable {
         int8 = try Int8(arguments)
         narrowFloats = try NarrowFloats(arguments)
         saveFolder = arguments.string("save-temps")
-        if arguments.has("no-cache") { cacheFolder = nil }
+        if !arguments.has("no-cache"), let folder = ObjectCache.defaultFolder {
+            do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
+        }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
@@ -176,7 +179,7 @@ struct Compilation: Sendable {
         options.families = level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct
         options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
         options.jobs = jobs
-        options.cacheFolder = cacheFolder.map { $0 + "/kernels" }
+        options.cache = cache
         options.saveFolder = saveFolder
         options.version = Glmc.version
         options.flags = recordedFlags
@@ -186,7 +189,7 @@ struct Compilation: Sendable {
         let bar = ProgressBar(console)
         defer { bar.finish() }
         let report = try ArtifactCompiler.compile(function, to: output, options: options) { bar.show($0, share: $1) }
-        if let cacheFolder, report.compiledFiles > 0 { ObjectCache(folder: cacheFolder + "/kernels").trimNowAndThen() }
+        if report.compiledFiles > 0 { cache?.trimNowAndThen() }
         return report
     }
 

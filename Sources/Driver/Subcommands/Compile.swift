@@ -72,20 +72,7 @@ extension Subcommand {
     }
 
     private static func writeHeaders(beside output: String, model: String) throws {
-        let folder = Files.folder(of: output), name = ArtifactCompiler.identifier(model)
-        let guardName = "GLMC_MODEL_" + name.uppercased() + "_H"
-        let own = """
-            /* The model '\(name)', compiled by glmc \(Glmc.version). */
-            #ifndef \(guardName)
-            #define \(guardName)
-            #include "glmc.h"
-            #ifdef __cplusplus
-            extern "C"
-            #endif
-            const glmc_model *\(name)(void);
-            #endif
-
-            """
+        let folder = Files.folder(of: output), own = ModelName(model).header(version: Glmc.version)
         try RuntimeSupport.publicHeader.text.withUnsafeBytes { try Files.replace(folder + "/glmc.h", with: [$0]) }
         let header = Files.path(output, withEnding: "h")
         try Array(own.utf8).withUnsafeBytes { try Files.replace(header, with: [$0]) }

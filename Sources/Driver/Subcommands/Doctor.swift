@@ -7,7 +7,11 @@ extension Subcommand {
     static let doctor = Subcommand(
         "doctor", "[--json]", summary: "check what this machine offers: compilers, processor, cache", positionals: 0...0, flags: [Flag("json", "print JSON")]
     ) { arguments, console in
-        let compilers = Toolchain.available, cache = ObjectCache(folder: ObjectCache.defaultFolder), native = Target.native
+        let compilers = Toolchain.available, native = Target.native
+        var cache: ObjectCache?
+        if let folder = ObjectCache.defaultFolder {
+            do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
+        }
         let nvcc = Toolchain.locate("nvcc")
         if arguments.has("json") {
             console.print(JSONValue.object([
@@ -16,7 +20,7 @@ extension Subcommand {
                 "nvcc": nvcc.map { .string($0) } ?? .null,
                 "target": .string(native.name), "cpu_features": .array(native.features.map { .string($0) }),
                 "processors": .int(Int64(ProcessInfo.processInfo.activeProcessorCount)),
-                "cache": .string(ObjectCache.defaultFolder), "cache_bytes": .int(Int64(cache.byteCount)),
+                "cache": cache.map { .string($0.path) } ?? .null, "cache_bytes": .int(Int64(cache?.byteCount ?? 0)),
             ]).text(pretty: true))
         } else {
             var rows = [["glmc", Glmc.version]]
@@ -25,7 +29,7 @@ extension Subcommand {
             rows.append(["CUDA compiler", nvcc ?? "none (needed only to compile .cu files)"])
             rows.append(["-march=native", "\(native.name)\(native.features.isEmpty ? "" : ": \(native.features.joined(separator: " "))")"])
             rows.append(["processors", "\(ProcessInfo.processInfo.activeProcessorCount)"])
-            rows.append(["kernel cache", "\(ObjectCache.defaultFolder)  (\(bytesText(cache.byteCount)))"])
+            rows.append(["kernel cache", cache.map { "\($0.path)  (\(bytesText($0.byteCount)))" } ?? "none"])
             console.print(columns(rows))
         }
         return compilers.isEmpty ? .invalid : .done

@@ -50,21 +50,51 @@ public enum Spelling {
         return !first
     }
 
-    /// A string literal.
+    /// A string literal. Only what people can see stands in it as it is: letters, digits, punctuation and symbols, marks that follow a letter, and blanks.
     public static func quoted(_ text: String) -> String {
         var result = "\""
+        var followsLetter = false
         for scalar in text.unicodeScalars {
+            var isLetter = false
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
             case "\n": result += "\\n"
             case "\t": result += "\\t"
             case "\r": result += "\\r"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F: result += "\\u{\(String(scalar.value, radix: 16))}"
-            default: result.unicodeScalars.append(scalar)
+            default:
+                switch Visibility(scalar) {
+                case .letter: isLetter = true
+                case .mark where followsLetter: isLetter = true
+                case .other: break
+                case .mark, .hidden:
+                    result += "\\u{\(String(scalar.value, radix: 16))}"
+                    followsLetter = false
+                    continue
+                }
+                result.unicodeScalars.append(scalar)
             }
+            followsLetter = isLetter
         }
         return result + "\""
+    }
+
+    /// How a character shows in a line of text.
+    private enum Visibility {
+        case letter, mark, other
+        /// Control and format characters, such as those that change the direction of writing, and line separators.
+        case hidden
+
+        init(_ scalar: UnicodeScalar) {
+            self = switch scalar.properties.generalCategory {
+            case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: .letter
+            case .nonspacingMark, .spacingMark, .enclosingMark: .mark
+            case .decimalNumber, .letterNumber, .otherNumber, .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+                 .finalPunctuation, .otherPunctuation, .mathSymbol, .currencySymbol, .modifierSymbol, .otherSymbol: .other
+            case .spaceSeparator: scalar == " " ? .other : .hidden
+            default: .hidden
+            }
+        }
     }
 
     static func isLetter(_ byte: UInt8) -> Bool {
