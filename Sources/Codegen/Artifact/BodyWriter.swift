@@ -136,7 +136,8 @@ struct BodyWriter {
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
         }
-        return "\(MainText.kernelSymbol(main.name, launch.kernel))(\((["f"] + arguments + ["part", "parts"]).joined(separator: ", ")))"
+        let origins = kernel.reports ? ["(const char *const[]){\(launch.origins.map(MainText.quote).joined(separator: ", "))}"] : []
+        return "\(MainText.kernelSymbol(main.name, launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.
