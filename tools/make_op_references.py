@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes Tests/IRTests/references/*.glm: one op each, with inputs and the results of the ONNX reference evaluator.
 
-Needs onnx and numpy. Run it again after adding a case; the files are committed, so that the tests need no Python.
+Where docs/numerics.md says that glmc follows ONNX Runtime, its results instead. Needs onnx, onnxruntime and numpy. Run it again after adding a case; the files are committed, so that the tests need no Python.
 """
 import pathlib
 import re
@@ -219,6 +219,51 @@ def recurrent():
     case("lstm_lengths", f"lstm(%0, %1, %2, %3, %4, %5, %6, hidden: {h}, lengths: true)", [x, w, r, bias, h0, c0, lengths], expected, results=3)
 
 
+def runtime(kind, inputs, outputs=1, opset=19, **attributes):
+    """The same, by ONNX Runtime."""
+    import onnxruntime
+
+    names = ["" if a is None else f"i{i}" for i, a in enumerate(inputs)]
+    node = helper.make_node(kind, names, [f"o{i}" for i in range(outputs)], **attributes)
+    given = [(n, a) for n, a in zip(names, inputs) if a is not None]
+    types = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in given]
+    results = [helper.make_tensor_value_info(f"o{i}", TensorProto.FLOAT, None) for i in range(outputs)]
+    model = helper.make_model(helper.make_graph([node], "g", types, results), opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, dict(given))
+
+
+def runtime_resizes():
+    x = (np.arange(14) / 2).astype(np.float32).reshape(1, 1, 2, 7)
+    for mode in ["nearest", "linear", "cubic"]:
+        for transform in ["align_corners", "half_pixel", "pytorch_half_pixel", "asymmetric", "half_pixel_symmetric"]:
+            for way, scale in [("up", 1.3), ("down", 0.45)]:
+                runtime_resize(f"{mode}_{transform}_{way}", x, [1, 1, 1, scale], mode, transform)
+    x = (np.arange(6) - 2).astype(np.float32).reshape(1, 1, 2, 3)
+    for transform in ["pytorch_half_pixel", "align_corners", "half_pixel"]:
+        runtime_resize(f"to_one_{transform}", x, [1, 1, 0.5, 0.5], "linear", transform)
+
+
+def runtime_resize(name, x, scales, mode, transform):
+    expected = runtime("Resize", [x, None, np.float32(scales)], mode=mode, coordinate_transformation_mode=transform)
+    scales = [float(s) for s in np.float32(scales)]
+    case(f"resize_runtime_{name}", f"resize(%0, sizes: {list(expected[0].shape)}, scales: {scales}, mode: {mode}, transform: {transform})", [x], expected)
+
+
+def sequences_of_length_zero():
+    generator = np.random.default_rng(5)
+    for kind, gates, states in [("LSTM", 4, 2), ("GRU", 3, 1), ("RNN", 1, 1)]:
+        width, h, b, t, d = 2, 3, 3, 2, 2
+        shapes = [(t, b, width), (d, gates * h, width), (d, gates * h, h), (d, 2 * gates * h)] + [(d, b, h)] * states
+        x, w, r, bias, *initial = [generator.standard_normal(shape).astype(np.float32).round(3) for shape in shapes]
+        lengths = np.int32([0, 2, 1])
+        expected = runtime(kind, [x, w, r, bias, lengths, *initial], 1 + states, 17, hidden_size=h, direction="bidirectional")
+        operands = [x, w, r, bias, *initial, lengths]
+        text = f"{kind.lower()}({', '.join(f'%{i}' for i in range(len(operands)))}, hidden: {h}, direction: bidirectional, lengths: true)"
+        case(f"{kind.lower()}_length_zero", text, operands, expected, results=1 + states)
+
+
 def resizes():
     x = f32(1, 2, 4, 5)
     none = np.float32([])
@@ -240,7 +285,7 @@ def resizes():
         case(f"resize_{name}", f"resize(%0, sizes: {list(sizes)}, mode: {mode}, transform: {transform}{text})", [x], expected)
     for transform in ["half_pixel", "half_pixel_symmetric", "align_corners", "asymmetric"]:
         scales = [1.0, 1.0, 0.6, 1.7]
-        expected = reference("Resize", [x, None, np.float32(scales)], mode="linear", coordinate_transformation_mode=transform)
+        expected = (runtime if transform == "align_corners" else reference)("Resize", [x, None, np.float32(scales)], mode="linear", coordinate_transformation_mode=transform)
         sizes = list(expected[0].shape)
         scales = [float(s) for s in np.float32(scales)]
         case(f"resize_scales_{transform}", f"resize(%0, sizes: {sizes}, scales: {scales}, mode: linear, transform: {transform})", [x], expected)
@@ -301,7 +346,7 @@ def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.glm"):
         old.unlink()
-    for part in [activations, convolutions, matmuls, pools, norms, attention, recurrent, resizes, sampling, quantisation]:
+    for part in [activations, convolutions, matmuls, pools, norms, attention, recurrent, resizes, sampling, quantisation, runtime_resizes, sequences_of_length_zero]:
         part()
     print(f"{len(list(FOLDER.glob('*.glm')))} files in {FOLDER}", file=sys.stderr)
 

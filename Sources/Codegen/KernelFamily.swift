@@ -7,7 +7,8 @@ public struct KernelFamily: Sendable {
     /// Shown in the manifest, profiles and comments.
     public let name: String
     /// Whether the family can compute the node on this target; called before memory is laid out. Look at op, types, layouts
-    /// and which operands are constants; the strides come later and must be taken as they are.
+    /// and which operands are constants; the strides come later, whatever the layout, and must be taken as they are. A kernel that
+    /// reads vectors along an axis asks for `KernelSite.operand(_:along:)`.
     public let matches: @Sendable (KernelQuery) -> Bool
     /// Whether many rows of operand 0 are read at once, element by element: such rows had better not lie a multiple of a cache's
     /// way apart.
@@ -72,6 +73,24 @@ public struct KernelSite {
     public mutating func operand(_ i: Int) throws -> TensorView {
         guard let placement = placements[i] else { throw Diagnostic(.internal, "operand \(i) of \(node.op.mnemonic) is packed and has no memory") }
         return assembly.view(placement, isWritten: false)
+    }
+
+    /// Operand `i` with its elements along `axis` next to each other, as kernels need it that read vectors along that axis. Whatever the
+    /// layout of its type, a value may be a view with any strides; such a one is copied first.
+    public mutating func operand(_ i: Int, along axis: Int) throws -> TensorView {
+        var view = try operand(i)
+        if view.shape[axis] == 1 { view.strides[axis] = 1 }
+        if view.strides[axis] == 1 { return view }
+        let buffer = scratch("copy", view.element, count: view.shape.product, perThread: false)
+        var strides = view.strides, stride: Extent = 1
+        for other in [axis] + view.shape.indices.reversed().filter({ $0 != axis }) {
+            strides[other] = stride
+            stride = stride * view.shape[other]
+        }
+        let copy = TensorView(buffer, view.element, shape: view.shape, strides: strides)
+        builder.copy(view, to: copy)
+        builder.emit(.barrier)
+        return copy
     }
 
     /// Result `i` in memory, for nodes of several results, which have no epilogue.

@@ -31,6 +31,8 @@ struct Launch {
     /// By position in `Program.kernels`.
     var kernel: Int
     var arguments: [Argument]
+    /// The ops whose demands on the data the kernel checks, by name, as its `Statement.report` number them.
+    var origins: [String]
     var reads: Set<RootID>
     var writes: Set<RootID>
     /// Whether only thread 0 does anything.

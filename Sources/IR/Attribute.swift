@@ -3,8 +3,8 @@ public enum AttributeValue: Hashable, Sendable {
     case bool(Bool)
     case integer(Int)
     case integers([Int])
-    case float(Double)
-    case floats([Double])
+    case float(Bitwise<Double>)
+    case floats(Bitwise<[Double]>)
     case string(String)
     case strings([String])
     case extents([Extent])
@@ -58,10 +58,10 @@ extension Int: AttributeConvertible {
 }
 
 extension Double: AttributeConvertible {
-    public var attributeValue: AttributeValue { .float(self) }
+    public var attributeValue: AttributeValue { .float(Bitwise(self)) }
     public init?(attributeValue value: AttributeValue) {
         switch value {
-        case .float(let x): self = x
+        case .float(let x): self = x.wrappedValue
         case .integer(let x): self = Double(x)
         default: return nil
         }
@@ -116,10 +116,10 @@ extension Int: ArrayAttributeElement {
 }
 
 extension Double: ArrayAttributeElement {
-    public static func wrap(_ values: [Double]) -> AttributeValue { .floats(values) }
+    public static func wrap(_ values: [Double]) -> AttributeValue { .floats(Bitwise(values)) }
     public static func unwrap(_ value: AttributeValue) -> [Double]? {
         switch value {
-        case .floats(let x): x
+        case .floats(let x): x.wrappedValue
         case .integers(let x): x.map(Double.init)
         default: nil
         }

@@ -28,6 +28,10 @@ public protocol Op: Hashable, Sendable {
     /// - Throws: `Diagnostic` where the values are not acceptable.
     func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor]
 
+    /// Refuses constant operands (nil: computed ones) with which the result is undefined whatever the others are, such as an index
+    /// out of range. Asked about nodes that run in any case, when a function is compiled. Default: nothing.
+    func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws
+
     /// For integer tensors that hold sizes: the results' elements as symbolic extents, in row-major order, where they follow
     /// from the operands' (nil = unknown). Default: unknown.
     func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?]
@@ -52,6 +56,7 @@ extension Op {
     }
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] { [] }
     public func nonNegativeSizes(in context: InferenceContext) -> [Extent] { [] }
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {}
     public var isPure: Bool { true }
     public var foundSizes: [Extent] { [] }
     public var inPlaceOperands: [Int] { [] }

@@ -157,16 +157,67 @@ public func checkedIndex(_ index: Int, of extent: Int) throws -> Int {
     return position
 }
 
+/// Refuses constant indices into an axis; nothing where they, or the axis, are not known.
+/// - Throws: `Diagnostic` naming the index.
+func checkIndices(_ indices: Tensor?, into extent: Extent) throws {
+    guard let indices, let count = extent.constant else { return }
+    let reader = indices.reader
+    for i in 0..<indices.count { _ = try checkedIndex(reader.loadInteger(at: i), of: count) }
+}
+
+/// The same for tuples of indices, one index for each of `extents` along the last axis.
+func checkIndexTuples(_ indices: Tensor?, into extents: some Collection<Extent>) throws {
+    guard let indices, let depth = indices.shape.last, depth == extents.count, depth > 0 else { return }
+    let reader = indices.reader
+    for (k, extent) in extents.enumerated() {
+        guard let count = extent.constant else { continue }
+        for i in stride(from: k, to: indices.count, by: depth) { _ = try checkedIndex(reader.loadInteger(at: i), of: count) }
+    }
+}
+
+/// Refuses constant lengths outside of `0...extent`.
+/// - Throws: `Diagnostic` naming the length.
+func checkLengths(_ lengths: Tensor?, upTo extent: Extent) throws {
+    guard let lengths, let limit = extent.constant else { return }
+    for length in lengths.integers where !(0...limit ~= length) { throw Diagnostic(.invalid, "the length \(length) is outside of 0 to \(limit)") }
+}
+
 extension Expr {
-    /// A data index made valid for an axis of `extent` elements: negative ones count from the end, and ones out of range, which
-    /// are an error of the data, read the nearest element rather than foreign memory.
+    /// A data index made valid for an axis of `extent` elements: negative ones count from the end. One out of range is an error of the
+    /// data, which the kernel reports; until then the nearest element stands for it. An axis without elements has none: see `holdsElements`.
     public func wrapped(into extent: Extent, in builder: inout KernelBuilder) -> Expr {
         let size = Expr(extent)
-        if let value = constantInteger, let count = extent.constant { return .int(Swift.max(0, Swift.min(value < 0 ? value + count : value, count - 1))) }
         let isUnsigned = type.element.isUnsignedInteger
+        if case .integer(let value, _) = self, let count = extent.constant, !isUnsigned || value >= 0, let position = try? checkedIndex(value, of: count) {
+            return .int(position)
+        }
         let index = builder.bind(converted(to: .i64), "index")
+        builder.require(index, from: isUnsigned ? 0 : 0 - extent, through: extent - 1)
         let positive: Expr = isUnsigned ? index : .select(index < .int(0), index + size, index)
         return .max(.min(positive, size - .int(1)), .int(0))
+    }
+}
+
+extension Expr {
+    /// Whether none of the extents is 0; nil where that is known.
+    static func holdsElements(_ extents: [Extent]) -> Expr? {
+        extents.filter { $0.constant ?? 0 <= 0 }.map { .int(0) < Expr($0) }.reduce(nil) { all, one in all.map { $0 && one } ?? one }
+    }
+}
+
+extension KernelBuilder {
+    /// Emits statements that run only where `condition` holds; nil: always.
+    mutating func emit(_ statements: [Statement], where condition: Expr?) {
+        emit(condition.map { [.conditional($0, then: statements, else: [])] } ?? statements)
+    }
+}
+
+extension OperandElements {
+    /// Operand `i` at an index into `extents` that comes from data: zero where there is nothing to index.
+    func load(_ i: Int, at index: [Expr], into extents: [Extent], in builder: inout KernelBuilder) throws -> Expr {
+        let value = try load(i, at: index, in: &builder), element = types[i].element
+        guard let holds = Expr.holdsElements(extents), !element.isComplex else { return value }
+        return .select(holds, value, .constant(0, element.computeType))
     }
 }
 

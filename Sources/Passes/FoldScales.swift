@@ -16,6 +16,8 @@ extension Pass {
     /// %1 = binary.add(%0, %c) : f32[1, 8, 4, 4]
     /// ```
     ///
+    /// Nothing is folded that makes a weight or constant infinite or NaN that was not.
+    ///
     /// A pass of its own because it rewrites weights, which costs time and memory and which quantisation wants done before it
     /// looks at their ranges.
     public static let foldScales = Pass("fold-scales", "Folds multiplications by constants into weights (Conv+BatchNorm)") { rewriter, context in
@@ -72,6 +74,17 @@ private struct WeightedProduct {
         return constant.doubles
     }
 
+    /// Whether no weight multiplied by one of the scales leaves the range of its type.
+    func staysFinite(_ scales: [Double]) -> Bool {
+        let largest: Double = switch weights.element {
+        case .f16: 65_504
+        case .f64: .greatestFiniteMagnitude
+        default: Double(Float.greatestFiniteMagnitude)
+        }
+        let top = weights.largestMagnitude
+        return scales.allSatisfy { $0.isFinite && top * $0.magnitude <= largest }
+    }
+
     /// The weights with output channel `o` multiplied by `scales[o]`.
     func scalingOutputs(_ scales: [Double]) -> Tensor {
         switch op {
@@ -108,6 +121,16 @@ private struct WeightedProduct {
 }
 
 extension Tensor {
+    /// The largest magnitude of an element, NaNs aside.
+    fileprivate var largestMagnitude: Double {
+        guard element == .f32 else { return doubles.reduce(0) { $1.magnitude > $0 ? $1.magnitude : $0 } }
+        return Double(bytes.withMemoryRebound(to: Float.self) { values in
+            var largest: Float = 0
+            for value in values where value.magnitude > largest { largest = value.magnitude }
+            return largest
+        })
+    }
+
     /// Every element times the scale of its slice: element `i` belongs to slice `i / inner`, modulo the number of scales.
     fileprivate func scaled(by scales: [Double], inner: Int) -> Tensor {
         guard element == .f32 else {
@@ -157,7 +180,7 @@ private let scaleAfterProduct = Rule("scale-after-product", on: Binary.self) { f
     let node = function[id]
     guard function.hasOneUse(node.operands[0]), let scale = function.constant(node.operands[1]),
           let product = WeightedProduct(node.operands[0], in: function), function.type(node.operands[0]) == function.type(node.results[0]),
-          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs) else { return nil }
+          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs), product.staysFinite(scales) else { return nil }
     return { rewriter in
         try product.replacing(id, weights: product.scalingOutputs(scales), in: &rewriter)
     }
@@ -170,8 +193,9 @@ private let scaleAfterBias = Rule("scale-after-bias", on: Binary.self) { functio
     guard function.hasOneUse(node.operands[0]), let scale = function.constant(node.operands[1]),
           let (y, second) = function.binary(node.operands[0], .add), function.hasOneUse(y), let bias = function.constant(second),
           let product = WeightedProduct(y, in: function), function.type(y) == function.type(node.results[0]),
-          WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs) != nil,
-          WeightedProduct.channels(bias, axis: product.channelAxis, count: product.outputs) != nil else { return nil }
+          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.outputs), product.staysFinite(scales),
+          WeightedProduct.channels(bias, axis: product.channelAxis, count: product.outputs) != nil,
+          op.constant(bias, scale)?.doubles.allSatisfy(\.isFinite) ?? false else { return nil }
     return { rewriter in
         let scaled = try rewriter.create1(op, [y, node.operands[1]], at: .before(id), provenance: node.provenance)
         let shift = try rewriter.constant(op, [bias, scale], before: id)
@@ -190,7 +214,7 @@ private let scaleBeforeProduct = Rule("scale-before-product", at: Convolution.se
     }
     guard function.hasOneUse(input), let (x, factor) = function.binary(input, .multiply), let scale = function.constant(factor),
           function.type(x) == function.type(input), !(product.op is MatMul) || scale.count == 1 || padding == nil,
-          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.inputs) else { return nil }
+          let scales = WeightedProduct.channels(scale, axis: product.channelAxis, count: product.inputs), product.staysFinite(scales) else { return nil }
     return { rewriter in
         var operand = x
         if let padding { operand = try rewriter.create1(padding.op, [x], at: .before(id), provenance: rewriter.function[padding.node].provenance) }

@@ -51,7 +51,7 @@ struct BodyWriter {
                 close(indent)
                 // All threads see the same sizes, so all go the same way.
                 for demand in demands {
-                    out += "\(indent)if (\(main.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(MainText.quote(main.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
+                    out += "\(indent)if (\(main.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(ForeignText.literal(main.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
                     hasDemands = true
                 }
             case .loop(let loop): try write(loop, depth: depth)
@@ -145,7 +145,8 @@ struct BodyWriter {
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
         }
-        return "\(main.name.kernel(launch.kernel))(\((["f"] + arguments + ["part", "parts"]).joined(separator: ", ")))"
+        let origins = kernel.reports ? ["(const char *const[]){\(launch.origins.map(ForeignText.literal).joined(separator: ", "))}"] : []
+        return "\(main.name.kernel(launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.

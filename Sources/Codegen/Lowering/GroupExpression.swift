@@ -1,6 +1,9 @@
 import GlmcIR
 
 /// The elements of a group's values as expressions: nodes of the group are inlined, everything else is read from memory.
+///
+/// Every value is what its element type holds, whether it crosses memory or not: the results of inlined nodes, and what a tuned kernel
+/// hands to its epilogue, are rounded or wrapped to their type (`Expr.held`). So fusion never changes a result.
 struct GroupExpression {
     let function: Function
     /// Nodes whose results are computed where they are read.
@@ -15,7 +18,7 @@ struct GroupExpression {
 
     /// The element of the group's result `value` at `index`, in its compute type; `known` as below.
     func result(_ value: ValueID, at index: [Expr], known: [ValueID: Expr] = [:], in builder: inout KernelBuilder) throws -> Expr {
-        var known = known
+        var known = Dictionary(uniqueKeysWithValues: known.map { ($0, $1.held(in: type($0).element)) })
         for one in shared where known[one] == nil {
             known[one] = builder.bind(try element(one, at: index, known: known, in: &builder), "e")
         }
@@ -33,7 +36,10 @@ struct GroupExpression {
                 loads: node.operands.map { operand in
                     { index, builder in try element(operand, at: index, known: known, in: &builder) }
                 })
-            return try op.element(of: result, at: index, from: operands, in: &builder).converted(to: type(value).element.computeType)
+            let outer = builder.origin
+            builder.origin = id.index
+            defer { builder.origin = outer }
+            return try op.element(of: result, at: index, from: operands, in: &builder).held(in: type(value).element)
         }
         guard let view = views[value] else {
             throw Diagnostic(.internal, "the value '\(function[value].name)' is neither computed nor in memory here")

@@ -15,6 +15,7 @@ struct ProgramBuilder {
     /// - Throws: `Diagnostics` naming every node that has no lowering.
     static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> Program {
         var builder = ProgramBuilder(function, target: target, threads: threads, families: families)
+        try builder.checkConstants()
         builder.program.steps = try builder.lower(function.body) + builder.copyOutputs()
         builder.program.roots = builder.placements.roots
         return builder.program
@@ -33,6 +34,27 @@ struct ProgramBuilder {
         placements = Placements(function, groups: blocks.map { grouped[$0] ?? [] }, blocks: blocks)
     }
 
+    /// Branches and loops may never run, so only the body's own nodes are asked.
+    private func checkConstants() throws {
+        let failures = function.nodes(in: function.body).compactMap { id -> Diagnostic? in
+            let node = function[id], types = node.operands.compactMap { function.type($0).tensor }
+            guard types.count == node.operands.count, !types.isEmpty else { return nil }
+            do {
+                try node.op.checkConstants(node.operands.map { function.definingOp($0, as: Constant.self)?.value }, types: types)
+                return nil
+            } catch {
+                return (error as? Diagnostic)?.inside(name(of: id))
+            }
+        }
+        if !failures.isEmpty { throw Diagnostics(failures) }
+    }
+
+    /// An op and the nodes of the model that it comes from, for messages.
+    private func name(of id: NodeID) -> String {
+        let node = function[id]
+        return node.op.mnemonic + (node.provenance.isEmpty ? "" : " (node \(node.provenance.joined(separator: ", ")))")
+    }
+
     mutating func lower(_ block: BlockID) throws -> [Step] {
         var steps: [Step] = []
         var failures: [Diagnostic] = []
@@ -40,8 +62,7 @@ struct ProgramBuilder {
             do {
                 steps += try lower(group)
             } catch let error as Diagnostic {
-                let node = function[group.root]
-                failures.append(error.inside(node.op.mnemonic + (node.provenance.isEmpty ? "" : " (node \(node.provenance.joined(separator: ", ")))")))
+                failures.append(error.inside(name(of: group.root)))
             } catch let error as Diagnostics {
                 failures += error.all
             }
@@ -73,6 +94,7 @@ struct ProgramBuilder {
     private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> [Step] {
         let node = function[anchor]
         var assembly = KernelAssembly()
+        assembly.builder.origin = anchor.index
         let fused = group.nodes.subtracting([anchor])
         let (expression, result) = try prepare(nodes: fused, shared: group.shared, function[group.root].results[0], &assembly, known: node.results)
         var operands: [TensorPlacement?] = []
@@ -94,6 +116,7 @@ struct ProgramBuilder {
         var assembly = KernelAssembly()
         let operands = try node.operands.map { assembly.view(try placements.placement(ofOperand: $0), isWritten: false) }
         let results = try node.results.map { assembly.view(try place($0), isWritten: true) }
+        assembly.builder.origin = id.index
         try op.lower(operands, to: results, in: &assembly.builder)
         return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]))
     }
@@ -208,6 +231,7 @@ struct ProgramBuilder {
         try KernelVerifier.verify(kernel)
         #endif
         let arguments = arguments(of: assembly, builder.buffers)
+        let origins = builder.origins.map { origin in nodes.first { $0.index == origin }.map(self.name(of:)) ?? "" }
         var unique: [String] = []
         for source in ordered.flatMap({ function[$0].provenance }) where !unique.contains(source) { unique.append(source) }
         let work = isFill ? 0 : nodes.reduce(Extent(0)) { $0 + WorkEstimate.of($1, in: function) }
@@ -224,7 +248,7 @@ struct ProgramBuilder {
                 if phase.body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
             }
             return .launch(Launch(
-                kernel: index(of: phase), arguments: arguments, reads: reads, writes: writes,
+                kernel: index(of: phase), arguments: arguments, origins: origins, reads: reads, writes: writes,
                 isSingle: phase.body.allSatisfy { if case .single = $0 { true } else { false } }, isFill: isFill,
                 provenance: unique, family: isProper ? name : "\(name)-prepare", operations: isProper ? operations : 0, bytes: bytes, work: work))
         }

@@ -15,7 +15,9 @@ typedef struct glmc_frame {
     void (*trace)(void *trace_context, int kernel, int thread, int ends);
     void *trace_context;
     _Atomic int status;           /* first failure of any thread, or GLMC_OK */
-    const char *_Atomic reason;   /* its text, a string constant */
+    const char *_Atomic reason;   /* its text, a string constant; of a value out of range, what demands the range */
+    int64_t value, low, high;     /* a value in the data and the range that it should lie in */
+    int out_of_range;             /* whether these three are set */
     glmc_barrier barrier;         /* of all threads, for glmc_meet */
 } glmc_frame;
 
@@ -24,6 +26,17 @@ typedef struct glmc_frame {
 __attribute__((unused, noinline, cold)) static void glmc_fail(glmc_frame *frame, int status, const char *reason) {
     int ok = GLMC_OK;
     if (atomic_compare_exchange_strong(&frame->status, &ok, status)) atomic_store(&frame->reason, reason);
+}
+
+/* Records that the data hold `value` where only `low` to `high` make sense to `who`. */
+__attribute__((unused, noinline, cold)) static void glmc_report(glmc_frame *frame, const char *who, int64_t value, int64_t low, int64_t high) {
+    int ok = GLMC_OK;
+    if (!atomic_compare_exchange_strong(&frame->status, &ok, GLMC_BAD_DATA)) return;
+    frame->value = value;
+    frame->low = low;
+    frame->high = high;
+    frame->out_of_range = 1;
+    atomic_store(&frame->reason, who);
 }
 
 /* The part [*begin, *end) of 0..<count that part `tid` of `nt` does: contiguous, sizes differ by at most one `grain`. */

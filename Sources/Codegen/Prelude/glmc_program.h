@@ -370,7 +370,13 @@ static int glmc_run_checked(const glmc_program *program, const glmc_call *call) 
         glmc_write_shapes(self, call->outputs, out);
     }
     status = atomic_load(&job.frame.status);
-    if (status) return glmc_error(call, status, "%s", atomic_load(&job.frame.reason));
+    const char *reason = atomic_load(&job.frame.reason);
+    if (status && job.frame.out_of_range) {
+        long long value = (long long)job.frame.value, low = (long long)job.frame.low, high = (long long)job.frame.high;
+        if (high < 0) return glmc_error(call, status, "%s: the data hold %lld, but there is nothing that it could index", reason, value);
+        return glmc_error(call, status, "%s: the data hold %lld, which is outside of %lld to %lld", reason, value, low, high);
+    }
+    if (status) return glmc_error(call, status, "%s", reason);
     return GLMC_OK;
 }
 

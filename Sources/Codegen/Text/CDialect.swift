@@ -16,6 +16,10 @@ struct CDialect: Sendable {
     /// An array of the named dimensions' values.
     var dimensions: String
     var barrier: String
+    /// The beginning of the call that reports data out of range, up to the array of the ops' names; nil where nobody listens.
+    var report: String?
+    /// The parameter that holds that array, of kernels that report.
+    var originsParameter = "const char *const *origins"
     /// How far a thread's own areas lie behind the first thread's, in bytes; nil where a kernel gets the addresses of its thread's areas.
     var ownOffset: String?
     /// Whether parallel loops deal out single iterations in turn (neighbouring threads touch neighbouring elements) instead of
@@ -25,13 +29,13 @@ struct CDialect: Sendable {
     static let c = CDialect(
         functionPrefix: "", simdPragma: "#pragma omp simd", unrollPragma: "#pragma GCC unroll 64",
         leadingParameters: ["glmc_frame *f"], trailingParameters: ["int tid", "int nt"], prologue: "(void)f; (void)tid; (void)nt;",
-        restrict: "restrict", dimensions: "f->dims", barrier: "glmc_barrier_wait(&f->barrier);", ownOffset: nil, dealsIterations: false)
+        restrict: "restrict", dimensions: "f->dims", barrier: "glmc_barrier_wait(&f->barrier);", report: "glmc_report(f, origins", ownOffset: nil, dealsIterations: false)
 
     static let cuda = CDialect(
         functionPrefix: "__global__ ", simdPragma: "", unrollPragma: "#pragma unroll",
         leadingParameters: ["const int64_t *dims", "int64_t own"], trailingParameters: [],
         prologue: "const int64_t tid = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, nt = (int64_t)gridDim.x * blockDim.x; (void)dims; (void)own; (void)tid; (void)nt;",
-        restrict: "__restrict__", dimensions: "dims", barrier: "__syncthreads();", ownOffset: "tid * own", dealsIterations: true)
+        restrict: "__restrict__", dimensions: "dims", barrier: "__syncthreads();", report: nil, ownOffset: "tid * own", dealsIterations: true)
 
     func type(_ type: KernelType) -> String {
         type.lanes == 1 ? scalar(type.element) : "\(type.element.rawValue)x\(type.lanes)"

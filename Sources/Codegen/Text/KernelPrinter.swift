@@ -23,7 +23,8 @@ struct KernelPrinter {
         let buffers = kernel.buffers.map { buffer in
             "\(buffer.isWritten ? "" : "const ")\(dialect.scalar(buffer.element)) *\(dialect.restrict) \(Self.bufferVariable(buffer))"
         }
-        return (dialect.leadingParameters + buffers + dialect.trailingParameters).joined(separator: ", ")
+        let origins = kernel.reports && dialect.report != nil ? [dialect.originsParameter] : []
+        return (dialect.leadingParameters + buffers + origins + dialect.trailingParameters).joined(separator: ", ")
     }
 
     /// The function's definition under the name `symbol`.
@@ -99,6 +100,8 @@ struct KernelPrinter {
         case .setDimension(let name, let value):
             guard let index = dimensionIndex[name] else { throw Diagnostic(.internal, "kernel \(kernel.name) defines the unknown dimension \(name)") }
             line("\(dialect.dimensions)[\(index)] = \(text(value));")
+        case .report(let origin, let value, let lower, let upper):
+            if let report = dialect.report { line("\(report)[\(origin)], \(text(value)), \(text(lower)), \(text(upper)));") }
         case .barrier: line(dialect.barrier)
         case .single(let body):
             line("if (tid == 0) {")
@@ -186,7 +189,7 @@ struct KernelPrinter {
     private func text(_ expr: Expr) -> String {
         switch expr {
         case .integer(let value, let element): return dialect.integer(value, element)
-        case .float(let value, let element): return dialect.float(value, element)
+        case .float(let value, let element): return dialect.float(value.wrappedValue, element)
         case .variable(let variable): return variable.name
         case .dimension(let name): return Self.dimensionVariable(name)
         case .threadIndex: return "(int64_t)tid"
@@ -308,6 +311,7 @@ extension Statement {
         case .whileLoop(let condition, let body): return condition.loads(buffer) || body.contains { $0.loads(buffer) }
         case .single(let body): return body.contains { $0.loads(buffer) }
         case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return value.loads(buffer)
+        case .report(_, let value, let lower, let upper): return [value, lower, upper].contains { $0.loads(buffer) }
         case .barrier, .prefetch, .pin, .comment: return false
         }
     }
@@ -318,6 +322,7 @@ extension Statement {
         func access(_ a: Access) -> Bool { predicate(.load(a)) || any(a.index) || (a.mask.map(any) ?? false) }
         switch self {
         case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return any(value)
+        case .report(_, let value, let lower, let upper): return any(value) || any(lower) || any(upper)
         case .store(let a, let value): return access(a) || any(value)
         case .loop(let loop): return any(loop.lower) || any(loop.upper) || loop.body.contains { $0.anyExpression(predicate) }
         case .conditional(let condition, let a, let b): return any(condition) || (a + b).contains { $0.anyExpression(predicate) }

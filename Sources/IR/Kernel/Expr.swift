@@ -105,7 +105,7 @@ public struct BufferID: Hashable, Sendable {
 /// A pure expression of the loop language.
 public indirect enum Expr: Hashable, Sendable {
     case integer(Int, ElementType)
-    case float(Double, ElementType)
+    case float(Bitwise<Double>, ElementType)
     case variable(Variable)
     /// The value of a named dimension, i64.
     case dimension(String)
@@ -160,6 +160,7 @@ extension Expr {
     }
 
     public static func int(_ value: Int) -> Expr { .integer(value, .i64) }
+    public static func float(_ value: Double, _ element: ElementType) -> Expr { .float(Bitwise(value), element) }
 
     /// A constant of any arithmetic type.
     public static func constant(_ value: Double, _ element: ElementType) -> Expr {
@@ -271,6 +272,24 @@ extension Expr {
         if type.element == element { return self }
         if element.isFloat, case .cast(let narrow, element.computeType) = self, narrow.type.element == element { return narrow }
         return .cast(self, element)
+    }
+
+    /// The expression, of compute type, rounded or wrapped to a value that `element` holds: what reading it back from memory would
+    /// give. Nothing where its form shows that it is one.
+    public func held(in element: ElementType) -> Expr {
+        let compute = element.computeType, value = converted(to: compute)
+        return compute == element || value.isHeld(in: element) ? value : .cast(.cast(value, element), compute)
+    }
+
+    private func isHeld(in element: ElementType) -> Bool {
+        switch self {
+        case .cast(let narrow, _): narrow.type.element == element
+        case .float(let value, _): Tensor(element, [1], values: { _ in value.wrappedValue }).reader.load(at: 0).hasSameBits(as: value.wrappedValue)
+        case .integer(let value, _): Tensor(element, [1], integers: { _ in value }).reader.loadInteger(at: 0) == value
+        case .unary(.negate, let a), .unary(.absolute, let a): (element == .f16 || element == .bf16) && a.isHeld(in: element)
+        case .binary(.minimum, let a, let b), .binary(.maximum, let a, let b), .select(_, let a, let b): a.isHeld(in: element) && b.isHeld(in: element)
+        default: false
+        }
     }
 
     /// The expression with every direct subexpression replaced.

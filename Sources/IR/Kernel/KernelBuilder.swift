@@ -3,6 +3,12 @@ public struct KernelBuilder {
     public private(set) var buffers: [Buffer]
     private var blocks: [[Statement]] = [[]]
     private var counter = 0
+    /// What is being lowered, as a number of the caller's choice.
+    public var origin = 0
+    /// The origins of all ranges that the code checks, as `Statement.report` numbers them.
+    public private(set) var origins: [Int] = []
+    /// Checks in blocks that are not finished.
+    private var checks: [RangeCheck] = []
 
     public init(buffers: [Buffer] = []) { self.buffers = buffers }
 
@@ -19,8 +25,31 @@ public struct KernelBuilder {
         return Variable("\(prefix)\(counter)", type)
     }
 
-    public mutating func emit(_ statement: Statement) { blocks[blocks.count - 1].append(statement) }
-    public mutating func emit(_ statements: [Statement]) { blocks[blocks.count - 1].append(contentsOf: statements) }
+    public mutating func emit(_ statement: Statement) { emit([statement]) }
+    public mutating func emit(_ statements: [Statement]) {
+        if checks.isEmpty { return blocks[blocks.count - 1].append(contentsOf: statements) }
+        let reducing = statements.map { RangeCheck.addReductions(checks, to: $0) }
+        blocks[blocks.count - 1].append(contentsOf: blocks.count == 1 ? finishChecks(in: reducing) : reducing)
+    }
+
+    /// Demands that `value`, an i64 from the tensors' data, lies in `lower...upper`; otherwise the run fails once it has ended. What
+    /// follows must keep its accesses in bounds all the same.
+    ///
+    /// The values are only collected, as their minimum and maximum, and compared at the end, so that loops stay free of branches.
+    public mutating func require(_ value: Expr, from lower: Extent, through upper: Extent) {
+        let number = origins.firstIndex(of: origin) ?? origins.count
+        if number == origins.count { origins.append(origin) }
+        let check = RangeCheck(least: variable("least", .index), most: variable("most", .index), lower: Expr(lower), upper: Expr(upper), origin: number)
+        checks.append(check)
+        emit(check.updates(value))
+    }
+
+    /// The outermost statements with the variables of their checks, and the comparisons at the end.
+    private mutating func finishChecks(in statements: [Statement]) -> [Statement] {
+        let used = checks.filter { check in statements.contains { $0.assigns(check.least) } }
+        checks.removeAll { check in used.contains { $0.least == check.least } }
+        return used.flatMap(\.declarations) + statements + used.flatMap(\.comparisons)
+    }
 
     /// Adds a private workspace area.
     public mutating func scratch(_ name: String, _ element: ElementType, count: Extent, perThread: Bool) -> BufferID {
@@ -108,6 +137,38 @@ public struct KernelBuilder {
 
     /// Runs `body` on one thread only.
     public mutating func single(_ body: (inout KernelBuilder) throws -> Void) rethrows {
-        emit(.single(try block(body)))
+        let statements = try block(body)
+        emit(.single(checks.isEmpty ? statements : finishChecks(in: statements)))
+    }
+}
+
+/// The least and most of the values that some code meets, which must lie in a range.
+private struct RangeCheck {
+    let least: Variable
+    let most: Variable
+    let lower: Expr
+    let upper: Expr
+    let origin: Int
+
+    var declarations: [Statement] { [.declare(least, .int(Int.max)), .declare(most, .int(Int.min))] }
+
+    func updates(_ value: Expr) -> [Statement] {
+        [.assign(least, .binary(.minimum, .variable(least), value)), .assign(most, .binary(.maximum, .variable(most), value))]
+    }
+
+    var comparisons: [Statement] {
+        func report(_ extreme: Variable) -> [Statement] { [.report(origin: origin, value: .variable(extreme), lower: lower, upper: upper)] }
+        return [
+            .conditional(.variable(least) < lower, then: report(least), else: []),
+            .conditional(.binary(.greater, .variable(most), upper), then: report(most), else: []),
+        ]
+    }
+
+    /// A loop whose iterations run in any order names what it collects.
+    static func addReductions(_ checks: [RangeCheck], to statement: Statement) -> Statement {
+        guard case .loop(var loop) = statement, case .simd(let reductions) = loop.kind else { return statement }
+        let used = checks.filter { check in loop.body.contains { $0.assigns(check.least) } }
+        loop.kind = .simd(reductions: reductions + used.flatMap { [.init($0.least, .minimum), .init($0.most, .maximum)] })
+        return .loop(loop)
     }
 }

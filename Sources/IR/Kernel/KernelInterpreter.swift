@@ -98,12 +98,16 @@ public struct KernelInterpreter {
             while try evaluate(condition).integer != 0 { try run(body) }
         case .setDimension(let name, let value):
             dimensions[name] = try evaluate(value).integer
+        case .report(_, let value, let lower, let upper):
+            throw Diagnostic(.invalid, try Self.rangeError(evaluate(value).integer, evaluate(lower).integer, evaluate(upper).integer))
         case .single(let body):
             try run(body)
         case .barrier, .prefetch, .pin, .comment:
             break
         }
     }
+
+    private static func rangeError(_ value: Int, _ lower: Int, _ upper: Int) -> String { "the data hold \(value), which is outside of \(lower) to \(upper)" }
 
     private mutating func run(_ loop: Loop) throws {
         let lower = try evaluate(loop.lower).integer, upper = try evaluate(loop.upper).integer
@@ -159,7 +163,7 @@ public struct KernelInterpreter {
     private mutating func evaluate(_ expr: Expr) throws -> KernelValue {
         switch expr {
         case .integer(let value, let element): return KernelValue(element, [KernelValue.normalized(.integer(value), element)])
-        case .float(let value, let element): return KernelValue(element, [KernelValue.normalized(.float(value), element)])
+        case .float(let value, let element): return KernelValue(element, [KernelValue.normalized(.float(value.wrappedValue), element)])
         case .variable(let variable):
             guard let value = variables[variable.name] else { throw Diagnostic(.internal, "\(variable.name) is not defined") }
             return value

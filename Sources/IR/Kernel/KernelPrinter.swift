@@ -63,6 +63,7 @@ public struct KernelPrinter {
             if !otherwise.isEmpty { block("else", otherwise) }
         case .whileLoop(let condition, let body): block("while \(spell(condition))", body)
         case .setDimension(let name, let value): line("dimension \(Spelling.identifierOrQuoted(name)) = \(spell(value))")
+        case .report(let origin, let value, let lower, let upper): line("report \(origin): \(spell(value)) in \(spell(lower))...\(spell(upper))")
         case .barrier: line("barrier")
         case .single(let body): block("single", body)
         case .prefetch(let access): line("prefetch \(spell(access))")
@@ -92,7 +93,8 @@ public struct KernelPrinter {
     private func spell(_ expression: Expr) -> String {
         switch expression {
         case .integer(let value, let element): element == .i64 ? String(value) : "\(element.rawValue)(\(value))"
-        case .float(let value, let element): element == .f32 ? TensorPrinter.spell(value) : "\(element.rawValue)(\(TensorPrinter.spell(value)))"
+        case .float(let value, let element):
+            element == .f32 ? TensorPrinter.spell(value.wrappedValue) : "\(element.rawValue)(\(TensorPrinter.spell(value.wrappedValue)))"
         case .variable(let variable): variable.name
         case .dimension(let name): "$" + Spelling.identifierOrQuoted(name)
         case .threadIndex: "thread"

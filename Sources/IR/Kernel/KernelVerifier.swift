@@ -52,6 +52,8 @@ public struct KernelVerifier {
             try check(body, isOutermost: false)
         case .setDimension(let name, let value):
             try expect(value, .index, "the dimension \(name)")
+        case .report(_, let value, let lower, let upper):
+            for index in [value, lower, upper] { try expect(index, .index, "a reported value") }
         case .barrier:
             guard isOutermost else { throw fail("a barrier stands inside other statements, where not every thread may reach it") }
         case .single(let body):

@@ -52,6 +52,9 @@ public indirect enum Statement: Hashable, Sendable {
     case whileLoop(Expr, body: [Statement])
     /// Defines a data-dependent named dimension; at most once per run of the kernel, by one thread.
     case setDimension(String, Expr)
+    /// Records that the tensors' data make the result undefined: `value` lies outside of `lower...upper`, all i64. `origin` is the
+    /// position of the op that says so in `KernelBuilder.origins`. Emitted by `KernelBuilder.require`.
+    case report(origin: Int, value: Expr, lower: Expr, upper: Expr)
     /// All threads of the kernel wait for each other. Only at the outermost level.
     case barrier
     /// Only thread 0 runs the body. Only at the outermost level.
@@ -107,4 +110,27 @@ public struct KernelFunction: Hashable, Sendable {
         self.provenance = provenance
         self.operations = operations
     }
+}
+
+extension Statement {
+    /// Whether `predicate` holds for the statement or one inside it.
+    public func contains(_ predicate: (Statement) -> Bool) -> Bool {
+        if predicate(self) { return true }
+        return switch self {
+        case .loop(let loop): loop.body.contains { $0.contains(predicate) }
+        case .conditional(_, let a, let b): a.contains { $0.contains(predicate) } || b.contains { $0.contains(predicate) }
+        case .whileLoop(_, let body), .single(let body): body.contains { $0.contains(predicate) }
+        default: false
+        }
+    }
+
+    /// Whether the statement changes a variable.
+    func assigns(_ variable: Variable) -> Bool {
+        contains { if case .assign(variable, _) = $0 { true } else { false } }
+    }
+}
+
+extension KernelFunction {
+    /// Whether the kernel checks the data that it reads, and so wants to know which ops it was made from.
+    public var reports: Bool { body.contains { $0.contains { if case .report = $0 { true } else { false } } } }
 }

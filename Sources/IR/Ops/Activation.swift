@@ -144,8 +144,8 @@ public struct Activation: PointwiseOp {
     public static var attributes: [Attribute<Self>] { [Attribute("kind", \.kind), Attribute("alpha", \.alpha), Attribute("beta", \.beta)] }
 
     public var kind: ActivationKind
-    public var alpha: Double
-    public var beta: Double
+    @Bitwise public var alpha: Double
+    @Bitwise public var beta: Double
 
     public init() { self.init(.relu) }
     /// - Parameters alpha, beta: the kind's defaults where absent.

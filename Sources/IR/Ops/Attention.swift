@@ -17,12 +17,12 @@ public struct Attention: LoopOp {
         ]
     }
 
-    public var scale: Double
+    @Bitwise public var scale: Double
     public var causal: Bool
     /// How many keys lie before the first query.
     public var causalOffset: Extent
     /// 0 for none.
-    public var softcap: Double
+    @Bitwise public var softcap: Double
 
     public init() { self.init(scale: 1) }
     public init(scale: Double, causal: Bool = false, causalOffset: Extent = 0, softcap: Double = 0) {

@@ -22,6 +22,10 @@ public struct Gather: PointwiseOp {
         return [.tensor(TensorType(types[0].element, Array(shape[..<axis]) + types[1].shape + Array(shape[(axis + 1)...])))]
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkIndices(constants[1], into: types[0].shape[axis])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], split = AxisSplit(data.shape, axis: axis)
         let positions = try operands[1].integers.map { try checkedIndex($0, of: split.count) }
@@ -57,7 +61,8 @@ public struct Gather: PointwiseOp {
         let rank = operands.types[1].rank
         let position = try operands.load(1, at: Array(index[axis..<axis + rank]), in: &builder)
         let source = position.wrapped(into: operands.types[0].shape[axis], in: &builder)
-        return try operands.load(0, at: Array(index[..<axis]) + [source] + Array(index[(axis + rank)...]), in: &builder)
+        let place = Array(index[..<axis]) + [source] + Array(index[(axis + rank)...])
+        return try operands.load(0, at: place, into: [operands.types[0].shape[axis]], in: &builder)
     }
 }
 
@@ -86,6 +91,10 @@ public struct GatherElements: PointwiseOp {
         return [.tensor(TensorType(types[0].element, types[1].shape))]
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkIndices(constants[1], into: types[0].shape[axis])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1], reader = indices.reader
         let strides = rowMajorStrides(data.shape)
@@ -103,7 +112,7 @@ public struct GatherElements: PointwiseOp {
         var source = index
         let position = try operands.load(1, at: index, in: &builder)
         source[axis] = position.wrapped(into: operands.types[0].shape[axis], in: &builder)
-        return try operands.load(0, at: source, in: &builder)
+        return try operands.load(0, at: source, into: [operands.types[0].shape[axis]], in: &builder)
     }
 }
 
@@ -138,6 +147,10 @@ public struct GatherND: PointwiseOp {
         return SizeEquation.pairs(shapes[1].prefix(batchDims), shapes[0].prefix(batchDims))
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkIndexTuples(constants[1], into: types[0].shape.dropFirst(batchDims).prefix(types[1].shape.last?.constant ?? 0))
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1], reader = indices.reader
         let depth = indices.shape.last ?? 0, strides = rowMajorStrides(data.shape)
@@ -167,6 +180,7 @@ public struct GatherND: PointwiseOp {
             let coordinate = try operands.load(1, at: tuple + [.int(k)], in: &builder)
             source.append(coordinate.wrapped(into: data.shape[batchDims + k], in: &builder))
         }
-        return try operands.load(0, at: source + Array(index[(indices.rank - 1)...]), in: &builder)
+        let place = source + Array(index[(indices.rank - 1)...])
+        return try operands.load(0, at: place, into: Array(data.shape[batchDims..<batchDims + depth]), in: &builder)
     }
 }

@@ -7,8 +7,8 @@ public struct Iota: PointwiseOp {
     }
 
     public var element: ElementType
-    public var start: Double
-    public var step: Double
+    @Bitwise public var start: Double
+    @Bitwise public var step: Double
     public var count: Extent
 
     public init() { self.init(.i64, count: 0) }

@@ -7,7 +7,7 @@ public struct LayerNorm: LoopOp {
 
     /// The first normalised axis; negative values count from the back.
     public var axis: Int
-    public var epsilon: Double
+    @Bitwise public var epsilon: Double
 
     public init() { self.init(axis: -1) }
     public init(axis: Int, epsilon: Double = 1e-5) {
@@ -67,7 +67,7 @@ public struct RMSNorm: LoopOp {
 
     /// The first normalised axis; negative values count from the back.
     public var axis: Int
-    public var epsilon: Double
+    @Bitwise public var epsilon: Double
 
     public init() { self.init(axis: -1) }
     public init(axis: Int, epsilon: Double = 1e-5) {

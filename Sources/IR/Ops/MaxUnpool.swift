@@ -47,6 +47,7 @@ public struct MaxUnpool: LoopOp {
         builder.single { builder in
             builder.loops(over: x.shape) { builder, index in
                 let flat = builder.bind(indices.load(index), "flat")
+                builder.require(flat, from: 0, through: y.shape.product - 1)
                 let inside = flat >= .int(0) && flat < Expr(y.shape.product)
                 builder.when(inside) { builder in
                     var rest = flat, position: [Expr] = []

@@ -55,7 +55,7 @@ public struct Pad: PlacementOp {
     public var before: [Int]
     public var after: [Int]
     /// The value of the new elements in constant mode.
-    public var value: Double
+    @Bitwise public var value: Double
     public var mode: PadMode
 
     public init() { self.init(before: [], after: []) }

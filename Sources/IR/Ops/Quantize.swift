@@ -121,9 +121,9 @@ public struct Quantize: PointwiseOp {
                 return value.isNaN ? 0 : Int(Swift.min(Swift.max(value, low), high))
             })]
         }
-        guard !saturate, let format = NarrowFloat.format(of: element) else { return [Tensor(element, x.shape, values: quotient)] }
+        guard let format = NarrowFloat.format(of: element) else { throw Diagnostic(.internal, "cannot quantise to \(element.rawValue)") }
         return [Tensor(element, x.shape) { bytes in
-            for i in 0..<x.count { bytes[i] = format.encode(quotient(i), saturate: false) }
+            for i in 0..<x.count { bytes[i] = format.encode(quotient(i), saturate: saturate) }
         }]
     }
 
@@ -137,8 +137,7 @@ public struct Quantize: PointwiseOp {
         let scale = try operands.load(1, at: at, in: &builder).converted(to: type)
         let quotient = scale.constantNumber == 1 ? x : Expr.binary(.divide, x, scale)
         guard let range = element.integerRange else {
-            guard saturate else { throw Diagnostic.unsupported("quantising to \(element.rawValue) without saturation in a kernel") }
-            return quotient.converted(to: .f32)
+            return Cast(to: element, saturate: saturate).convert(quotient, from: type, in: &builder)
         }
         let zero = try operands.load(2, at: at, in: &builder)
         let shifted = zero.constantNumber == 0 ? quotient : Expr.unary(.round, quotient) + zero.converted(to: type)
@@ -154,7 +153,7 @@ extension Expr {
     var constantNumber: Double? {
         switch self {
         case .integer(let value, _): Double(value)
-        case .float(let value, _): value
+        case .float(let value, _): value.wrappedValue
         default: nil
         }
     }
@@ -215,7 +214,7 @@ public struct Dequantize: PointwiseOp {
         let integer: ElementType = operands.types[0].element.isInteger ? .i32 : .f32
         let x = try operands.load(0, at: index, in: &builder).converted(to: integer)
         let zero = try operands.load(2, at: at, in: &builder)
-        let centred = zero.constantNumber == 0 ? x : x - zero.converted(to: integer)
+        let centred = zero.constantNumber?.hasSameBits(as: 0) == true ? x : x - zero.converted(to: integer)
         return centred.converted(to: type) * (try operands.load(1, at: at, in: &builder).converted(to: type))
     }
 }

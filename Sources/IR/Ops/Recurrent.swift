@@ -10,10 +10,10 @@ public struct RecurrentAttributes: Hashable, Sendable {
     /// Names of `ActivationKind`s, in ONNX order, for each direction after the other; empty for the op's defaults.
     public var activations: [String]
     /// Parameters of the activations; empty for the kinds' defaults.
-    public var alphas: [Double]
-    public var betas: [Double]
+    @Bitwise public var alphas: [Double]
+    @Bitwise public var betas: [Double]
     /// Bound on the magnitude of what goes into the activations; 0 for none.
-    public var clip: Double
+    @Bitwise public var clip: Double
     /// Whether the last operand holds the sequence lengths (i32 [B]).
     public var hasLengths: Bool
 
@@ -47,7 +47,8 @@ public struct RecurrentAttributes: Hashable, Sendable {
 
 /// What LSTM, GRU and RNN have in common: operands `x` [T, B, I], `w` [D, G·H, I], `r` [D, G·H, H], `b` [D, 2·G·H], the initial
 /// states [D, B, H], op-specific parameters, and sequence lengths if there are any; results Y [T, D, B, H] and the final states
-/// [D, B, H]. G is the number of gates, D of directions. Steps beyond a sequence's length give zeros and leave the state alone.
+/// [D, B, H]. G is the number of gates, D of directions. Steps beyond a sequence's length give zeros and leave the state alone. The
+/// final states of a sequence of length 0 are zeros, whatever its initial ones: ONNX leaves them open, and ONNX Runtime gives zeros.
 public protocol RecurrentOp: LoopOp {
     var common: RecurrentAttributes { get set }
     /// Blocks of rows in the weights.
@@ -128,6 +129,10 @@ extension RecurrentOp {
         return [.tensor(TensorType(x.element, [x.shape[0], directions, x.shape[1], hidden]))] + Array(repeating: state, count: Self.stateCount)
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        if common.hasLengths, let lengths = constants.last { try checkLengths(lengths, upTo: types[0].shape[0]) }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], (steps, batch, width) = (x.shape[0], x.shape[1], x.shape[2])
         let hidden = common.hiddenSize, directions = common.direction.count, rows = Self.gateCount * hidden
@@ -153,6 +158,7 @@ extension RecurrentOp {
                     let length = lengths?[n] ?? steps
                     let reverse = common.direction == .reverse || d == 1
                     let offset = (d * batch + n) * hidden
+                    if length == 0 { states.forEach { ($0 + offset).update(repeating: 0, count: hidden) } }
                     for step in 0..<length {
                         let time = reverse ? length - 1 - step : step
                         let source = buffers[0] + (time * batch + n) * width

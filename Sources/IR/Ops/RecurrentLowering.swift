@@ -127,12 +127,22 @@ public struct RecurrentLoops {
             }
         }
         func state(_ buffer: BufferID, _ row: Expr, _ j: Expr) -> Access { Access(buffer, row * Expr(hidden) + j, KernelType(type)) }
+        let length: Expr
+        if let lengths {
+            let given = builder.bind(lengths.load([batch]).converted(to: .i64), "given")
+            builder.require(given, from: 0, through: operands[0].shape[0])
+            length = builder.bind(.max(.int(0), .min(steps, given)), "length")
+        } else {
+            length = steps
+        }
+        let isEmpty = length.constantInteger.map { $0 <= 0 }
         for s in states.indices {
             all(&builder) { builder, row, j in
-                builder.emit(.store(state(states[s], row, j), operands[4 + s].load([direction, batch + row, j]).converted(to: type)))
+                let initial = operands[4 + s].load([direction, batch + row, j]).converted(to: type), zero = Expr.constant(0, type)
+                let start = isEmpty.map { $0 ? zero : initial } ?? .select(.int(0) < length, initial, zero)
+                builder.emit(.store(state(states[s], row, j), start))
             }
         }
-        let length = lengths.map { builder.bind(.max(.int(0), .min(steps, $0.load([batch]).converted(to: .i64))), "length") } ?? steps
         try builder.loop("t", to: length) { builder, step in
             let time = time(step, of: length, direction, in: &builder)
             let d = direction.constantInteger ?? 0

@@ -1,13 +1,14 @@
 public enum ResizeMode: String, Hashable, Sendable, CaseIterable, EnumAttribute { case nearest, linear, cubic }
 
-/// How a position `i` of the result maps to a position of the operand. `scale` is result extent over operand extent, unless
-/// given; `resized` is `scale · operand extent`, which need not be an integer. Formulas from the ONNX Resize specification.
+/// How a position `i` of the result maps to a position of the operand. `scale` is result extent over operand extent, unless given.
+/// Formulas from the ONNX Resize specification, computed in f32 (in part of `half_pixel_symmetric`, f64); `resized` is the result's extent.
+/// That is what ONNX Runtime, PyTorch and OpenVINO do (docs/numerics.md).
 public enum CoordinateTransform: String, Hashable, Sendable, CaseIterable, EnumAttribute {
     /// (i + ½)/scale − ½.
     case halfPixel = "half_pixel"
     /// As half_pixel, shifted so that the centres of both images agree when the result was truncated.
     case halfPixelSymmetric = "half_pixel_symmetric"
-    /// As half_pixel, but −½ if there is one result position.
+    /// As half_pixel, but 0 if there is one result position.
     case pytorchHalfPixel = "pytorch_half_pixel"
     /// i·(extent − 1)/(resized − 1).
     case alignCorners = "align_corners"
@@ -39,18 +40,18 @@ public struct Resize: PointwiseOp {
     /// The result's shape.
     public var sizes: [Extent]
     /// One per axis where the model gives scales (they decide coordinates); empty for size ratios.
-    public var scales: [Double]
+    @Bitwise public var scales: [Double]
     public var mode: ResizeMode
     public var coordinateTransform: CoordinateTransform
     public var nearestMode: NearestMode
-    public var cubicCoefficient: Double
+    @Bitwise public var cubicCoefficient: Double
     /// Whether taps outside the operand get weight 0, the others being scaled up, instead of the nearest element.
     public var excludeOutside: Bool
-    public var extrapolation: Double
+    @Bitwise public var extrapolation: Double
     /// Whether linear and cubic filters are stretched when shrinking.
     public var antialias: Bool
     /// Starts and ends of all axes, relative to the extents; empty unless cropping.
-    public var roi: [Double]
+    @Bitwise public var roi: [Double]
 
     public init() { self.init(sizes: []) }
     public init(
@@ -106,9 +107,9 @@ public struct Resize: PointwiseOp {
 
     /// One axis of the result: for every position, the taps (index and weight), or none where it is extrapolated.
     private func taps(_ axis: Int, _ from: Int, _ to: Int) -> [[(index: Int, weight: Double)]?] {
-        let scale = scales.isEmpty ? Double(to) / Double(from) : scales[axis]
+        let scale = scales.isEmpty ? Float(to) / Float(from) : Float(scales[axis])
         return (0..<to).map { i in
-            let x = coordinate(Double(i), axis, scale, Double(from), Double(to))
+            let x = Double(coordinate(Float(i), axis, scale, Float(from), Float(to)))
             if coordinateTransform == .tfCropAndResize && (x < 0 || x > Double(from - 1)) { return nil }
             let floor = x.rounded(.down)
             if mode == .nearest {
@@ -120,7 +121,7 @@ public struct Resize: PointwiseOp {
                 }
                 return [(Int(Swift.min(Swift.max(nearest, 0), Double(from - 1))), 1)]
             }
-            let stretch = antialias ? Swift.min(scale, 1) : 1
+            let stretch = antialias ? Swift.min(scales.isEmpty ? Double(to) / Double(from) : scales[axis], 1) : 1
             let reach = mode == .linear ? 1.0 : 2.0
             let first = Int((-reach / stretch).rounded(.down)) + 1
             let ratio = x - floor
@@ -146,19 +147,23 @@ public struct Resize: PointwiseOp {
         return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
     }
 
-    private func coordinate(_ i: Double, _ axis: Int, _ scale: Double, _ from: Double, _ to: Double) -> Double {
-        let resized = scale * from
+    private func coordinate(_ i: Float, _ axis: Int, _ scale: Float, _ from: Float, _ to: Float) -> Float {
         switch coordinateTransform {
         case .halfPixel: return (i + 0.5) / scale - 0.5
-        case .halfPixelSymmetric: return from / 2 * (1 - to / resized) + (i + 0.5) / scale - 0.5
-        case .pytorchHalfPixel: return resized == 1 ? -0.5 : (i + 0.5) / scale - 0.5
-        case .alignCorners: return resized == 1 ? 0 : i * (from - 1) / (resized - 1)
+        case .halfPixelSymmetric: return Float(Double(from / 2 * (1 - to / (scale * from))) + (Double(i) + 0.5) / Double(scale) - 0.5)
+        case .pytorchHalfPixel: return to == 1 ? 0 : (i + 0.5) / scale - 0.5
+        case .alignCorners: return to == 1 ? 0 : i * (from - 1) / (to - 1)
         case .asymmetric: return i / scale
         case .tfCropAndResize:
-            let (start, end) = roi.isEmpty ? (0, 1) : (roi[axis], roi[axis + sizes.count])
-            let inside = resized == 1 ? (end - start) * (from - 1) / 2 : i * (end - start) * (from - 1) / (resized - 1)
+            let (start, end) = region(axis)
+            let inside = to == 1 ? (end - start) * (from - 1) / 2 : i * ((end - start) * (from - 1)) / (to - 1)
             return inside + start * (from - 1)
         }
+    }
+
+    /// Start and end of the region of interest along an axis.
+    func region(_ axis: Int) -> (start: Float, end: Float) {
+        roi.isEmpty ? (0, 1) : (Float(roi[axis]), Float(roi[axis + sizes.count]))
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

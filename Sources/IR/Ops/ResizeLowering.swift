@@ -1,5 +1,5 @@
-// The pull lowering of `Resize`. Coordinates are computed in f64, per axis, so that they are exact and, for every axis but the
-// innermost, loop-invariant.
+// The pull lowering of `Resize`. Coordinates are computed per axis, so that they are loop-invariant for every axis but the innermost,
+// and in f32, operation by operation as in `evaluate`: which of two neighbours is nearest depends on the roundings.
 
 extension Resize {
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
@@ -39,8 +39,8 @@ extension Resize {
     /// Nearest neighbour by an integer factor as integer arithmetic, where that gives the same positions.
     private func integerIndex(_ axis: Int, _ shape: [Extent], _ i: Expr) -> Expr? {
         guard mode == .nearest, coordinateTransform != .tfCropAndResize, let from = shape[axis].constant, let to = sizes[axis].constant, from > 0, to > 0,
-              let scale = staticScale(axis, shape), to <= 1 << 16 else { return nil }
-        let positions = (0..<to).map { nearest(coordinate($0, axis, scale, from, to), limit: from) }
+              to <= 1 << 16 else { return nil }
+        let positions = (0..<to).map { nearest(Double(transform(axis, from: from, to: to).position(of: Float($0))), limit: from) }
         if to % from == 0 {
             let factor = to / from
             if positions.enumerated().allSatisfy({ $1 == $0 / factor }) { return i / .int(factor) }
@@ -60,58 +60,77 @@ extension Resize {
         return Int(Swift.min(Swift.max(rounded, 0), Double(limit - 1)))
     }
 
-    /// The coordinate as a number, by the same operations in the same order as the expression.
-    private func coordinate(_ i: Int, _ axis: Int, _ scale: Double, _ from: Int, _ to: Int) -> Double {
-        let (multiplier, divisor, offset, shift) = transform(axis, from: Double(from), to: Double(to), scale: scale)
-        return (Double(i) + shift) * multiplier / divisor + offset
+    /// A transform of known sizes: `(i + shift) · multiplier / divisor + offset + tail`, where each step, or with `isWide` only the
+    /// last, rounds to f32.
+    private struct Line {
+        var isWide = false
+        var multiplier: Float = 1
+        var divisor: Float = 1
+        var shift: Float = 0
+        var offset: Float = 0
+        var tail: Float = 0
+
+        func position(of i: Float) -> Float { isWide ? Float(steps(Double(i)) { Double($0) }) : steps(i) { $0 } }
+
+        private func steps<T: BinaryFloatingPoint>(_ i: T, _ wide: (Float) -> T) -> T {
+            (i + wide(shift)) * wide(multiplier) / wide(divisor) + wide(offset) + wide(tail)
+        }
+
+        func expression(of i: Expr) -> Expr {
+            func number(_ value: Float) -> Expr { .float(Double(value), isWide ? .f64 : .f32) }
+            if multiplier == 0 { return .float(Double(offset + tail), .f32) }
+            var x = i.converted(to: isWide ? .f64 : .f32)
+            if shift != 0 { x = x + number(shift) }
+            if multiplier != 1 { x = x * number(multiplier) }
+            if divisor != 1 { x = .binary(.divide, x, number(divisor)) }
+            for step in [offset, tail] where step != 0 { x = x + number(step) }
+            return x.converted(to: .f32)
+        }
     }
 
-    /// The transform as `(i + shift) · multiplier / divisor + offset`.
-    private func transform(_ axis: Int, from: Double, to: Double, scale: Double) -> (multiplier: Double, divisor: Double, offset: Double, shift: Double) {
-        let resized = scale * from
+    private func transform(_ axis: Int, from: Int, to: Int) -> Line {
+        let (from, to, isOne) = (Float(from), Float(to), to == 1)
+        let scale = scales.isEmpty ? to / from : Float(scales[axis])
         switch coordinateTransform {
-        case .halfPixel: return (1, scale, -0.5, 0.5)
-        case .halfPixelSymmetric: return (1, scale, from / 2 * (1 - to / resized) - 0.5, 0.5)
-        case .pytorchHalfPixel: return resized == 1 ? (0, 1, -0.5, 0) : (1, scale, -0.5, 0.5)
-        case .alignCorners: return resized == 1 ? (0, 1, 0, 0) : (from - 1, resized - 1, 0, 0)
-        case .asymmetric: return (1, scale, 0, 0)
+        case .halfPixel: return Line(divisor: scale, shift: 0.5, tail: -0.5)
+        case .halfPixelSymmetric: return Line(isWide: true, divisor: scale, shift: 0.5, offset: from / 2 * (1 - to / (scale * from)), tail: -0.5)
+        case .pytorchHalfPixel: return isOne ? Line(multiplier: 0) : Line(divisor: scale, shift: 0.5, tail: -0.5)
+        case .alignCorners: return isOne ? Line(multiplier: 0) : Line(multiplier: from - 1, divisor: to - 1)
+        case .asymmetric: return Line(divisor: scale)
         case .tfCropAndResize:
-            let (start, end) = roi.isEmpty ? (0, 1) : (roi[axis], roi[axis + sizes.count])
-            let origin = start * (from - 1)
-            return resized == 1 ? (0, 1, (end - start) * (from - 1) / 2 + origin, 0) : ((end - start) * (from - 1), resized - 1, origin, 0)
+            let (start, end) = region(axis), origin = start * (from - 1)
+            return isOne ? Line(multiplier: 0, offset: (end - start) * (from - 1) / 2, tail: origin)
+                : Line(multiplier: (end - start) * (from - 1), divisor: to - 1, tail: origin)
         }
     }
 
     /// The coordinate as an f64 expression, for any mix of static and symbolic sizes.
     private func coordinate(_ axis: Int, _ shape: [Extent], _ i: Expr) -> Expr {
-        func number(_ value: Double) -> Expr { .float(value, .f64) }
-        let position = Expr.cast(i, .f64)
-        if let from = shape[axis].constant, let to = sizes[axis].constant, let scale = staticScale(axis, shape) {
-            let (multiplier, divisor, offset, shift) = transform(axis, from: Double(from), to: Double(to), scale: scale)
-            if multiplier == 0 { return number(offset) }
-            var x = shift == 0 ? position : position + number(shift)
-            if multiplier != 1 { x = x * number(multiplier) }
-            if divisor != 1 { x = .binary(.divide, x, number(divisor)) }
-            return offset == 0 ? x : x + number(offset)
+        func number(_ value: Float) -> Expr { .float(Double(value), .f32) }
+        if let from = shape[axis].constant, let to = sizes[axis].constant, from > 0 {
+            return .cast(transform(axis, from: from, to: to).expression(of: i), .f64)
         }
-        let from = Expr.cast(Expr(shape[axis]), .f64), to = Expr.cast(Expr(sizes[axis]), .f64)
-        let scale: Expr = scales.isEmpty ? .binary(.divide, to, from) : number(scales[axis])
-        let resized = scale * from
-        let isOne = Expr.binary(.equal, resized, number(1))
-        let half = Expr.binary(.divide, position + number(0.5), scale) + number(-0.5)
+        let position = Expr.cast(i, .f32)
+        let from = Expr.cast(Expr(shape[axis]), .f32), to = Expr.cast(Expr(sizes[axis]), .f32)
+        let scale: Expr = scales.isEmpty ? .binary(.divide, to, from) : number(Float(scales[axis]))
+        let isOne = Expr.binary(.equal, to, number(1)), last = from + number(-1), steps = to + number(-1)
+        let ratio = Expr.binary(.divide, position + number(0.5), scale)
+        let x: Expr
         switch coordinateTransform {
-        case .halfPixel: return half
-        case .halfPixelSymmetric: return from * number(0.5) * (number(1) - .binary(.divide, to, resized)) + half
-        case .pytorchHalfPixel: return .select(isOne, number(-0.5), half)
-        case .alignCorners: return .select(isOne, number(0), .binary(.divide, position * (from + number(-1)), resized + number(-1)))
-        case .asymmetric: return .binary(.divide, position, scale)
+        case .halfPixel: x = ratio + number(-0.5)
+        case .halfPixelSymmetric:
+            let offset = Expr.cast(from * number(0.5) * (number(1) - .binary(.divide, to, scale * from)), .f64)
+            let wide = Expr.binary(.divide, .cast(i, .f64) + .float(0.5, .f64), .cast(scale, .f64))
+            x = .cast(offset + wide + .float(-0.5, .f64), .f32)
+        case .pytorchHalfPixel: x = .select(isOne, number(0), ratio + number(-0.5))
+        case .alignCorners: x = .select(isOne, number(0), .binary(.divide, position * last, steps))
+        case .asymmetric: x = .binary(.divide, position, scale)
         case .tfCropAndResize:
-            let (start, end) = roi.isEmpty ? (0, 1) : (roi[axis], roi[axis + sizes.count])
-            let last = from + number(-1)
-            let inside = Expr.select(
-                isOne, last * number((end - start) / 2), .binary(.divide, position * number(end - start) * last, resized + number(-1)))
-            return inside + last * number(start)
+            let (start, end) = region(axis)
+            let inside = Expr.select(isOne, last * number(end - start) * number(0.5), .binary(.divide, position * (last * number(end - start)), steps))
+            x = inside + last * number(start)
         }
+        return .cast(x, .f64)
     }
 
     /// The taps of one result position along an axis; indices are clamped to the operand. `outside` collects the condition under

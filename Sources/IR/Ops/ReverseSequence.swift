@@ -31,6 +31,10 @@ public struct ReverseSequence: PointwiseOp {
         return SizeEquation.pairs(shapes[1], [shapes[0][batchAxis]])
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkLengths(constants[1], upTo: types[0].shape[timeAxis])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], lengths = operands[1].integers, strides = rowMajorStrides(x.shape)
         guard lengths.allSatisfy({ 0...x.shape[timeAxis] ~= $0 }) else {
@@ -49,8 +53,9 @@ public struct ReverseSequence: PointwiseOp {
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let given = try operands.load(1, at: [index[batchAxis]], in: &builder).converted(to: .i64)
-        // Lengths that exceed the axis are an error of the data; they must not read foreign memory.
-        let length = builder.bind(.min(given, Expr(operands.types[0].shape[timeAxis])), "length")
+        let room = operands.types[0].shape[timeAxis], named = builder.bind(given, "given")
+        builder.require(named, from: 0, through: room)
+        let length = builder.bind(.min(named, Expr(room)), "length")
         var source = index
         let time = index[timeAxis]
         source[timeAxis] = .select(time < length, length - .int(1) - time, time)

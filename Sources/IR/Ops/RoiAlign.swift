@@ -16,7 +16,7 @@ public struct RoiAlign: PointwiseOp {
     public var width: Int
     /// Samples per bin and axis; 0 for as many as the bin is elements long.
     public var samplingRatio: Int
-    public var spatialScale: Double
+    @Bitwise public var spatialScale: Double
     /// Whether regions are shifted by half an element.
     public var halfPixel: Bool
 
@@ -104,7 +104,8 @@ public struct RoiAlign: PointwiseOp {
         let shape = operands.types[0].shape
         let type = operands.resultTypes[0].element.computeType
         func c(_ value: Double) -> Expr { .float(value, type) }
-        let image = try operands.load(2, at: [index[0]], in: &builder).converted(to: .i64)
+        let image = builder.bind(try operands.load(2, at: [index[0]], in: &builder).converted(to: .i64), "image")
+        builder.require(image, from: 0, through: shape[0] - 1)
         let safe = builder.bind(.max(.int(0), .min(image, Expr(shape[0]) - .int(1))), "image")
         // Per axis (rows, then columns): start, bin size, samples per bin.
         var axes: [(start: Expr, bin: Expr, samples: Expr)] = []
@@ -136,7 +137,8 @@ public struct RoiAlign: PointwiseOp {
             try builder.loop("ix", to: axes[1].samples) { builder, ix in
                 let u = sample(1, ix, &builder)
                 let h = Expr(shape[2]), w = Expr(shape[3])
-                let inside = v >= c(-1) && u >= c(-1) && .binary(.lessOrEqual, v, .cast(h, type)) && .binary(.lessOrEqual, u, .cast(w, type))
+                let overlaps = v >= c(-1) && u >= c(-1) && .binary(.lessOrEqual, v, .cast(h, type)) && .binary(.lessOrEqual, u, .cast(w, type))
+                let inside = Expr.holdsElements([shape[0], shape[2], shape[3]]).map { $0 && overlaps } ?? overlaps
                 let value = try builder.guarded(inside, otherwise: c(0)) { builder in
                     let a = split(v, h, &builder), b = split(u, w, &builder)
                     var terms: [Expr] = []

@@ -77,6 +77,10 @@ public struct ScatterElements: LoopOp {
         return shapes.count == 3 ? SizeEquation.pairs(shapes[2], shapes[1]) : []
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkIndices(constants[1], into: types[0].shape[axis])
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1].reader, updates = operands[2]
         let strides = rowMajorStrides(data.shape)
@@ -116,7 +120,7 @@ public struct ScatterElements: LoopOp {
                 source[axis] = i
                 var target = position
                 target[axis] = builder.bind(indices.load(source).wrapped(into: result.shape[axis], in: &builder), "target")
-                builder.emit(reduction.statement(updates.load(source), to: result, target))
+                builder.emit([reduction.statement(updates.load(source), to: result, target)], where: .holdsElements([result.shape[axis]]))
             }
         }
     }
@@ -156,6 +160,10 @@ public struct ScatterND: LoopOp {
         return SizeEquation.pairs(shapes[2], shapes[1].dropLast() + shapes[0][depth...])
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkIndexTuples(constants[1], into: types[0].shape.prefix(types[1].shape.last?.constant ?? 0))
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], indices = operands[1].reader, updates = operands[2]
         let depth = operands[1].shape.last ?? 0, strides = rowMajorStrides(data.shape)
@@ -193,7 +201,8 @@ public struct ScatterND: LoopOp {
                 for k in 0..<depth {
                     target.append(builder.bind(indices.load(tuple + [.int(k)]).wrapped(into: result.shape[k], in: &builder), "target"))
                 }
-                builder.emit(reduction.statement(updates.load(tuple + inner), to: result, target + inner))
+                let update = reduction.statement(updates.load(tuple + inner), to: result, target + inner)
+                builder.emit([update], where: .holdsElements(Array(result.shape[..<depth])))
             }
         }
     }

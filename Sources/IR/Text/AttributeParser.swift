@@ -12,12 +12,12 @@ struct AttributeParser {
                 return .tensor(try tensor(&tokens))
             }
             if token.text == "true" || token.text == "false" { return .bool(tokens.advance().text == "true") }
-            if token.text == "inf" || token.text == "nan" { return .float(try number(&tokens)) }
+            if token.text == "inf" || token.text == "nan" { return .float(Bitwise(try number(&tokens))) }
             if isOperator(tokens.following) { return .extents([try tokens.extent()]) }
             return .string(tokens.advance().text)
         case .punctuation where token.text == "[": return try list(&tokens)
         case .number where isOperator(tokens.following): return .extents([try tokens.extent()])
-        default: return isFloat(tokens) ? .float(try number(&tokens)) : .integer(try tokens.integer())
+        default: return isFloat(tokens) ? .float(Bitwise(try number(&tokens))) : .integer(try tokens.integer())
         }
     }
 
@@ -57,7 +57,7 @@ struct AttributeParser {
         let kinds = [strings.isEmpty, floats.isEmpty, extents.isEmpty].filter { !$0 }.count
         guard kinds <= 1 else { throw tokens.error("a list mixes strings, floats or sizes; write every float with a point") }
         if !strings.isEmpty { return .strings(strings) }
-        if !floats.isEmpty { return .floats(floats) }
+        if !floats.isEmpty { return .floats(Bitwise(floats)) }
         return extents.constants.map(AttributeValue.integers) ?? .extents(extents)
     }
 

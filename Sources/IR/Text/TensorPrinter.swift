@@ -11,8 +11,8 @@ struct TensorPrinter {
         case .bool(let x): String(x)
         case .integer(let x): String(x)
         case .integers(let x): "[\(x.map(String.init).joined(separator: ", "))]"
-        case .float(let x): TensorPrinter.spell(x)
-        case .floats(let x): "[\(x.map(TensorPrinter.spell).joined(separator: ", "))]"
+        case .float(let x): TensorPrinter.spell(x.wrappedValue)
+        case .floats(let x): "[\(x.wrappedValue.map(TensorPrinter.spell).joined(separator: ", "))]"
         case .string(let x): Spelling.isIdentifier(x) && !TensorPrinter.reserved.contains(x) ? x : Spelling.quoted(x)
         case .strings(let x): "[\(x.map(Spelling.quoted).joined(separator: ", "))]"
         case .extents(let x): "[\(x.map(\.description).joined(separator: ", "))]"

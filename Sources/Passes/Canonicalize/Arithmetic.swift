@@ -12,23 +12,25 @@ private let constantsLast = Rule("constants-last", on: Binary.self) { function, 
     return { try $0.replace(id, with: op, [operands[1], operands[0]]) }
 }
 
-/// `x + 0`, `x - 0`, `x * 1`, `x / 1`, `x ^ 1`, `min(x, ∞)`, `max(x, -∞)`, `x and true`, `x or false` → `x`, where broadcasting does not widen `x`.
+/// `x + -0.0`, `x - 0.0`, `x * 1`, `x / 1`, `x ^ 1`, `min(x, ∞)`, `max(x, -∞)`, `x and true`, `x or false` → `x`, where broadcasting does not
+/// widen `x`; for integers, and for floats that are never -0.0, zeros of either sign.
 let neutralElement = Rule("neutral-element", on: Binary.self) { function, id, op in
-    let node = function[id]
-    guard let c = function.splat(node.operands[1]), function.type(node.results[0]) == function.type(node.operands[0]) else { return nil }
-    let isBool = function.tensorType(node.operands[0]).element == .bool
+    let node = function[id], x = node.operands[0]
+    guard let c = function.splat(node.operands[1]), function.type(node.results[0]) == function.type(x) else { return nil }
+    let element = function.tensorType(x).element
     let isNeutral = switch op.function {
-    // -0.0 + 0.0 is 0.0, so x + 0.0 is not exactly x; nobody counts on the difference.
-    case .add, .subtract: c == 0
+    // -0.0 + 0.0 is 0.0.
+    case .add: c == 0 && (!element.isFloat || c.sign == .minus || function.isNeverNegativeZero(x))
+    case .subtract: c == 0 && (!element.isFloat || c.sign == .plus || function.isNeverNegativeZero(x))
     case .multiply, .divide, .power: c == 1
     case .minimum: c == .infinity
     case .maximum: c == -.infinity
-    case .and: isBool && c != 0
+    case .and: element == .bool && c != 0
     case .or, .xor: c == 0
     default: false
     }
     guard isNeutral else { return nil }
-    return { try $0.replace(id, with: [node.operands[0]]) }
+    return { try $0.replace(id, with: [x]) }
 }
 
 /// `x - c` → `x + (-c)`, and `x / c` → `x * (1/c)` for float constants whose reciprocals are ordinary numbers.
@@ -50,7 +52,8 @@ private let inverseOfConstant = Rule("inverse-of-constant", on: Binary.self) { f
 }
 
 /// `(x + a) + b` → `x + (a + b)` and the same for products, minima and maxima, for constants. Floats are reassociated, which
-/// changes results by a rounding.
+/// changes results by a rounding; not where the combined constant leaves the range of its type, or where sums of constants cancel out
+/// (such pairs round `x`).
 let chainedConstants = Rule("chained-constants", on: Binary.self) { function, id, op in
     guard [.add, .multiply, .minimum, .maximum].contains(op.function) else { return nil }
     let operands = function[id].operands
@@ -59,17 +62,37 @@ let chainedConstants = Rule("chained-constants", on: Binary.self) { function, id
     // The combined constant must not be larger than both were.
     guard let shape = try? TensorType.broadcast(inner.type.shape, outer.type.shape).constants,
           shape.reduce(1, *) <= max(inner.count, outer.count) else { return nil }
+    if inner.element.isFloat, op.function == .add || op.function == .multiply {
+        guard let combined = op.constant(inner, outer), combined.isWithinRange else { return nil }
+        let vanishes = combined.doubles.allSatisfy { $0 == 0 } && !(op.function == .add ? [inner] : [inner, outer]).contains { $0.doubles.allSatisfy { $0 == 0 } }
+        guard !vanishes else { return nil }
+    }
     return { rewriter in
         let constant = try rewriter.constant(op, [inner, outer], before: id)
         try rewriter.replace(id, with: op, [x, constant])
     }
 }
 
-/// `x + (-y)` → `x - y`, `x - (-y)` → `x + y`, and `0 - x` → `-x`.
+extension Tensor {
+    /// Whether all elements of a float type are finite, and 0 or of full precision in f32.
+    var isWithinRange: Bool { doubles.allSatisfy { $0.isFinite && ($0 == 0 || element == .f64 || $0.magnitude >= Double(Float.leastNormalMagnitude)) } }
+}
+
+extension Binary {
+    /// The result on constants; nil where it has none.
+    func constant(_ a: Tensor, _ b: Tensor) -> Tensor? {
+        guard let types = try? infer(InferenceContext(operands: [.tensor(a.type), .tensor(b.type)])) else { return nil }
+        return try? evaluate([a, b], in: EvaluationContext(resultTypes: types)).first
+    }
+}
+
+/// `x + (-y)` → `x - y`, `x - (-y)` → `x + y`, and `-0.0 - x` → `-x`, of integers `0 - x`.
 private let negatedOperand = Rule("negated-operand", on: Binary.self) { function, id, op in
     let node = function[id]
     guard op.function == .add || op.function == .subtract else { return nil }
-    if op.function == .subtract, function.splat(node.operands[0]) == 0, function.type(node.operands[1]) == function.type(node.results[0]) {
+    // 0.0 - 0.0 is 0.0.
+    if op.function == .subtract, let zero = function.splat(node.operands[0]), zero == 0,
+       zero.sign == .minus || !function.tensorType(node.operands[1]).element.isFloat, function.type(node.operands[1]) == function.type(node.results[0]) {
         return { try $0.replace(id, with: Unary(.negate), [node.operands[1]]) }
     }
     guard let y = function.unary(node.operands[1], .negate) else { return nil }
@@ -77,7 +100,8 @@ private let negatedOperand = Rule("negated-operand", on: Binary.self) { function
     return { try $0.replace(id, with: opposite, [node.operands[0], y]) }
 }
 
-/// `x ^ 2` → `x * x`, `x ^ ½` → `sqrt(x)`, `x ^ -½` → `1/sqrt(x)`, `x ^ -1` → `1/x`, for floats.
+/// `x ^ 2` → `x * x`, `x ^ -1` → `1/x`, and where `x` is never negative `x ^ ½` → `sqrt(x)` and `x ^ -½` → `1/sqrt(x)`, for floats: a power
+/// takes -0.0 for 0.0 and -∞ for ∞, a root does not.
 private let powerOfConstant = Rule("power-of-constant", on: Binary.self) { function, id, op in
     let node = function[id]
     guard op.function == .power, function.tensorType(node.operands[0]).element.isFloat, let c = function.splat(node.operands[1]),
@@ -85,8 +109,8 @@ private let powerOfConstant = Rule("power-of-constant", on: Binary.self) { funct
     let x = node.operands[0]
     switch c {
     case 2: return { try $0.replace(id, with: Binary(.multiply), [x, x]) }
-    case 0.5: return { try $0.replace(id, with: Unary(.sqrt), [x]) }
-    case -0.5: return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
+    case 0.5 where function.isNeverNegative(x): return { try $0.replace(id, with: Unary(.sqrt), [x]) }
+    case -0.5 where function.isNeverNegative(x): return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
     case -1: return { try $0.replace(id, with: Unary(.reciprocal), [x]) }
     default: return nil
     }
@@ -98,7 +122,7 @@ private let doubleUnary = Rule("double-unary", on: Unary.self) { function, id, o
     let x = operands[0]
     switch (op.function, inner.function) {
     case (.negate, .negate), (.not, .not), (.bitwiseNot, .bitwiseNot): return { try $0.replace(id, with: [x]) }
-    case (.reciprocal, .sqrt), (.sqrt, .reciprocal): return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
+    case (.reciprocal, .sqrt): return { try $0.replace(id, with: Unary(.reciprocalSqrt), [x]) }
     default: return nil
     }
 }

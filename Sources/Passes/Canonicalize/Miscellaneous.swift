@@ -68,7 +68,7 @@ private let identityPad = Rule("identity-pad", on: Pad.self) { function, id, op 
 /// `pad(pad(x))` with one constant → one pad.
 private let composedPad = Rule("composed-pad", on: Pad.self) { function, id, op in
     guard let (_, inner, operands) = function.match(function[id].operands[0], Pad.self), op.mode == .constant, inner.mode == .constant,
-          op.value == inner.value else { return nil }
+          op.value.hasSameBits(as: inner.value) else { return nil }
     let sum = Pad(before: zip(inner.before, op.before).map { $0 + $1 }, after: zip(inner.after, op.after).map { $0 + $1 }, value: op.value)
     return { try $0.replace(id, with: sum, operands) }
 }

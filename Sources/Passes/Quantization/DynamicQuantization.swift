@@ -25,7 +25,8 @@ extension Pass {
             let function = rewriter.function
             var known: [BlockValue: (bytes: ValueID, scale: ValueID, zero: ValueID)] = [:]
             for id in function.allNodes {
-                let node = function[id]
+                // Replacing a product changes the operands of those behind it.
+                let node = rewriter.function[id]
                 guard node.op is MatMul else {
                     if node.op is Convolution { rewriter.remark("stays in fp32: convolutions need calibration data (--calib)", at: id, missed: true) }
                     continue

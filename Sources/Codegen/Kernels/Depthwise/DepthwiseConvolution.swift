@@ -14,7 +14,7 @@ extension KernelFamily {
     }, emit: { site in
         let op = try site.op(Convolution.self)
         guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a depthwise convolution is not constant") }
-        let image = try site.operand(0)
+        let image = try site.operand(0, along: 1)
         try DepthwiseConvolution(op: op, filter: filter, image: image, result: site.resultTypes[0]).emit(&site)
     })
 }

@@ -12,7 +12,7 @@ extension KernelFamily {
         return (isFloat || isByte) && fits && image.layout == .channelsLast && query.resultType.layout == .channelsLast && image.shape[1].isConstant
     }, emit: { site in
         let op = try site.op(Pool.self)
-        let image = try site.operand(0)
+        let image = try site.operand(0, along: 1)
         try PoolVectors(op: op, image: image, result: site.resultTypes[0]).emit(&site)
     })
 }

@@ -31,13 +31,11 @@ extension KernelFamily {
 
     /// Two passes for the statistics, one to write.
     private static func emitNorm(_ site: inout KernelSite, epsilon: Double, isCentred: Bool) throws {
-        var x = try site.operand(0)
+        let axis = site.operandTypes[0].rank - 1
+        let x = try site.operand(0, along: axis)
         var parameters: [TensorView] = []
-        for i in 1..<site.operandTypes.count { parameters.append(try site.operand(i)) }
-        let axis = x.shape.count - 1
-        x = try site.contiguous(x, axis: axis)
-        for i in parameters.indices where !parameters[i].shape.isEmpty {
-            parameters[i] = try site.contiguous(parameters[i], axis: parameters[i].shape.count - 1)
+        for (i, type) in site.operandTypes.enumerated().dropFirst() {
+            parameters.append(type.rank == 0 ? try site.operand(i) : try site.operand(i, along: type.rank - 1))
         }
         guard let rows = RowKernel(x, axis: axis, target: site.target) else { throw Diagnostic(.internal, "the axis of a normalisation is not contiguous") }
         try site.generate { builder, store in
@@ -76,25 +74,5 @@ extension RowKernel {
         let cell = builder.scratch("cell", .f32, count: Extent(lanes), perThread: true)
         builder.emit(.store(Access(cell, .int(0), KernelType(.f32, lanes: lanes)), value))
         return builder.bind(.load(Access(cell, .int(0), KernelType(.f32, lanes: lanes), mask: count)), "d")
-    }
-}
-
-extension KernelSite {
-    /// `view`, or a copy of it, with stride 1 along `axis`.
-    mutating func contiguous(_ view: TensorView, axis: Int) throws -> TensorView {
-        if view.strides[axis] == 1 || view.shape[axis] == 1 { return view }
-        let buffer = scratch("copy", view.element, count: view.shape.product, perThread: false)
-        let order = view.shape.indices.filter { $0 != axis } + [axis]
-        var strides = [Extent](repeating: 1, count: order.count), stride: Extent = 1
-        for other in order.reversed() {
-            strides[other] = stride
-            stride = stride * view.shape[other]
-        }
-        let copy = TensorView(buffer, view.element, shape: view.shape, strides: strides)
-        try generate { builder, _ in
-            builder.loops(over: view.shape, kind: .parallel) { builder, index in builder.emit(copy.store(view.load(index), index)) }
-            builder.emit(.barrier)
-        }
-        return copy
     }
 }

@@ -11,9 +11,8 @@ extension KernelFamily {
         return isWide && op.axes.map { type.shape[$0] }.product.constant.map { $0 >= 8 } ?? true
     }, emit: { site in
         let op = try site.op(Reduce.self)
-        let x = try site.operand(0)
-        guard let inner = site.operandTypes[0].layout.axisOrder(rank: x.shape.count).last else { throw Diagnostic(.internal, "a reduction of a scalar was tuned") }
-        try ColumnReduction(op: op, x: try site.contiguous(x, axis: inner), inner: inner, target: site.target).emit(&site)
+        guard let inner = site.operandTypes[0].layout.axisOrder(rank: site.operandTypes[0].rank).last else { throw Diagnostic(.internal, "a reduction of a scalar was tuned") }
+        try ColumnReduction(op: op, x: try site.operand(0, along: inner), inner: inner, target: site.target).emit(&site)
     })
 }
 

@@ -10,9 +10,8 @@ extension KernelFamily {
         return type.element == .f32 && isLast && query.resultType.layout == type.layout
     }, emit: { site in
         let op = try site.op(Softmax.self)
-        var x = try site.operand(0)
-        let axis = op.axis < 0 ? op.axis + x.shape.count : op.axis
-        x = try site.contiguous(x, axis: axis)
+        let axis = op.axis < 0 ? op.axis + site.operandTypes[0].rank : op.axis
+        let x = try site.operand(0, along: axis)
         guard let rows = RowKernel(x, axis: axis, target: site.target) else { throw Diagnostic(.internal, "the axis of a softmax is not contiguous") }
         let lanes = rows.lanes
         let scratch = site.scratch("exp", .f32, count: (rows.wholeVectors + 1) * Extent(lanes), perThread: true)

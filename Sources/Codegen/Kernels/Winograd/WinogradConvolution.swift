@@ -12,9 +12,9 @@ extension KernelFamily {
         return WinogradTiling(height: height, width: width).gain(depth: filter.shape[1], columns: filter.shape[0]) > 1.2
     }, emit: { site in
         guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a tiled convolution is not constant") }
-        let op = try site.op(Convolution.self), image = try site.operand(0), result = site.resultTypes[0]
-        guard image.strides[1] == 1, let height = result.shape[2].constant, let width = result.shape[3].constant else {
-            return try DenseConvolution(op, filter, image, result: result).emit(&site)
+        let image = try site.operand(0, along: 1), result = site.resultTypes[0]
+        guard let height = result.shape[2].constant, let width = result.shape[3].constant else {
+            throw Diagnostic(.internal, "a convolution of a free size was tiled by Winograd's method")
         }
         try WinogradConvolution(filter, image, batch: result.shape[0], WinogradTiling(height: height, width: width), site.target).emit(&site)
     })

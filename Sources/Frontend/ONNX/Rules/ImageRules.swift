@@ -23,7 +23,7 @@ extension OnnxRules {
 }
 
 extension GraphImporter {
-    /// The shape of `x` after scaling: ⌊extent · scale⌋.
+    /// The shape of `x` after scaling: ⌊extent · scale⌋, multiplied in f32 as ONNX's shape inference does.
     mutating func scaled(_ x: ValueID, _ scales: [Double]) throws -> [Extent] {
         guard scales.count == rank(x), scales.allSatisfy({ $0 > 0 && $0 < 1e6 }) else { throw Diagnostic(.invalid, "scales \(scales) do not fit \(type(x))") }
         return try zip(shape(x), scales).map { extent, scale in
@@ -33,7 +33,7 @@ extension GraphImporter {
                 if inverse < 1e6, abs(inverse - inverse.rounded()) < 1e-6 { return extent.floorDivided(by: Extent(Int(inverse.rounded()))) }
             }
             guard let size = known(extent) else { throw Diagnostic.unsupported("a scale of \(scale) needs a size known at compile time", hint: "fix it with --shape") }
-            return Extent(Int((Double(size) * scale).rounded(.down)))
+            return Extent(Int((Float(size) * Float(scale)).rounded(.down)))
         }
     }
 

@@ -1,0 +1,104 @@
+import GlmcCodegen
+import GlmcIR
+import GlmcRuntime
+import Testing
+
+/// Indices and lengths out of range: found while the artifact runs, and where they are constants, when it is compiled.
+@Suite struct DataErrorTests {
+    /// One op with an operand `%i` of positions: good ones, and others of which one is wrong.
+    struct Example: Sendable, CustomTestStringConvertible {
+        var op: String
+        var arguments: String
+        var body: String
+        var good: [Int]
+        var bad: [Int]
+        var wrong: Int
+        var range: String
+        var element = ElementType.i64
+        var shape: [Int]?
+        var testDescription: String { op }
+    }
+
+    static let examples = [
+        Example(op: "gather", arguments: "%x: f32[2, 3], %i: i64[3]", body: "%y = gather(%x, %i, axis: 0)", good: [0, -2, 1], bad: [0, 7, 1], wrong: 7, range: "-2 to 1"),
+        Example(op: "gather", arguments: "%x: f32[40, 33], %i: i32[70]", body: "%g = gather(%x, %i, axis: 1)\n%y = unary.exp(%g)", good: (0..<70).map { $0 % 33 },
+                bad: (0..<70).map { $0 == 61 ? -34 : $0 % 33 }, wrong: -34, range: "-33 to 32", element: .i32),
+        Example(op: "gather", arguments: "%x: f32[n, 3], %i: i64[3]", body: "%y = gather(%x, %i, axis: 0)", good: [0, -2, 1], bad: [0, 2, 1], wrong: 2, range: "-2 to 1"),
+        Example(op: "gather", arguments: "%x: f32[6, 3], %i: u8[2]", body: "%y = gather(%x, %i, axis: 0)", good: [5, 0], bad: [5, 6], wrong: 6, range: "0 to 5", element: .u8),
+        Example(op: "gather_elements", arguments: "%x: f32[2, 3], %i: i64[2, 3]", body: "%y = gather_elements(%x, %i, axis: 1)", good: [0, 1, 2, -1, -2, -3],
+                bad: [0, 1, 2, -1, -2, -4], wrong: -4, range: "-3 to 2", shape: [2, 3]),
+        Example(op: "gather_nd", arguments: "%x: f32[2, 3], %i: i64[2, 2]", body: "%y = gather_nd(%x, %i)", good: [0, 2, 1, -3], bad: [0, 3, 1, -3], wrong: 3, range: "-3 to 2", shape: [2, 2]),
+        Example(op: "scatter_elements", arguments: "%x: f32[4], %i: i64[2]", body: "%u = constant(value: f32[2](1, 2))\n%y = scatter_elements(%x, %i, %u, axis: 0)",
+                good: [3, -4], bad: [4, 0], wrong: 4, range: "-4 to 3"),
+        Example(op: "scatter_nd", arguments: "%x: f32[4, 2], %i: i64[2, 1]", body: "%u = constant(value: f32[2, 2] splat(1))\n%y = scatter_nd(%x, %i, %u)",
+                good: [3, -4], bad: [0, -5], wrong: -5, range: "-4 to 3", shape: [2, 1]),
+        Example(op: "reverse_sequence", arguments: "%x: f32[3, 2], %i: i64[2]", body: "%y = reverse_sequence(%x, %i, time_axis: 0, batch_axis: 1)", good: [0, 3], bad: [1, 4],
+                wrong: 4, range: "0 to 3"),
+        Example(op: "max_unpool", arguments: "%x: f32[1, 1, 2], %i: i64[1, 1, 2]", body: "%y = max_unpool(%x, %i, shape: [1, 1, 4])", good: [0, 3], bad: [-1, 3], wrong: -1,
+                range: "0 to 3", shape: [1, 1, 2]),
+        Example(op: "roi_align", arguments: "%x: f32[2, 1, 4, 4], %i: i64[1]", body: "%b = constant(value: f32[1, 4](0, 0, 3, 3))\n%y = roi_align(%x, %b, %i, height: 2, width: 2)",
+                good: [1], bad: [2], wrong: 2, range: "0 to 1"),
+        Example(op: "rnn", arguments: "%x: f32[3, 1, 2], %i: i32[1]", body: """
+            %w = constant(value: f32[1, 2, 2] splat(0.1))
+            %b = constant(value: f32[1, 4] splat(0.1))
+            %h = constant(value: f32[1, 1, 2] splat(0))
+            %y, %z = rnn(%x, %w, %w, %b, %h, %i, hidden: 2, lengths: true)
+            """, good: [3], bad: [5], wrong: 5, range: "0 to 3", element: .i32),
+    ]
+
+    private func function(_ example: Example) throws -> Function {
+        var rewriter = Rewriter(try Parser.parseFunction("func @f(\(example.arguments)) {\n\(example.body)\nreturn %y\n}"))
+        for id in rewriter.function.allNodes where rewriter.function[id].op.mnemonic == example.op { rewriter.setProvenance(["here"], of: id) }
+        return rewriter.function
+    }
+
+    private func indices(_ example: Example, _ values: [Int]) -> Tensor {
+        Tensor(example.element, example.shape ?? [values.count], integers: { values[$0] })
+    }
+
+    @Test(arguments: examples) func isFoundWhileItRuns(_ example: Example) throws {
+        let function = try function(example)
+        var random = RandomInputs()
+        let x = try random.tensors(for: function, dimensions: ["n": 2])[0]
+        for target in [Target.scalar, .native] {
+            let expected = try Interpreter.run(function, [x, indices(example, example.good)])
+            let results = try NativeRun(function, target: target)([x, indices(example, example.good)], threads: 2)
+            #expect(relativeError(results[0], expected[0]) <= 1e-6)
+            let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: target)([x, indices(example, example.bad)], threads: 2) }
+            #expect(error?.kind == .badData)
+            #expect(error?.message == "\(example.op) (node here): the data hold \(example.wrong), which is outside of \(example.range)")
+        }
+    }
+
+    /// The oracle refuses the same, and so does the compiler where the positions are constants.
+    @Test(arguments: examples) func constantsAreRefused(_ example: Example) throws {
+        guard !example.arguments.contains("[n,") else { return }
+        let parsed = try function(example)
+        var random = RandomInputs()
+        let x = try random.tensors(for: parsed)[0], bad = indices(example, example.bad)
+        #expect(throws: Diagnostic.self) { try Interpreter.run(parsed, [x, bad]) }
+        var rewriter = Rewriter(parsed)
+        guard let first = parsed.nodes(in: parsed.body).first else { return }
+        try rewriter.replaceUses(of: parsed.inputs[1], with: try rewriter.create1(Constant(bad), [], at: .before(first)))
+        let error = #expect(throws: Diagnostics.self) { try NativeRun(rewriter.function, target: .scalar) }
+        #expect(error.map { "\($0)" }?.contains("here") == true && error.map { "\($0)" }?.contains("\(example.wrong)") == true, "\(String(describing: error))")
+    }
+
+    /// Nothing is read or written where an axis holds nothing.
+    @Test(arguments: ["%y = gather(%x, %i, axis: 0)", "%u = constant(value: f32[3, 3] splat(1))\n%j = reshape(%i, shape: [3, 1])\n%y = scatter_nd(%x, %j, %u)"])
+    func anAxisWithoutElements(_ body: String) throws {
+        let function = try Parser.parseFunction("func @f(%x: f32[n, 3], %i: i64[3]) {\n\(body)\nreturn %y\n}")
+        let error = #expect(throws: RuntimeError.self) {
+            try NativeRun(function, target: .native)([Tensor(.f32, [0, 3], values: { _ in 0 }), Tensor([0, 0, 0])], threads: 1)
+        }
+        #expect(error?.kind == .badData)
+    }
+
+    /// More elements than a free axis turns out to have.
+    @Test func topOfTooFew() throws {
+        let function = try Parser.parseFunction("func @f(%x: f32[n]) {\n%v, %i = top_k(%x, k: 4, axis: 0)\nreturn %v\n}")
+        #expect(try NativeRun(function, target: .native)([Tensor([3, 1, 2, 5, 4] as [Float])], threads: 1)[0].doubles == [5, 4, 3, 2])
+        let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: .native)([Tensor([3, 1] as [Float])], threads: 1) }
+        #expect(error?.kind == .badData)
+    }
+}
