@@ -25,8 +25,13 @@ struct Group {
 
 /// Partitions a block into groups, fusing elementwise producers and consumers.
 ///
-/// A producer joins a group when nothing outside reads it and computing it where it is read costs no repeated work.
+/// A producer joins a group when nothing outside reads it and computing it where it is read costs no repeated work. Groups are
+/// bounded: what fusion saves is one pass over memory per node, which soon weighs nothing beside the group's own arithmetic, while
+/// expressions and what the C compiler makes of them grow.
 struct Grouping {
+    /// The most nodes that one kernel computes, counted as often as their code is written.
+    static let largestGroup = 128
+
     let function: Function
     let target: Target
     let families: [KernelFamily]
@@ -88,23 +93,30 @@ struct Grouping {
         let region = uniformRegion(of: group.root)
         // Where several tuned kernels meet, the last one goes on in registers; the others end with epilogues of their own.
         let chosen = region.anchors[group.root]
-        var nodes = group.nodes
-        visitProducers(of: group.root) { producer, readers in
-            guard readers.allSatisfy(nodes.contains) else { return false }
+        // How often each node's code stands in the kernel.
+        var copies = [group.root: 1], size = 1
+        visitProducers(of: group.root) { producer in
+            guard isReadOnly(by: { copies[$0] != nil }, producer) else { return false }
             if let anchor = region.anchors[producer], anchor != chosen { return false }
             let isUniform = region.members.contains(producer)
+            let count = isUniform ? 1 : function[function[producer].results[0]].uses.reduce(0) { $0 + (reader($1).flatMap { copies[$0] } ?? 0) }
+            guard size + count <= Self.largestGroup else { return false }
+            func add() {
+                copies[producer] = count
+                size += count
+            }
             if case .tuned(let family, _) = kind(of: producer) {
                 guard isUniform else { return false }
                 group.kind = .tuned(family, anchor: producer)
-                nodes.insert(producer)
+                add()
                 return false
             }
-            guard case .pointwise = kind(of: producer), isUniform || mayInline(producer, into: readers, besides: chosen) else { return false }
-            nodes.insert(producer)
+            guard case .pointwise = kind(of: producer), isUniform || mayInline(producer, besides: chosen) else { return false }
+            add()
             return true
         }
-        group.nodes = nodes
-        group.shared = nodes.filter { $0 != group.root && region.members.contains($0) && function[function[$0].results[0]].uses.count > 1 }
+        group.nodes = Set(copies.keys)
+        group.shared = group.nodes.filter { $0 != group.root && region.members.contains($0) && function[function[$0].results[0]].uses.count > 1 }
             .sorted { order($0) < order($1) }
     }
 
@@ -117,8 +129,9 @@ struct Grouping {
         }
         guard isUniform(root) else { return (members, [:]) }
         var visited = [root]
-        visitProducers(of: root) { producer, readers in
-            guard readers.allSatisfy({ members.contains($0) && isUniform($0) }), sameShape(function[producer].results[0], function[root].results[0]) else { return false }
+        visitProducers(of: root) { producer in
+            guard visited.count < Self.largestGroup, isReadOnly(by: { members.contains($0) && isUniform($0) }, producer),
+                  sameShape(function[producer].results[0], function[root].results[0]) else { return false }
             let isTuned = if case .tuned = kind(of: producer) { true } else { false }
             guard isTuned || isUniform(producer), isTuned || function[producer].op is any PointwiseOp else { return false }
             members.insert(producer)
@@ -137,37 +150,43 @@ struct Grouping {
         return (members, anchors)
     }
 
-    /// Calls `body` with the producers of operands, later ones first, and with the nodes that read them; goes on to the operands
-    /// of those for which it answers true.
-    private func visitProducers(of root: NodeID, _ body: (_ producer: NodeID, _ readers: [NodeID]) -> Bool) {
-        var candidates = producers(of: root), seen = candidates
-        while let next = candidates.max(by: { order($0) < order($1) }) {
-            candidates.remove(next)
-            guard !isInlinedEverywhere(next), function[next].block == function[root].block, function[next].results.count == 1,
-                  let readers = readers(of: function[next].results[0]), body(next, readers) else { continue }
-            let more = producers(of: next).subtracting(seen)
-            candidates.formUnion(more)
-            seen.formUnion(more)
+    /// Calls `body` with the producers of operands, later ones first; goes on to the operands of those for which it answers true.
+    private func visitProducers(of root: NodeID, _ body: (_ producer: NodeID) -> Bool) {
+        var candidates = Heap<Int>(), nodes: [Int: NodeID] = [:]
+        func add(producersOf id: NodeID) {
+            for operand in function[id].operands {
+                guard let producer = function.definingNode(operand), nodes.updateValue(producer, forKey: order(producer)) == nil else { continue }
+                candidates.insert(-order(producer))
+            }
+        }
+        add(producersOf: root)
+        while let position = candidates.popFirst(), let next = nodes[-position] {
+            guard !isInlinedEverywhere(next), function[next].block == function[root].block, function[next].results.count == 1, body(next) else { continue }
+            add(producersOf: next)
         }
     }
 
-    private func producers(of id: NodeID) -> Set<NodeID> { Set(function[id].operands.compactMap { function.definingNode($0) }) }
-
-    /// The nodes that read a value; nil where it is a result of its block.
-    private func readers(of value: ValueID) -> [NodeID]? {
-        var result: [NodeID] = []
-        for use in function[value].uses {
-            guard case .operand(let node, _) = use else { return nil }
-            result.append(node)
+    /// Whether only nodes of `group` read a node's result; false where it is a result of its block. Stops at the first other reader.
+    private func isReadOnly(by group: (NodeID) -> Bool, _ producer: NodeID) -> Bool {
+        function[function[producer].results[0]].uses.allSatisfy { use in
+            if case .operand(let node, _) = use { group(node) } else { false }
         }
-        return result
+    }
+
+    /// The node that a use belongs to: for a block's result, the node that owns the block.
+    private func reader(_ use: Use) -> NodeID? {
+        switch use {
+        case .operand(let node, _): node
+        case .result(let block, _): function[block].owner
+        }
     }
 
     private func order(_ id: NodeID) -> Int { positions[id] ?? 0 }
 
     /// Whether a producer's elements may be computed where its only reader uses them, at whatever index that is.
-    private func mayInline(_ producer: NodeID, into readers: [NodeID], besides anchor: NodeID?) -> Bool {
-        guard Set(readers).count == 1, let reader = readers.first, let op = function[producer].op as? any PointwiseOp,
+    private func mayInline(_ producer: NodeID, besides anchor: NodeID?) -> Bool {
+        let uses = function[function[producer].results[0]].uses
+        guard case .operand(let reader, _)? = uses.first, uses.allSatisfy({ self.reader($0) == reader }), let op = function[producer].op as? any PointwiseOp,
               let consumer = function[reader].op as? any PointwiseOp, anchor == nil || op.isElementwise else { return false }
         let isElementwise = consumer.isElementwise && sameShape(function[producer].results[0], function[reader].results[0])
         switch op.elementCost {

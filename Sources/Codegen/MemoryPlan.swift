@@ -38,6 +38,8 @@ struct MemoryPlan {
     private(set) var lowerBound = 0
     /// Behind every area of a watched plan.
     private(set) var gaps: [Gap] = []
+    /// The size of each root of known size that is placed.
+    private var sizes: [RootID: Int] = [:]
     /// Bytes that every area is followed by: 0, but in a watched plan.
     private let gap: Int
 
@@ -122,42 +124,59 @@ struct MemoryPlan {
     }
 
     private mutating func place(_ areas: [Area]) {
-        var placed: [(area: Area, offset: Int, size: Int)] = []
+        // By offset.
+        var placed: [(first: Int, last: Int, offset: Int, size: Int)] = []
         let fixed = areas.compactMap { area in area.size.constant.flatMap { padded(Extent($0)).constant.map { (area, $0) } } }
             .sorted { ($0.1, -$0.0.first) > ($1.1, -$1.0.first) }
         for (area, size) in fixed {
-            let busy = placed.filter { $0.area.first <= area.last && area.first <= $0.area.last }.sorted { $0.offset < $1.offset }
             var offset = 0
-            for other in busy {
+            for other in placed where other.first <= area.last && area.first <= other.last {
                 if offset + size <= other.offset { break }
                 offset = Swift.max(offset, other.offset + other.size)
             }
-            placed.append((area, offset, size))
+            let position = placed.firstPosition { $0.offset >= offset }
+            placed.insert((area.first, area.last, offset, size), at: position)
             assign(area, .fixed(offset))
             fixedBytes = Swift.max(fixedBytes, offset + size)
         }
-        let times = Set(fixed.map(\.0.first))
-        lowerBound = times.map { time in fixed.filter { $0.0.first <= time && time <= $0.0.last }.reduce(0) { $0 + $1.1 } }.max() ?? 0
+        lowerBound = Self.mostAlive(fixed)
 
         var ends: [Int] = []
         for area in areas.filter({ $0.size.constant == nil }).sorted(by: { $0.first < $1.first }) {
-            let free = slots.indices.filter { ends[$0] < area.first }
+            let free = slots.indices.lazy.filter { ends[$0] < area.first }, size = padded(area.size)
             // A slot of the same size costs nothing; any free one is better than a new one.
-            if let slot = free.first(where: { slots[$0].contains(padded(area.size)) }) ?? free.first {
-                if !slots[slot].contains(padded(area.size)) { slots[slot].append(padded(area.size)) }
+            if let slot = free.first(where: { slots[$0].contains(size) }) ?? free.first {
+                if !slots[slot].contains(size) { slots[slot].append(size) }
                 ends[slot] = area.last
                 assign(area, .slot(slot))
             } else {
-                slots.append([padded(area.size)])
+                slots.append([size])
                 ends.append(area.last)
                 assign(area, .slot(slots.count - 1))
             }
         }
     }
 
+    /// The most bytes of areas that are alive at one time.
+    private static func mostAlive(_ areas: [(Area, size: Int)]) -> Int {
+        var changes: [Int: Int] = [:]
+        for (area, size) in areas {
+            changes[area.first, default: 0] += size
+            changes[area.last + 1, default: 0] -= size
+        }
+        var alive = 0, most = 0
+        for (_, change) in changes.sorted(by: { $0.key < $1.key }) {
+            alive += change
+            most = Swift.max(most, alive)
+        }
+        return most
+    }
+
     private mutating func assign(_ area: Area, _ address: Address) {
         switch area.id {
-        case .root(let root): addresses[root] = address
+        case .root(let root):
+            addresses[root] = address
+            sizes[root] = area.size.constant
         case .scratch(let i): scratch[i] = address
         }
         if gap > 0 { gaps.append(Gap(start: address, from: area.size, to: padded(area.size))) }
@@ -169,14 +188,26 @@ struct MemoryPlan {
     }
 
     /// Whether two arena roots may share bytes.
-    func overlap(_ a: RootID, _ b: RootID, _ program: Program) -> Bool {
+    func overlap(_ a: RootID, _ b: RootID) -> Bool {
         if a == b { return true }
         switch (self[a], self[b]) {
         case (.slot(let x), .slot(let y)): return x == y
         case (.fixed(let x), .fixed(let y)):
-            guard let m = program.bounded(program.roots[a.index].byteCount).constant, let n = program.bounded(program.roots[b.index].byteCount).constant else { return true }
+            guard let m = sizes[a], let n = sizes[b] else { return true }
             return x < y + n && y < x + m
         default: return false
         }
+    }
+}
+
+extension Array {
+    /// The first position from which on `predicate` holds, in an array in which it holds from some position on.
+    fileprivate func firstPosition(where predicate: (Element) -> Bool) -> Int {
+        var low = 0, high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if predicate(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }

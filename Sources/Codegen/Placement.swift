@@ -47,10 +47,15 @@ struct TensorPlacement: Hashable {
 struct Placements {
     private(set) var roots: [Root] = []
     private(set) var placements: [ValueID: TensorPlacement] = [:]
+    /// How many values lie in each root.
+    private var residents: [RootID: Int] = [:]
+    private var constantRoots: [Tensor: RootID] = [:]
     /// Operands of placement ops that were written in place by their producers.
     private var placedInside: Set<Use> = []
     private let function: Function
     private let groups: [Group]
+    /// The position in `groups` of each node's group.
+    private var groupOf: [NodeID: Int] = [:]
     private let internalValues: Set<ValueID>
 
     /// - Parameter groups: all groups of all blocks.
@@ -60,14 +65,15 @@ struct Placements {
         internalValues = Set(self.groups.flatMap { group in
             group.nodes.filter { $0 != group.root }.flatMap { function[$0].results }
         })
+        for (i, group) in self.groups.enumerated() { for node in group.nodes { groupOf[node] = i } }
         for (i, input) in function.inputs.enumerated() {
             let type = function.tensorType(input)
-            placements[input] = dense(type, in: addRoot(.input(i), type))
+            set(input, dense(type, in: addRoot(.input(i), type)))
         }
         for (i, output) in function.outputs.enumerated() where placements[output] == nil && isComputed(output) {
             let type = function.tensorType(output)
             if type.layout == .rowMajor || Layout.rowMajor.strides(of: type.shape) == type.layout.strides(of: type.shape) {
-                placements[output] = dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type))
+                set(output, dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type)))
             }
         }
         for list in groups.reversed() { for group in list.reversed() { placeOperands(of: group) } }
@@ -84,7 +90,7 @@ struct Placements {
             throw Diagnostic(.internal, "the value '\(function[value].name)' of type \(function.type(value)) has no memory")
         }
         let result = dense(function.tensorType(value), in: addRoot(.constant(constant.value), constant.value.type))
-        placements[value] = result
+        set(value, result)
         return result
     }
 
@@ -93,15 +99,26 @@ struct Placements {
         dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type))
     }
 
+    private func isRoot(_ node: NodeID) -> Bool { groupOf[node].map { groups[$0].root == node } ?? false }
+
     private func isComputed(_ value: ValueID) -> Bool {
         guard let node = function.definingNode(value) else { return false }
         return !(function[node].op is Constant)
     }
 
     private mutating func addRoot(_ kind: Root.Kind, _ type: TensorType) -> RootID {
-        if case .constant = kind, let known = roots.firstIndex(where: { $0.kind == kind }) { return RootID(index: known) }
+        let new = RootID(index: roots.count)
+        if case .constant(let tensor) = kind {
+            if let known = constantRoots[tensor] { return known }
+            constantRoots[tensor] = new
+        }
         roots.append(Root(kind: kind, byteCount: type.byteCount))
-        return RootID(index: roots.count - 1)
+        return new
+    }
+
+    private mutating func set(_ value: ValueID, _ placement: TensorPlacement) {
+        if let old = placements.updateValue(placement, forKey: value) { residents[old.root, default: 0] -= 1 }
+        residents[placement.root, default: 0] += 1
     }
 
     private func dense(_ type: TensorType, in root: RootID) -> TensorPlacement {
@@ -114,7 +131,7 @@ struct Placements {
         if let known = placements[value] { return known }
         let type = function.tensorType(value)
         let result = spaced(value, type) ?? dense(type, in: addRoot(.arena, type))
-        placements[value] = result
+        set(value, result)
         return result
     }
 
@@ -126,7 +143,7 @@ struct Placements {
               type.element.byteCount > 0, order.dropLast().contains(where: { type.shape[$0] != 1 }) else { return nil }
         var isReadByRows = false
         for use in function[value].uses {
-            guard case .operand(let user, let position) = use, let group = groups.first(where: { $0.nodes.contains(user) }),
+            guard case .operand(let user, let position) = use, let group = groupOf[user].map({ groups[$0] }),
                   case .tuned(let family, let anchor) = group.kind else { return nil }
             if user == anchor {
                 guard position == 0, family.readsManyRows else { return nil }
@@ -154,12 +171,11 @@ struct Placements {
         let eligible = node.operands.indices.filter { mayLieInside(node.operands[$0]) }
         if eligible.isEmpty { return }
         let home = place(result)
-        let types = node.operands.map { function.tensorType($0) }
+        guard let views = op.placements(ofOperands: node.operands.map { function.tensorType($0) }, in: home.view) else { return }
         for i in eligible where placements[node.operands[i]] == nil {
             // What is computed once may not lie in memory that moves from round to round.
-            guard function.definingNode(node.operands[i]).map({ function[$0].block }) == node.block,
-                  let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { continue }
-            placements[node.operands[i]] = home.showing(view)
+            guard function.definingNode(node.operands[i]).map({ function[$0].block }) == node.block else { continue }
+            set(node.operands[i], home.showing(views[i]))
             placedInside.insert(.operand(group.root, i))
         }
     }
@@ -168,7 +184,7 @@ struct Placements {
     private func mayLieInside(_ value: ValueID) -> Bool {
         guard placements[value] == nil, isComputed(value), !internalValues.contains(value), let definition = function.definingNode(value) else { return false }
         if function[definition].op is any ViewOp { return function[definition].op is any PlacementOp && !definesView(definition) }
-        return function[definition].regions.isEmpty && groups.contains { $0.root == definition }
+        return function[definition].regions.isEmpty && isRoot(definition)
     }
 
     /// Whether a view op will show its operand's memory, which is then not free to lie elsewhere.
@@ -198,15 +214,15 @@ struct Placements {
             if placements[operand] != nil || function.definingOp(operand, as: Constant.self) != nil,
                let source = try? placement(ofOperand: operand),
                let view = op.view(of: source.view, resultType: function.tensorType(node.results[0])) {
-                placements[node.results[0]] = source.showing(view)
+                set(node.results[0], source.showing(view))
                 return
             }
         }
         for result in node.results where placements[result] == nil {
             if case .control = group.kind {
                 place(result)
-            } else if let operand = reusableOperand(of: group) {
-                placements[result] = placements[operand]
+            } else if let operand = reusableOperand(of: group), let place = placements[operand] {
+                set(result, place)
             } else {
                 place(result)
             }
@@ -218,15 +234,15 @@ struct Placements {
     private mutating func placeArguments(of loop: LoopForm, _ node: NodeID) {
         for state in loop.states {
             if let result = state.result, let home = placements[result], function.type(result) == function.type(state.argument) {
-                placements[state.argument] = home
+                set(state.argument, home)
             } else {
                 place(state.argument)
             }
         }
         for sequence in loop.sequences {
             guard let whole = try? placement(ofOperand: sequence.whole) else { continue }
-            placements[sequence.part] = whole.slice(
-                along: sequence.axis, isReversed: sequence.isReversed, count: whole.shape[sequence.axis], of: LoopID(index: node.index))
+            set(sequence.part, whole.slice(
+                along: sequence.axis, isReversed: sequence.isReversed, count: whole.shape[sequence.axis], of: LoopID(index: node.index)))
         }
         if let counter = loop.counter { place(counter) }
     }
@@ -239,7 +255,7 @@ struct Placements {
         guard case .pointwise = group.kind, function[group.root].results.count == 1,
               group.nodes.allSatisfy({ function[$0].op.isElementwise }) else { return nil }
         let result = function.tensorType(function[group.root].results[0])
-        for id in group.nodes {
+        for id in group.nodes.sorted(by: { $0.index < $1.index }) {
             for operand in function[id].operands where !internalValues.contains(operand) {
                 // What outer blocks or other rounds compute is read again.
                 guard let definition = function.definingNode(operand), function[definition].block == function[group.root].block,
@@ -247,7 +263,7 @@ struct Placements {
                       function.tensorType(operand).shape == result.shape, function.tensorType(operand).layout == result.layout,
                       place.element.byteCount == result.element.byteCount, place.element == result.element,
                       place.view.strides(matchDenseOf: result.layout), place.offset == 0,
-                      placements.values.filter({ $0.root == place.root }).count == 1,
+                      residents[place.root] == 1,
                       function[operand].uses.allSatisfy({ use in
                           if case .operand(let user, _) = use { group.nodes.contains(user) } else { false }
                       }) else { continue }

@@ -93,6 +93,16 @@ struct Program {
     var roots: [Root] = []
     var packed: [PackedConstant] = []
     var scratch: [ScratchArea] = []
+    /// The bounds of data-dependent dimensions.
+    private let bounds: [String: Extent]
+
+    init(function: Function, target: Target) {
+        self.function = function
+        self.target = target
+        bounds = function.dimensions.reduce(into: [:]) { bounds, dimension in
+            if case .runtime(let bound) = dimension.info.source { bounds[dimension.name] = bound }
+        }
+    }
 
     /// All launches in order, those of branches and loop bodies included.
     var launches: [Launch] { Self.launches(steps) }
@@ -112,10 +122,7 @@ struct Program {
     func bounded(_ extent: Extent) -> Extent {
         var result = extent
         for _ in 0..<8 where !result.isConstant {
-            let next = result.substitute { name in
-                guard let dimension = function.dimensions.first(where: { $0.name == name }), case .runtime(let bound) = dimension.info.source else { return nil }
-                return bound
-            }
+            let next = result.substitute { bounds[$0] }
             if next == result { break }
             result = next
         }

@@ -197,8 +197,8 @@ public protocol ViewOp: PointwiseOp {
 
 /// An op whose operands can be placed inside its result's memory, so that producers write there directly.
 public protocol PlacementOp: PointwiseOp {
-    /// Where operand `i` lies inside the result's view.
-    func placement(ofOperand i: Int, operandTypes: [TensorType], in result: TensorView) -> TensorView?
+    /// Where each operand lies inside the result's view; nil where that cannot be said.
+    func placements(ofOperands operandTypes: [TensorType], in result: TensorView) -> [TensorView]?
     /// Emits what remains to be written when all operands are in place (a pad's halo); nothing for concat. As in `LoopOp.lower`,
     /// every thread runs the statements.
     func fill(_ result: TensorView, operandTypes: [TensorType], in builder: inout KernelBuilder) throws

@@ -117,7 +117,10 @@ public struct Rewriter {
         guard function.type(old) == function.type(new) else {
             throw Diagnostic(.internal, "a rewrite replaces a value of type \(function.type(old)) with one of type \(function.type(new))")
         }
-        for use in function[old].uses { set(use, to: new) }
+        let uses = function[old].uses
+        for use in uses { redirect(use, to: new) }
+        function.valueArena[old.index].uses = []
+        function.valueArena[new.index].uses += uses
         if function[new].name.isEmpty { function.valueArena[new.index].name = function[old].name }
     }
 
@@ -129,7 +132,7 @@ public struct Rewriter {
             guard let definition = function.definingNode(value), definition != node else { continue }
             let known = function[definition].provenance
             let missing = old.provenance.filter { !known.contains($0) }
-            function.nodeArena[definition.index]?.provenance = known + missing
+            function.nodeArena[definition.index]?.provenance += missing
         }
         erase(node)
     }
@@ -223,17 +226,12 @@ public struct Rewriter {
     // MARK: Bookkeeping
 
     private mutating func set(_ use: Use, to value: ValueID) {
-        switch use {
-        case .operand(let node, let i):
-            let old = function[node].operands[i]
-            removeUse(use, of: old)
-            function.nodeArena[node.index]?.operands[i] = value
-            follow(node)
-        case .result(let block, let i):
-            let old = function[block].results[i]
-            removeUse(use, of: old)
-            function.blockArena[block.index].results[i] = value
+        let old = switch use {
+        case .operand(let node, let i): function[node].operands[i]
+        case .result(let block, let i): function[block].results[i]
         }
+        removeUse(use, of: old)
+        redirect(use, to: value)
         function.valueArena[value.index].uses.append(use)
     }
 
@@ -256,10 +254,26 @@ public struct Rewriter {
         function.valueArena[value.index].contents = contents.map(substitute)
     }
 
-    private mutating func removeUse(_ use: Use, of value: ValueID) {
-        if let position = function.valueArena[value.index].uses.firstIndex(of: use) {
-            function.valueArena[value.index].uses.remove(at: position)
+    /// Makes a use read a value; the use lists are the caller's.
+    private mutating func redirect(_ use: Use, to value: ValueID) {
+        switch use {
+        case .operand(let node, let i):
+            function.nodeArena[node.index]?.operands[i] = value
+            follow(node)
+        case .result(let block, let i): function.blockArena[block.index].results[i] = value
         }
+    }
+
+    /// Looks from both ends, since uses come and go in order.
+    private mutating func removeUse(_ use: Use, of value: ValueID) {
+        func position(in uses: [Use]) -> Int? {
+            for i in 0..<(uses.count + 1) / 2 {
+                if uses[i] == use { return i }
+                if uses[uses.count - 1 - i] == use { return uses.count - 1 - i }
+            }
+            return nil
+        }
+        if let position = position(in: function.valueArena[value.index].uses) { function.valueArena[value.index].uses.remove(at: position) }
     }
 
     private mutating func link(_ id: NodeID, at position: Position) {

@@ -32,13 +32,15 @@ public enum Verifier {
     /// Checks that operands dominate their uses, use lists agree, and every op accepts its operands and gives its results' types.
     /// - Throws: `Diagnostic` naming the node.
     public static func verify(_ function: Function) throws {
-        var visible = Set<ValueID>()
-        try verify(function.body, in: function, visible: &visible)
+        var visible = Set<ValueID>(), readBy: [Use: ValueID] = [:]
+        for (index, value) in function.valueArena.enumerated() { for use in value.uses { readBy[use] = ValueID(index: index) } }
+        try verify(function.body, in: function, &visible, readBy)
     }
 
-    private static func verify(_ block: BlockID, in function: Function, visible: inout Set<ValueID>) throws {
-        let outer = visible
-        visible.formUnion(function[block].arguments)
+    /// - Parameter readBy: the value in whose list each use stands.
+    private static func verify(_ block: BlockID, in function: Function, _ visible: inout Set<ValueID>, _ readBy: [Use: ValueID]) throws {
+        var defined = function[block].arguments
+        visible.formUnion(defined)
         for id in function.nodes(in: block) {
             let node = function[id]
             func fail(_ message: String) -> Diagnostic {
@@ -46,9 +48,9 @@ public enum Verifier {
             }
             for (i, operand) in node.operands.enumerated() {
                 guard visible.contains(operand) else { throw fail("operand \(i) is used before it is defined") }
-                guard function[operand].uses.contains(.operand(id, i)) else { throw fail("operand \(i) misses this use in its use list") }
+                guard readBy[.operand(id, i)] == operand else { throw fail("operand \(i) misses this use in its use list") }
             }
-            for region in node.regions { try verify(region, in: function, visible: &visible) }
+            for region in node.regions { try verify(region, in: function, &visible, readBy) }
             let types: [ValueType]
             do {
                 types = try node.op.infer(function.inferenceContext(operands: node.operands, regions: node.regions, resultCount: node.results.count))
@@ -60,12 +62,13 @@ public enum Verifier {
                 let actual = function.type(result)
                 guard sameUpToLayout(actual, type) else { throw fail("result has type \(actual), but the op gives \(type)") }
                 visible.insert(result)
+                defined.append(result)
             }
         }
         for result in function[block].results where !visible.contains(result) {
             throw Diagnostic(.internal, "a block yields a value that is not defined in it")
         }
-        visible = outer
+        visible.subtract(defined)
     }
 
     /// Layouts are assigned by the layout pass, not inferred.

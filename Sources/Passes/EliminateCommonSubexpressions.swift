@@ -22,7 +22,7 @@ extension Pass {
     /// compare values by identity.
     public static let eliminateCommonSubexpressions = Pass("cse", "Computes equal expressions once") { rewriter, _ in
         var known: [Expression: [ValueID]] = [:]
-        try merge(in: rewriter.function.body, &rewriter, &known)
+        _ = try merge(in: rewriter.function.body, &rewriter, &known)
     }
 
     private struct Expression: Hashable {
@@ -40,21 +40,25 @@ extension Pass {
         private static func erase<O: Op>(_ op: O) -> AnyHashable { AnyHashable(op) }
     }
 
-    private static func merge(in block: BlockID, _ rewriter: inout Rewriter, _ known: inout [Expression: [ValueID]]) throws {
+    /// Merges the nodes of a block with what is known around it; returns what it has added to that.
+    private static func merge(in block: BlockID, _ rewriter: inout Rewriter, _ known: inout [Expression: [ValueID]]) throws -> [Expression] {
+        var added: [Expression] = []
         for id in rewriter.function.nodes(in: block) {
             let node = rewriter.function[id]
             for region in node.regions {
-                var inner = known
-                try merge(in: region, &rewriter, &inner)
+                // What a region computes does not exist outside it.
+                for expression in try merge(in: region, &rewriter, &known) { known[expression] = nil }
             }
             guard node.op.isPure, node.regions.isEmpty else { continue }
             let expression = Expression(node, rewriter.function)
             guard let values = known[expression] else {
                 known[expression] = node.results
+                added.append(expression)
                 continue
             }
-            guard rewriter.beginRewrite() else { return }
+            guard rewriter.beginRewrite() else { break }
             try rewriter.replace(id, with: values)
         }
+        return added
     }
 }

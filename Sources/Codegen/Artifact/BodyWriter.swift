@@ -3,7 +3,12 @@ import GlmcIR
 /// Writes the calls of the kernels as segments: launches of which none touches what another one writes, cut into parts that
 /// threads claim. Launches too small to be cut stand together in segments of one part, whatever they touch.
 struct BodyWriter {
+    /// The most launches of a segment that is cut: enough to keep every thread busy.
+    private static let largestSegment = 256
+
     let main: MainText
+    /// Kernels that give a dimension its size.
+    private let definesDimension: [Bool]
     private(set) var out = ""
     /// The work of each segment that may be cut.
     private(set) var splitWork: [Extent] = []
@@ -16,14 +21,17 @@ struct BodyWriter {
     private var pending: [Launch] = []
     private var calls = ""
 
-    init(main: MainText) { self.main = main }
+    init(main: MainText) {
+        self.main = main
+        definesDimension = main.program.kernels.map { $0.body.contains(where: \.definesDimension) }
+    }
 
     mutating func write(_ steps: [Step], depth: Int) throws {
         let indent = String(repeating: "    ", count: depth)
         for step in steps {
             switch step {
             case .launch(let launch):
-                if let first = pending.first, isUncut(first) ? !isUncut(launch) : pending.contains(where: { conflict($0, launch) }) {
+                if let first = pending.first, isUncut(first) ? !isUncut(launch) : pending.count >= Self.largestSegment || pending.contains(where: { conflict($0, launch) }) {
                     close(indent)
                 }
                 pending.append(launch)
@@ -156,7 +164,7 @@ struct BodyWriter {
             a.contains { x in b.contains { y in overlap(x, y) } }
         }
         if scratchMemory(earlier) || scratchMemory(later) { return true }
-        if definesDimension(earlier) { return true }
+        if definesDimension[earlier.kernel] { return true }
         if touches(earlier.writes, later.reads) || touches(later.writes, earlier.reads) { return true }
         // A fill and a producer write disjoint parts of one root; areas that merely share addresses still conflict.
         return earlier.writes.contains { x in
@@ -168,10 +176,6 @@ struct BodyWriter {
         launch.arguments.contains { if case .scratch(let i) = $0 { !main.program.scratch[i].perThread } else { false } }
     }
 
-    private func definesDimension(_ launch: Launch) -> Bool {
-        main.program.kernels[launch.kernel].body.contains(where: \.definesDimension)
-    }
-
     private func overlap(_ a: RootID, _ b: RootID) -> Bool {
         if a == b { return true }
         let program = main.program
@@ -179,7 +183,7 @@ struct BodyWriter {
             // Distinct buffers of the caller do not overlap.
             return false
         }
-        return main.plan.overlap(a, b, program)
+        return main.plan.overlap(a, b)
     }
 }
 

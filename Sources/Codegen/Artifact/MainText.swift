@@ -10,15 +10,24 @@ struct MainText {
     let manifest: String
     let version: String
     /// See `CompileOptions`.
-    var worthCutting = WorkEstimate.worthCutting
+    let worthCutting: Int
 
     /// The largest size of a free dimension that an artifact accepts: products of a few stay far below 2^127.
     static let largestDimension = 1 << 24
 
     private var dimensions: [(name: String, info: DimensionInfo)] { program.function.dimensions }
     /// The position of each dimension in the artifact's table.
-    var dimensionIndex: [String: Int] {
-        Dictionary(uniqueKeysWithValues: dimensions.enumerated().map { ($1.name, $0) })
+    let dimensionIndex: [String: Int]
+
+    init(program: Program, plan: MemoryPlan, weights: Weights, name: String, manifest: String, version: String, worthCutting: Int = WorkEstimate.worthCutting) {
+        self.program = program
+        self.plan = plan
+        self.weights = weights
+        self.name = name
+        self.manifest = manifest
+        self.version = version
+        self.worthCutting = worthCutting
+        dimensionIndex = Dictionary(uniqueKeysWithValues: program.function.dimensions.enumerated().map { ($1.name, $0) })
     }
 
     func text() throws -> String {

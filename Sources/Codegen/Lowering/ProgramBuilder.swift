@@ -88,7 +88,7 @@ struct ProgramBuilder {
         let (expression, result) = try prepare(nodes: group.nodes, shared: group.shared, value, &assembly)
         let lowering = PointwiseLowering(expression: expression, value: value, result: result, cost: cost(of: group.nodes), target: target)
         try lowering.emit(in: &assembly.builder)
-        return try launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes))
+        return try launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes), results: [result])
     }
 
     private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> [Step] {
@@ -107,7 +107,8 @@ struct ProgramBuilder {
             results: group.root == anchor ? try node.results.map { try place($0) } : [],
             epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result))
         try family.emit(&site)
-        return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes))
+        let results = group.root == anchor ? try node.results.map { site.assembly.view(try place($0), isWritten: true) } : [result]
+        return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes), results: results)
     }
 
     private mutating func loops(_ id: NodeID) throws -> [Step] {
@@ -118,7 +119,7 @@ struct ProgramBuilder {
         let results = try node.results.map { assembly.view(try place($0), isWritten: true) }
         assembly.builder.origin = id.index
         try op.lower(operands, to: results, in: &assembly.builder)
-        return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]))
+        return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]), results: results)
     }
 
     /// Copies what could not be shared, and fills what no operand covers.
@@ -133,14 +134,10 @@ struct ProgramBuilder {
         }
         guard let op = node.op as? any PlacementOp else { return try pointwise(group, node.results[0]) }
         let types = node.operands.map { function.tensorType($0) }
-        var places: [TensorPlacement] = []
-        for i in node.operands.indices {
-            guard let view = op.placement(ofOperand: i, operandTypes: types, in: home.view) else { return try pointwise(group, node.results[0]) }
-            places.append(home.showing(view))
-        }
+        guard let views = op.placements(ofOperands: types, in: home.view) else { return try pointwise(group, node.results[0]) }
         var steps: [Step] = []
         for (i, operand) in node.operands.enumerated() where !placements.isPlacedInside(.operand(group.root, i)) {
-            steps += try copy(operand, to: places[i], nodes: [group.root])
+            steps += try copy(operand, to: home.showing(views[i]), nodes: [group.root])
         }
         var assembly = KernelAssembly()
         let view = assembly.view(home, isWritten: true)
@@ -168,9 +165,9 @@ struct ProgramBuilder {
         if !expression.isComputable(value) {
             expression.views[value] = assembly.view(try source ?? placements.placement(ofOperand: value), isWritten: false)
         }
-        let lowering = PointwiseLowering(expression: expression, value: value, result: assembly.view(place, isWritten: true), cost: 1, target: target)
-        try lowering.emit(in: &assembly.builder)
-        return try launch(assembly, name: "copy", nodes: nodes, operations: 0)
+        let result = assembly.view(place, isWritten: true)
+        try PointwiseLowering(expression: expression, value: value, result: result, cost: 1, target: target).emit(in: &assembly.builder)
+        return try launch(assembly, name: "copy", nodes: nodes, operations: 0, results: [result])
     }
 
     /// Outputs that are inputs, constants, views, or outputs already delivered elsewhere.
@@ -223,13 +220,11 @@ struct ProgramBuilder {
     }
 
     /// The launches of a kernel, one for each of its phases: launches are what threads wait between.
-    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent, isFill: Bool = false) throws -> [Step] {
+    private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent, results: [TensorView] = [], isFill: Bool = false) throws -> [Step] {
         var builder = assembly.builder
         let ordered = nodes.sorted { $0.index < $1.index }
         let kernel = KernelFunction(name, buffers: builder.buffers, body: builder.finish(), provenance: [])
-        #if DEBUG
-        try KernelVerifier.verify(kernel)
-        #endif
+        try KernelVerifier.verify(kernel, results: results)
         let arguments = arguments(of: assembly, builder.buffers)
         let origins = builder.origins.map { origin in nodes.first { $0.index == origin }.map(self.name(of:)) ?? "" }
         var unique: [String] = []

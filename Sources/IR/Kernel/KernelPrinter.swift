@@ -16,6 +16,18 @@ public struct KernelPrinter {
         return printer.text
     }
 
+    /// The first line of a statement, for messages: not too much of it.
+    static func firstLine(of statement: Statement, in kernel: KernelFunction) -> String {
+        var printer = KernelPrinter(kernel)
+        printer.printStatement(statement)
+        return shortened(printer.text.prefix { $0 != "\n" })
+    }
+
+    /// An expression, for messages.
+    static func spell(_ expression: Expr, in kernel: KernelFunction) -> String { shortened(KernelPrinter(kernel).spell(expression)[...]) }
+
+    private static func shortened(_ text: Substring) -> String { text.count > 200 ? text.prefix(199) + "…" : String(text) }
+
     private let kernel: KernelFunction
     private var text = ""
     private var depth = 0

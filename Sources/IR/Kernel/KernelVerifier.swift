@@ -1,110 +1,203 @@
-/// Checks that a kernel is well typed: the legal loop language, in one place.
+/// Checks a kernel: the legal loop language, in one place. Types and scopes here; what threads share, and whether every result is
+/// written, in `KernelVerifier+Sharing.swift`. One pass over the code, so that every kernel of every compile can go through it.
 public struct KernelVerifier {
-    private let kernel: KernelFunction
-    /// Variables in scope, and whether they may be assigned.
-    private var scope: [String: (type: KernelType, isMutable: Bool)] = [:]
+    let kernel: KernelFunction
+    let forms: VectorForms
+    /// Variables in scope.
+    private(set) var scope: [String: Declaration] = [:]
+    private var declared: [String] = []
+    /// What surrounds the current statement.
+    var context = Context()
+    var memory: [MemoryUse]
 
+    /// A variable or loop variable.
+    struct Declaration {
+        var type: KernelType
+        var isMutable = false
+        /// How many loops with independent iterations stand around the declaration.
+        var level = 0
+        /// Whether the value differs between threads.
+        var isOfThread = false
+        /// The value, where it is an integer that is known for a run on one thread.
+        var constant: Int?
+    }
+
+    /// - Parameters:
+    ///   - forms: the vector operations that exist where the kernel is to run.
+    ///   - results: the views of which every element must be stored.
     /// - Throws: `Diagnostic` naming the kernel and the offending statement.
-    public static func verify(_ kernel: KernelFunction) throws {
-        var verifier = KernelVerifier(kernel: kernel)
+    public static func verify(_ kernel: KernelFunction, forms: VectorForms = .any, results: [TensorView] = []) throws {
+        var verifier = KernelVerifier(kernel: kernel, forms: forms, memory: kernel.buffers.map { _ in MemoryUse() })
         do {
-            try verifier.check(kernel.body, isOutermost: true)
+            try verifier.checkBuffers()
+            try verifier.check(kernel.body)
+            try verifier.checkMemory(results)
         } catch let error as Diagnostic {
             throw error.inside("kernel \(kernel.name)")
         }
     }
 
-    private init(kernel: KernelFunction) { self.kernel = kernel }
+    private init(kernel: KernelFunction, forms: VectorForms, memory: [MemoryUse]) {
+        self.kernel = kernel
+        self.forms = forms
+        self.memory = memory
+    }
 
-    private func fail(_ message: String) -> Diagnostic { Diagnostic(.internal, message) }
+    func fail(_ message: String) -> Diagnostic { Diagnostic(.internal, message) }
 
     // MARK: Statements
 
     /// Statements share a scope; what they declare ends with them.
-    private mutating func check(_ statements: [Statement], isOutermost: Bool) throws {
-        let outer = scope
-        for statement in statements { try check(statement, isOutermost: isOutermost) }
-        scope = outer
+    private mutating func check(_ statements: [Statement]) throws {
+        let isOutermost = context.isOutermost, outer = declared.count
+        for statement in statements {
+            if isOutermost { context.position += 1 }
+            do {
+                try check(statement)
+            } catch let error as Diagnostic where error.location.isEmpty {
+                throw error.inside("'\(KernelPrinter.firstLine(of: statement, in: kernel))'")
+            }
+        }
+        for name in declared[outer...] { scope[name] = nil }
+        declared.removeLast(declared.count - outer)
     }
 
-    private mutating func check(_ statement: Statement, isOutermost: Bool) throws {
+    /// The statements of a block inside the current one.
+    private mutating func check(_ body: [Statement], in inner: Context) throws {
+        let outer = context
+        context = inner
+        context.isOutermost = false
+        try check(body)
+        let position = context.position
+        context = outer
+        context.position = position
+    }
+
+    private mutating func check(_ statement: Statement) throws {
         switch statement {
-        case .bind(let variable, let value), .declare(let variable, let value):
-            guard scope[variable.name] == nil else { throw fail("\(variable.name) is declared twice") }
-            try expect(value, variable.type, "the value of \(variable.name)")
-            if case .declare = statement { scope[variable.name] = (variable.type, true) } else { scope[variable.name] = (variable.type, false) }
+        case .bind(let variable, let value): try declare(variable, value, isMutable: false)
+        case .declare(let variable, let value): try declare(variable, value, isMutable: true)
         case .assign(let variable, let value):
             guard let known = scope[variable.name], known.isMutable else { throw fail("\(variable.name) is assigned, but is not a mutable variable in scope") }
             guard known.type == variable.type else { throw fail("\(variable.name) is declared as \(known.type) and assigned as \(variable.type)") }
+            guard known.level >= context.level || context.accumulators.contains(variable.name) else {
+                throw fail("\(variable.name) is assigned in a loop of independent iterations around which it is declared, and is no accumulator of the loop")
+            }
             try expect(value, variable.type, "the value of \(variable.name)")
         case .store(let access, let value):
             try check(access)
-            guard kernel.buffers[access.buffer.index].isWritten else { throw fail("\(kernel.buffers[access.buffer.index].name) is stored to, but is read-only") }
-            try expect(value, access.type, "the value stored to \(kernel.buffers[access.buffer.index].name)")
-        case .loop(let loop):
-            try check(loop, isOutermost: isOutermost)
+            guard access.type.lanes == 1 || forms.accesses(access.type, isMasked: access.mask != nil) else { throw fail("there is no store of \(access.type)") }
+            let buffer = kernel.buffers[access.buffer.index]
+            guard buffer.isWritten else { throw fail("\(buffer.name) is stored to, but is read-only") }
+            try expect(value, access.type, "the value stored to \(buffer.name)")
+            try noteStore(access)
+        case .loop(let loop): try check(loop)
         case .conditional(let condition, let then, let otherwise):
             try expect(condition, KernelType(.bool), "a condition")
-            try check(then, isOutermost: false)
-            try check(otherwise, isOutermost: false)
+            var inner = context
+            inner.isDivided = inner.isDivided || isOfThread(condition)
+            try check(then, in: inner)
+            try check(otherwise, in: inner)
         case .whileLoop(let condition, let body):
             try expect(condition, KernelType(.bool), "a condition")
-            try check(body, isOutermost: false)
+            var inner = context
+            inner.rounds = nil
+            try check(body, in: inner)
         case .setDimension(let name, let value):
             try expect(value, .index, "the dimension \(name)")
+            guard context.isSingle else { throw fail("the dimension \(name) is defined by every thread") }
         case .report(_, let value, let lower, let upper):
             for index in [value, lower, upper] { try expect(index, .index, "a reported value") }
         case .barrier:
-            guard isOutermost else { throw fail("a barrier stands inside other statements, where not every thread may reach it") }
+            guard context.isOutermost else { throw fail("a barrier stands inside other statements, where not every thread may reach it") }
+            try endPhase()
         case .single(let body):
-            guard isOutermost else { throw fail("a single-threaded part stands inside other statements") }
-            try check(body, isOutermost: false)
+            guard context.isOutermost else { throw fail("a single-threaded part stands inside other statements") }
+            var inner = context
+            inner.isSingle = true
+            inner.isDivided = true
+            try check(body, in: inner)
         case .prefetch(let access):
             try check(access)
         case .pin(let variables):
-            for variable in variables where scope[variable.name]?.type != variable.type { throw fail("\(variable.name) is pinned, but is not in scope") }
+            for variable in variables {
+                guard let known = scope[variable.name], known.type == variable.type, known.isMutable else { throw fail("\(variable.name) is pinned, but is no mutable \(variable.type) in scope") }
+            }
         case .comment:
             break
         }
     }
 
-    private mutating func check(_ loop: Loop, isOutermost: Bool) throws {
+    private mutating func declare(_ variable: Variable, _ value: Expr, isMutable: Bool) throws {
+        guard scope[variable.name] == nil else { throw fail("\(variable.name) is declared twice") }
+        guard variable.type.lanes == 1 || forms.holds(variable.type) else { throw fail("no register holds \(variable.name), a \(variable.type)") }
+        try expect(value, variable.type, "the value of \(variable.name)")
+        let isIndex = variable.type == .index
+        declared.append(variable.name)
+        scope[variable.name] = Declaration(
+            type: variable.type, isMutable: isMutable, level: context.level, isOfThread: isIndex && isOfThread(value),
+            constant: isIndex && !isMutable ? constant(value) : nil)
+    }
+
+    private mutating func check(_ loop: Loop) throws {
         guard loop.variable.type == .index else { throw fail("the loop variable \(loop.variable.name) has type \(loop.variable.type)") }
         guard scope[loop.variable.name] == nil else { throw fail("\(loop.variable.name) is declared twice") }
         guard loop.step > 0 else { throw fail("the loop over \(loop.variable.name) has step \(loop.step)") }
         try expect(loop.lower, .index, "a loop bound")
         try expect(loop.upper, .index, "a loop bound")
+        var inner = context
+        inner.enter(rounds: rounds(of: loop))
+        let isOfThread = isOfThread(loop.lower) || isOfThread(loop.upper)
+        if isOfThread { inner.isDivided = true }
         switch loop.kind {
-        case .parallel where !isOutermost: throw fail("the parallel loop over \(loop.variable.name) stands inside other statements")
+        case .parallel:
+            guard context.isOutermost else { throw fail("the parallel loop over \(loop.variable.name) stands inside other statements") }
+            guard !isOfThread else { throw fail("the parallel loop over \(loop.variable.name) has other bounds on every thread") }
+            inner.isDivided = true
+            inner.isDealt = true
+            inner.level += 1
+            inner.accumulators = []
         case .simd(let reductions):
             for reduction in reductions where scope[reduction.variable.name].map({ $0.isMutable && $0.type == reduction.variable.type }) != true {
                 throw fail("the accumulator \(reduction.variable.name) is not a mutable variable in scope")
             }
-        default: break
+            inner.level += 1
+            inner.accumulators = Set(reductions.map(\.variable.name))
+        case .unrolled:
+            guard rounds(of: loop) != nil else { throw fail("the unrolled loop over \(loop.variable.name) runs an unknown number of times") }
+        case .serial: break
         }
-        let outer = scope
-        scope[loop.variable.name] = (.index, false)
-        try check(loop.body, isOutermost: false)
-        scope = outer
+        scope[loop.variable.name] = Declaration(type: .index, level: inner.level, isOfThread: isOfThread)
+        try check(loop.body, in: inner)
+        scope[loop.variable.name] = nil
     }
 
     // MARK: Expressions
 
-    private func expect(_ expr: Expr, _ type: KernelType, _ what: String) throws {
-        try check(expr)
-        guard expr.type == type else { throw fail("\(what) has type \(expr.type), not \(type)") }
+    private mutating func expect(_ expr: Expr, _ type: KernelType, _ what: String) throws {
+        let actual = try check(expr)
+        guard actual == type else { throw fail("\(what) has type \(actual), not \(type)") }
     }
 
-    private func check(_ access: Access) throws {
+    private mutating func check(_ access: Access) throws {
         guard kernel.buffers.indices.contains(access.buffer.index) else { throw fail("there is no buffer \(access.buffer.index)") }
-        let buffer = kernel.buffers[access.buffer.index]
-        guard access.type.element == buffer.element || access.type.element.byteCount % Swift.max(buffer.element.byteCount, 1) == 0 else {
-            throw fail("\(buffer.name) holds \(buffer.element.rawValue) and is accessed as \(access.type)")
+        let buffer = kernel.buffers[access.buffer.index], type = access.type
+        // Registers of wider elements are filled from memory of bytes or halves.
+        guard type.element == buffer.element || type.element.byteCount > buffer.element.byteCount && type.element.byteCount % max(buffer.element.byteCount, 1) == 0 else {
+            throw fail("\(buffer.name) holds \(buffer.element.rawValue) and is accessed as \(type)")
         }
-        guard access.type.lanes >= 1 else { throw fail("an access to \(buffer.name) has \(access.type.lanes) lanes") }
+        guard type.lanes >= 1 else { throw fail("an access to \(buffer.name) has \(type.lanes) lanes") }
         try expect(access.index, .index, "an index into \(buffer.name)")
         if let index = access.index.constantInteger, index < 0 { throw fail("\(buffer.name) is accessed at \(index)") }
-        if let mask = access.mask { try expect(mask, .index, "the mask of an access to \(buffer.name)") }
+        guard let mask = access.mask else { return }
+        guard type.lanes > 1 else { throw fail("an access to \(buffer.name) of one lane has a mask") }
+        try expect(mask, .index, "the mask of an access to \(buffer.name)")
+        if let count = constant(mask), !(0...type.lanes).contains(count) { throw fail("a mask keeps \(count) of \(type.lanes) lanes") }
+    }
+
+    private mutating func load(_ access: Access) throws {
+        try check(access)
+        try noteLoad(access)
     }
 
     /// Arithmetic is defined on these types; narrow floats and sub-byte integers are only loaded, converted and stored.
@@ -115,62 +208,88 @@ public struct KernelVerifier {
         }
     }
 
-    private func check(_ expr: Expr) throws {
+    /// The type of an expression that is well typed and that vectors have a form of.
+    private mutating func check(_ expr: Expr) throws -> KernelType {
+        let type = try checkTypes(expr)
+        if type.lanes > 1 || expr.isReduction, !forms.allows(expr) { throw fail("there is no vector form of \(KernelPrinter.spell(expr, in: kernel))") }
+        return type
+    }
+
+    private mutating func checkTypes(_ expr: Expr) throws -> KernelType {
         switch expr {
         case .integer(_, let element):
             guard element.isInteger || element == .bool else { throw fail("an integer constant has type \(element.rawValue)") }
+            return KernelType(element)
         case .float(_, let element):
             guard element.isFloat else { throw fail("a float constant has type \(element.rawValue)") }
+            return KernelType(element)
         case .variable(let variable):
             guard let known = scope[variable.name] else { throw fail("\(variable.name) is not in scope") }
             guard known.type == variable.type else { throw fail("\(variable.name) is declared as \(known.type) and read as \(variable.type)") }
-        case .dimension, .threadIndex, .threadCount: break
-        case .unary(let op, let a): try check(op, a)
-        case .binary(let op, let a, let b): try check(op, a, b)
+            return variable.type
+        case .dimension, .threadIndex, .threadCount: return .index
+        case .unary(let op, let a):
+            let type = try check(a)
+            guard Self.takes(op, type.element), isArithmetic(type.element) else { throw fail("\(op.rawValue) of \(type)") }
+            return op.isPredicate ? KernelType(.bool, lanes: type.lanes) : type
+        case .binary(let op, let a, let b):
+            let type = try check(a)
+            try expect(b, type, "the right operand of \(op.rawValue)")
+            guard Self.takes(op, type.element), isArithmetic(type.element) else { throw fail("\(op.rawValue) of \(type)") }
+            return op.isComparison ? KernelType(.bool, lanes: type.lanes) : type
         case .select(let condition, let a, let b):
-            try check(a)
-            try expect(b, a.type, "the other choice of a select")
-            try check(condition)
-            guard condition.type == KernelType(.bool) || condition.type == KernelType(.bool, lanes: a.type.lanes) else {
-                throw fail("a select between \(a.type) has a condition of type \(condition.type)")
-            }
+            let type = try check(a)
+            try expect(b, type, "the other choice of a select")
+            // The comparison of vectors that a select makes its mask of has no value of its own.
+            let chosen = try checkTypes(condition)
+            guard chosen == KernelType(.bool, lanes: type.lanes) else { throw fail("a select between \(type) has a condition of type \(chosen)") }
+            return type
         case .cast(let a, let element):
-            try check(a)
-            guard !element.isComplex, element != .string, !a.type.element.isComplex else { throw fail("\(a.type) cannot be cast to \(element.rawValue)") }
+            let type = try check(a)
+            guard !element.isComplex, element != .string, !type.element.isComplex else { throw fail("\(type) cannot be cast to \(element.rawValue)") }
+            return KernelType(element, lanes: type.lanes)
         case .roundSaturate(let a, let element):
-            try check(a)
-            guard a.type.element == .f32 || a.type.element == .f64, element.isInteger else { throw fail("\(a.type) cannot be rounded to \(element.rawValue)") }
-        case .load(let access): try check(access)
+            let type = try check(a)
+            guard type.element == .f32 || type.element == .f64, element.isInteger else { throw fail("\(type) cannot be rounded to \(element.rawValue)") }
+            return KernelType(element, lanes: type.lanes)
+        case .load(let access):
+            try load(access)
+            return access.type
         case .broadcast(let a, let lanes):
-            try check(a)
-            guard a.type.lanes == 1, lanes >= 1 else { throw fail("a value of type \(a.type) is broadcast to \(lanes) lanes") }
+            let type = try check(a)
+            guard type.lanes == 1, lanes > 1 else { throw fail("a value of type \(type) is broadcast to \(lanes) lanes") }
+            return KernelType(type.element, lanes: lanes)
         case .loadBroadcast(let access, let lanes):
-            try check(access)
-            guard lanes >= 1 else { throw fail("a load is broadcast to \(lanes) lanes") }
+            try load(access)
+            guard access.type.lanes == 1, lanes > 1 else { throw fail("a load of \(access.type) is broadcast to \(lanes) lanes") }
+            return KernelType(access.type.element, lanes: lanes)
         case .horizontal(let op, let a):
-            try check(op.binary, a, a)
+            let type = try check(a)
+            guard type.lanes > 1, Self.takes(op.binary, type.element), isArithmetic(type.element) else { throw fail("\(op.rawValue) across \(type)") }
+            return KernelType(type.element)
         case .fma(let a, let b, let c):
-            guard a.type.element == .f32 || a.type.element == .f64 else { throw fail("fma of \(a.type)") }
-            try check(a)
-            try expect(b, a.type, "a factor of fma")
-            try expect(c, a.type, "the summand of fma")
+            let type = try check(a)
+            guard type.element == .f32 || type.element == .f64 else { throw fail("fma of \(type)") }
+            try expect(b, type, "a factor of fma")
+            try expect(c, type, "the summand of fma")
+            return type
         case .dot(let a, let b, let c):
-            try check(c)
-            let isInteger = c.type.element == .i32, group = isInteger ? 4 : 2
-            guard isInteger || c.type.element == .f32 else { throw fail("dot accumulates \(c.type)") }
-            try expect(a, KernelType(isInteger ? .u8 : .bf16, lanes: group * c.type.lanes), "the first factor of dot")
-            try expect(b, KernelType(isInteger ? .i8 : .bf16, lanes: group * c.type.lanes), "the second factor of dot")
+            let type = try check(c)
+            let isInteger = type.element == .i32, group = isInteger ? 4 : 2
+            guard isInteger || type.element == .f32, type.lanes > 1 else { throw fail("dot accumulates \(type)") }
+            try expect(a, KernelType(isInteger ? .u8 : .bf16, lanes: group * type.lanes), "the first factor of dot")
+            try expect(b, KernelType(isInteger ? .i8 : .bf16, lanes: group * type.lanes), "the second factor of dot")
+            return type
         case .bitcast(let a, let type):
-            try check(a)
-            let isFirstLanes = a.type.element == type.element && type.lanes < a.type.lanes
-            guard isFirstLanes || a.type.lanes * a.type.element.byteCount == type.lanes * type.element.byteCount else { throw fail("\(a.type) has another width than \(type)") }
+            let from = try check(a)
+            let isFirstLanes = from.element == type.element && type.lanes < from.lanes
+            guard isFirstLanes || from.lanes * from.element.byteCount == type.lanes * type.element.byteCount else { throw fail("\(from) has another width than \(type)") }
+            return type
         }
     }
 
-    private func check(_ op: UnaryOperator, _ a: Expr) throws {
-        try check(a)
-        let element = a.type.element
-        let works = switch op {
+    private static func takes(_ op: UnaryOperator, _ element: ElementType) -> Bool {
+        switch op {
         case .not: element == .bool
         case .bitwiseNot: element.isInteger || element == .bool
         case .popcount: element.isInteger
@@ -178,19 +297,19 @@ public struct KernelVerifier {
         case .isNaN, .isPositiveInfinity, .isNegativeInfinity: true
         default: element.isFloat
         }
-        guard works, isArithmetic(element) else { throw fail("\(op.rawValue) of \(a.type)") }
     }
 
-    private func check(_ op: BinaryOperator, _ a: Expr, _ b: Expr) throws {
-        try check(a)
-        try expect(b, a.type, "the right operand of \(op.rawValue)")
-        let element = a.type.element
-        let works = switch op {
+    private static func takes(_ op: BinaryOperator, _ element: ElementType) -> Bool {
+        switch op {
         case .and, .or, .xor: element.isInteger || element == .bool
         case .shiftLeft, .shiftRight: element.isInteger
         case .atan2: element.isFloat
         default: true
         }
-        guard works, isArithmetic(element) else { throw fail("\(op.rawValue) of \(a.type)") }
     }
+}
+
+extension Expr {
+    /// Whether a scalar is made of a vector.
+    fileprivate var isReduction: Bool { if case .horizontal = self { true } else { false } }
 }

@@ -72,12 +72,15 @@ public struct Concat: PlacementOp {
 
     public var layoutBehavior: LayoutBehavior { .uniform }
 
-    public func placement(ofOperand i: Int, operandTypes: [TensorType], in result: TensorView) -> TensorView? {
-        var view = result
-        view.shape[axis] = operandTypes[i].shape[axis]
-        let start = operandTypes[..<i].reduce(Extent(0)) { $0 + $1.shape[axis] }
-        view.offset = result.offset + start * result.strides[axis]
-        return view
+    public func placements(ofOperands operandTypes: [TensorType], in result: TensorView) -> [TensorView]? {
+        var start = Extent(0)
+        return operandTypes.map { type in
+            var view = result
+            view.shape[axis] = type.shape[axis]
+            view.offset = result.offset + start * result.strides[axis]
+            start = start + type.shape[axis]
+            return view
+        }
     }
 
     public func fill(_ result: TensorView, operandTypes: [TensorType], in builder: inout KernelBuilder) throws {}

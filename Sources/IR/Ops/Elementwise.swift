@@ -32,7 +32,9 @@ public struct Unary: PointwiseOp {
     public var elementCost: ElementCost { function.isTranscendental ? .expensive : .cheap }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
-        .unary(function, try operands.load(0, at: index, in: &builder))
+        let x = try operands.load(0, at: index, in: &builder)
+        // Text that asks whether a number is one mentions it twice.
+        return .unary(function, function.isPredicate ? builder.bind(x, "x") : x)
     }
 }
 

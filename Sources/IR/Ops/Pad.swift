@@ -114,12 +114,12 @@ public struct Pad: PlacementOp {
 
     public var layoutBehavior: LayoutBehavior { .uniform }
 
-    public func placement(ofOperand i: Int, operandTypes: [TensorType], in result: TensorView) -> TensorView? {
+    public func placements(ofOperands operandTypes: [TensorType], in result: TensorView) -> [TensorView]? {
         guard mode == .constant else { return nil }
         var view = result
         view.shape = operandTypes[0].shape
         for axis in before.indices { view.offset = view.offset + Extent(before[axis]) * result.strides[axis] }
-        return view
+        return [view]
     }
 
     /// Writes the halo: for each axis the parts before and after the operand, leaving out what earlier axes have written.

@@ -53,18 +53,17 @@ private let singleConcat = Rule("single-concat", on: Concat.self) { function, id
     return { try $0.replace(id, with: op, kept) }
 }
 
-/// `concat(concat(x, y), z)` → `concat(x, y, z)` along one axis, where nobody else reads the inner one.
+/// `concat(concat(x, y), z)` → `concat(x, y, z)` along one axis, where nobody else reads the inner one. The outermost of a nest takes
+/// all of it at once: one by one, the operands of the innermost would be copied for each that stands around.
 private let nestedConcat = Rule("nested-concat", on: Concat.self) { function, id, op in
+    func isInner(_ value: ValueID) -> Bool { function.definingOp(value, as: Concat.self) == op && function.hasOneUse(value) }
     let node = function[id]
-    var flat: [ValueID] = []
-    for operand in node.operands {
-        if let (_, inner, operands) = function.match(operand, Concat.self), inner == op, function.hasOneUse(operand) {
-            flat += operands
-        } else {
-            flat.append(operand)
-        }
+    if isInner(node.results[0]), let reader = function.users(of: node.results[0]).first, function[reader].op as? Concat == op { return nil }
+    guard node.operands.contains(where: isInner) else { return nil }
+    var flat: [ValueID] = [], rest = Array(node.operands.reversed())
+    while let operand = rest.popLast() {
+        if isInner(operand), let inner = function.definingNode(operand) { rest += function[inner].operands.reversed() } else { flat.append(operand) }
     }
-    guard flat.count > node.operands.count else { return nil }
     return { try $0.replace(id, with: op, flat) }
 }
 

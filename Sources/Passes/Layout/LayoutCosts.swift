@@ -18,7 +18,7 @@ struct LayoutCosts {
     /// Sizes to assume for named dimensions, only to compare costs.
     private let nominal: [String: Int]
 
-    /// Groups of values that elementwise ops tie together, as a forest, and the roots of those that a convolution or its like reads
+    /// The group of every value that elementwise ops tie together, by one of its members, and the groups that a convolution or its like reads
     /// or writes.
     private var parents: [Int] = []
     private var imageRoots: Set<Int> = []
@@ -45,26 +45,33 @@ struct LayoutCosts {
         add(function.body)
         parents = Array(values.indices)
         for id in function.allNodes { tie(function[id]) }
+        for variable in parents.indices { parents[variable] = root(variable) }
         for id in function.allNodes where function[id].op.layoutBehavior == .prefersChannelsLast {
-            for value in [function[id].operands[0], function[id].results[0]] { if let v = variables[value] { imageRoots.insert(root(v)) } }
+            for value in [function[id].operands[0], function[id].results[0]] { if let v = variables[value] { imageRoots.insert(parents[v]) } }
         }
     }
 
     private mutating func tie(_ node: Node) {
         guard node.op.layoutBehavior == .uniform, let result = node.results.first, let r = variables[result] else { return }
         for operand in node.operands where function.tensorType(operand).rank == function.tensorType(result).rank {
-            if let o = variables[operand] { parents[root(o)] = root(r) }
+            guard let o = variables[operand] else { continue }
+            let tied = root(o)
+            parents[tied] = root(r)
         }
     }
 
-    private func root(_ variable: Int) -> Int {
+    /// The group of a variable; halves the way to it.
+    private mutating func root(_ variable: Int) -> Int {
         var current = variable
-        while parents[current] != current { current = parents[current] }
+        while parents[current] != current {
+            parents[current] = parents[parents[current]]
+            current = parents[current]
+        }
         return current
     }
 
     /// Whether elementwise ops connect the value with an op that prefers channels last.
-    private func isNearImageOp(_ value: ValueID) -> Bool { variables[value].map { imageRoots.contains(root($0)) } ?? false }
+    private func isNearImageOp(_ value: ValueID) -> Bool { variables[value].map { imageRoots.contains(parents[$0]) } ?? false }
 
     /// The layout of every value that may have one of its own.
     func solve() -> [ValueID: Layout] {

@@ -79,20 +79,27 @@ extension Rewriter {
     /// Erases a node whose results are unused and that has no effect, then the nodes that defined its operands, and so on.
     @discardableResult
     public mutating func eraseIfDead(_ id: NodeID) -> Erased {
-        var erased = Erased()
-        eraseIfDead(id, &erased)
+        enum Task {
+            case erase(NodeID)
+            case note([String])
+        }
+        // A list of tasks instead of recursion: chains of dead nodes are as long as models are deep.
+        var erased = Erased(), tasks = [Task.erase(id)]
+        while let task = tasks.popLast() {
+            switch task {
+            case .note(let provenance): erased.provenance += provenance
+            case .erase(let id):
+                guard function.isDead(id) else { continue }
+                let node = function[id]
+                let inner = node.regions.flatMap { function.nodesDeep(in: $0) }.flatMap { function.definitions(ofOperandsOf: $0) }
+                let producers = function.definitions(ofOperandsOf: id) + inner
+                erase(id)
+                erased.producers += producers
+                tasks.append(.note(node.provenance))
+                tasks += producers.reversed().map { .erase($0) }
+            }
+        }
         return erased
-    }
-
-    private mutating func eraseIfDead(_ id: NodeID, _ erased: inout Erased) {
-        guard function.isDead(id) else { return }
-        let node = function[id]
-        let inner = node.regions.flatMap { function.nodesDeep(in: $0) }.flatMap { function.definitions(ofOperandsOf: $0) }
-        let producers = function.definitions(ofOperandsOf: id) + inner
-        erase(id)
-        erased.producers += producers
-        for producer in producers { eraseIfDead(producer, &erased) }
-        erased.provenance += node.provenance
     }
 
     /// Adds a constant with one element.

@@ -1,0 +1,92 @@
+import Testing
+
+@testable import GlmcCodegen
+@testable import GlmcIR
+
+/// Runs a program without control flow in the kernel interpreter, which checks every access.
+struct ProgramInterpreter {
+    let program: Program
+    let dimensions: [String: Int]
+    /// How much arithmetic a run takes.
+    var operations: Int { program.launches.reduce(0) { $0 + ($1.operations.evaluate(dimensions) ?? 0) } }
+
+    func run(_ inputs: [Tensor], order: KernelInterpreter.Order = .forward) throws -> [Tensor] {
+        var roots = try program.roots.map { root -> [UInt8] in
+            switch root.kind {
+            case .input(let i): Array(inputs[i].bytes)
+            case .constant(let tensor): Array(tensor.bytes)
+            case .arena, .output: [UInt8](repeating: 0x5A, count: try size(root.byteCount))
+            }
+        }
+        let packed = program.packed.map { constant in
+            var bytes = [UInt8](repeating: 0, count: constant.byteCount)
+            bytes.withUnsafeMutableBytes { constant.pack($0) }
+            return bytes
+        }
+        var scratch = try program.scratch.map { [UInt8](repeating: 0x5A, count: try size($0.byteCount)) }
+        var dimensions = dimensions
+        for step in program.steps {
+            guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "only launches are interpreted") }
+            // Scratch areas outlive a phase, so they are passed like everything else.
+            var kernel = program.kernels[launch.kernel]
+            for i in kernel.buffers.indices { kernel.buffers[i].role = .parameter }
+            var memory = zip(kernel.buffers, launch.arguments).map { buffer, argument in
+                var memory = KernelMemory(buffer.element, count: 0)
+                switch argument {
+                case .root(let root, _): memory.bytes = roots[root.index]
+                case .packed(let i): memory.bytes = packed[i]
+                case .scratch(let i): memory.bytes = scratch[i]
+                }
+                return memory
+            }
+            try KernelInterpreter.run(kernel, on: &memory, dimensions: &dimensions, order: order)
+            for (buffer, (argument, memory)) in zip(kernel.buffers, zip(launch.arguments, memory)) where buffer.isWritten {
+                switch argument {
+                case .root(let root, _): roots[root.index] = memory.bytes
+                case .packed: throw Diagnostic(.internal, "a constant is written")
+                case .scratch(let i): scratch[i] = memory.bytes
+                }
+            }
+        }
+        return try program.function.outputs.enumerated().map { i, output in
+            let type = program.function.tensorType(output)
+            guard let root = program.roots.firstIndex(where: { $0.kind == .output(i) }) else { throw Diagnostic(.internal, "output \(i) has no memory") }
+            return Tensor(type.element, try type.shape.map(size)) { $0.copyBytes(from: roots[root].prefix($0.count)) }
+        }
+    }
+
+    private func size(_ extent: Extent) throws -> Int {
+        guard let size = program.bounded(extent).evaluate(dimensions) else { throw Diagnostic(.internal, "the size \(extent) is not known") }
+        return size
+    }
+}
+
+/// The tuned kernels of every target, one step after the other, against `evaluate`: every access in range, every element written,
+/// nothing that depends on the order of independent iterations. The verifier has seen them before.
+@Suite struct InterpretedKernelTests {
+    /// Registers of 4, 8 and 16 lanes, with every kind of dot product.
+    static let targets = ["neon-dotprod", "avx2", "avx512bf16"]
+    /// Larger cases take too long.
+    static let most = 3_000_000
+
+    @Test(arguments: KernelCase.all) func matchesEvaluate(_ example: KernelCase) throws {
+        let parsed = try Parser.parseFunction(example.text)
+        var random = RandomInputs()
+        let inputs = try random.tensors(for: parsed, dimensions: example.dimensions)
+        let function = try withConstants(parsed, inputs)
+        let expected = try Interpreter.run(function, inputs, dimensions: example.dimensions)
+        for name in Self.targets {
+            let target = try #require(Target.named(name))
+            let interpreter = ProgramInterpreter(program: try ProgramBuilder.build(function, target: target, threads: 2), dimensions: example.dimensions)
+            guard interpreter.operations <= Self.most else { continue }
+            #expect(interpreter.program.launches.contains { $0.family == example.family })
+            for order in [KernelInterpreter.Order.forward, .backward] {
+                for (actual, reference) in zip(try interpreter.run(inputs, order: order), expected) {
+                    #expect(actual.shape == reference.shape)
+                    let error = relativeError(actual, reference)
+                    #expect(error <= example.tolerance, "\(example.name) on \(name): \(error)")
+                }
+            }
+        }
+    }
+}
