@@ -59,11 +59,21 @@ private let y = Onnx.value("y", 1, [2, 3])
         ("wrong attribute", [Onnx.node("Transpose", ["x"], ["y"], [Onnx.attribute("perm", ints: [0, 0])])], "permutation"),
         ("no such axis", [Onnx.node("Flatten", ["x"], ["y"], [Proto().string(1, "axis").int(3, 9).int(20, 2)])], "axis 9"),
         ("too few inputs", [Onnx.node("Add", ["x"], ["y"])], "input 1 is missing"),
+        ("wrong output type", [Onnx.node("Shape", ["x"], ["y"])], "output 'y': is declared as f32, and its node gives i64"),
         ("absurd pads", [Onnx.node("Pad", ["x", "p"], ["y"])], "'p' is not defined"),
     ])
     func refusesBrokenGraphs(_ name: String, _ nodes: [Proto], _ expected: String) {
         let lines = blockers(Onnx.graph(nodes: nodes, inputs: [x], outputs: [y]))
         #expect(lines.contains { $0.contains(expected) }, "\(name): \(lines)")
+    }
+
+    /// Bytes add up to bytes, whatever the products of the IR are.
+    @Test func einsumKeepsItsType() throws {
+        let equation = Proto().string(1, "equation").string(4, "ij,jk->ik").int(20, 3)
+        let graph = Onnx.graph(nodes: [Onnx.node("Einsum", ["a", "b"], ["c"], [equation])], inputs: [Onnx.value("a", 2, [1, 2]), Onnx.value("b", 2, [2, 1])], outputs: [Onnx.value("c", 2, [1, 1])])
+        let function = try load(graph).function
+        let output = try #require(try Interpreter.run(function, [Tensor([UInt8(200), 3], shape: [1, 2]), Tensor([UInt8(2), 1], shape: [2, 1])]).first)
+        #expect(output.type == TensorType(.u8, [1, 1]) && output.doubles == [403 - 256])
     }
 
     @Test func ordersNodes() throws {

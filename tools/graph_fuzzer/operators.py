@@ -30,8 +30,8 @@ def unary(g, op):
 
 @row(POINTWISE, "Log", "Sqrt", "Reciprocal", "Acosh", "Asin", "Acos", "Atanh", "Tan")
 def partial(g, op):
-    if op == "Acosh":
-        return g.node(op, [g.leaf(g.dtype(g.allowed(0)), g.sizes(g.choose(1, 2, 3)), (1.0, 4.0))])
+    if op in ("Acosh", "Atanh", "Acos"):
+        return g.node(op, [g.leaf(g.dtype(g.allowed(0)), g.sizes(g.choose(1, 2, 3)), (1.0, 4.0) if op == "Acosh" else (-0.9, 0.9))])
     inside = lambda v: bool((np.abs(v.data.astype(float)) > 0.05).all() if op == "Reciprocal" else (v.data.astype(float) >= 0).all())
     return g.node(op, [g.pick(style="positive" if op in ("Log", "Sqrt", "Reciprocal") else "unit", where=None if g.special else inside)])
 

@@ -76,6 +76,9 @@ struct GraphImporter: GraphBuilding {
             for output in model.graph.outputs {
                 guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
                 guard names.insert(output.name).inserted else { throw Diagnostic(.invalid, "is listed twice", at: ["output '\(output.name)'"]) }
+                if case .tensor(let id) = value, case .tensor(let declared, _)? = output.type, declared != .undefined, try declared.irType() != element(id) {
+                    throw Diagnostic(.invalid, "is declared as \(try declared.irType().rawValue), and its node gives \(element(id).rawValue)", at: ["output '\(output.name)'"])
+                }
                 for (name, tensor) in try tensors(of: value, named: output.name) {
                     var id = tensor
                     // Two outputs, or an input and an output, may be one value: each needs a name of its own.

@@ -1,7 +1,8 @@
 public enum GridPadding: String, Hashable, Sendable, CaseIterable, EnumAttribute { case zeros, border, reflection }
 
 /// Samples `x` [N, C, spatial…] at the positions of `grid` [N, out…, D], whose last axis lists coordinates from the last spatial
-/// axis to the first, −1 and 1 being the edges (`alignCorners`: the centres of the outermost elements).
+/// axis to the first, −1 and 1 being the edges (`alignCorners`: the centres of the outermost elements). Under `border`, positions are moved
+/// inside before they are weighted; cubic ones keep their weights, and only their taps are moved, as in ONNX Runtime and PyTorch.
 public struct GridSample: PointwiseOp {
     public static let mnemonic = "grid_sample"
     public static let summary = "Samples an image at given positions"
@@ -48,6 +49,7 @@ public struct GridSample: PointwiseOp {
         guard rounded.isFinite, abs(rounded) < 1e15 else { return -1e15 }
         switch padding {
         case .zeros: return rounded
+        case .border where mode == .cubic: return rounded
         case .border: return Swift.min(Swift.max(rounded, 0), Double(extent - 1))
         case .reflection: return reflect(rounded, extent)
         }
@@ -150,6 +152,7 @@ public struct GridSample: PointwiseOp {
         x = builder.bind(x, "x")
         switch padding {
         case .zeros: break
+        case .border where mode == .cubic: break
         case .border: x = builder.bind(.max(c(0), .min(x, size - c(1))), "x")
         case .reflection: x = builder.bind(reflect(x, &builder), "x")
         }

@@ -127,11 +127,13 @@ public struct Pad: PlacementOp {
         let inner = operandTypes[0].shape
         let padding = Expr.constant(value, result.element.computeType)
         let order = result.physicalOrder
-        for (position, axis) in order.enumerated() {
+        // An axis of one element has no place in that order, and is padding where the operand has none along it.
+        let axes = order + result.shape.indices.filter { !order.contains($0) }
+        for (position, axis) in axes.enumerated() {
             let sides = [(start: Extent(0), count: before[axis]), (start: inner[axis] + Extent(before[axis]), count: after[axis])]
             for side in sides where side.count > 0 {
                 var starts = [Extent](repeating: 0, count: inner.count), sizes = result.shape
-                for earlier in order[..<position] {
+                for earlier in axes[..<position] {
                     starts[earlier] = Extent(before[earlier])
                     sizes[earlier] = inner[earlier]
                 }

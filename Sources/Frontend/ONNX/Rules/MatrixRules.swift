@@ -121,7 +121,9 @@ extension GraphImporter {
         func order(_ labels: [String], _ wanted: [String]) -> [Int] { wanted.map { labels.firstIndex(of: $0) ?? 0 } }
         let left = try reshape(try transpose(a, order(aLabels, batch + rows + summed)), extents(a, aLabels, batch) + [m.product, ka.product])
         let right = try reshape(try transpose(b, order(bLabels, batch + summed + columns)), extents(b, bLabels, batch) + [kb.product, n.product])
-        return (try reshape(try matmul(left, right), batchShape + m + n), batch + rows + columns)
+        // Products of bytes are wide in the IR, and bytes again in ONNX.
+        let product = try cast(try matmul(left, right), element(a))
+        return (try reshape(product, batchShape + m + n), batch + rows + columns)
     }
 }
 
