@@ -12,13 +12,19 @@ public struct Interpreter {
         try Interpreter(function).run(inputs, dimensions: dimensions)
     }
 
-    /// The outputs for `inputs`; `observe` sees every value when it is computed, which is how calibration collects its statistics.
-    public func run(_ inputs: [Tensor], dimensions: [String: Int] = [:], observe: ((ValueID, Tensor) throws -> Void)? = nil) throws -> [Tensor] {
+    /// Exchanges one result of a node for what the run goes on with.
+    public typealias Disturbance = (_ node: Node, _ operands: [Tensor], _ result: Tensor) -> Tensor
+
+    /// The outputs for `inputs`; `observe` sees every value when it is computed, and `disturb` may change what nodes compute, which
+    /// shows how far an error of theirs reaches.
+    public func run(
+        _ inputs: [Tensor], dimensions: [String: Int] = [:], observe: ((ValueID, Tensor) throws -> Void)? = nil, disturb: Disturbance? = nil
+    ) throws -> [Tensor] {
         let arguments = function.inputs
         guard inputs.count == arguments.count else {
             throw Diagnostic(.invalid, "\(function.name) takes \(arguments.count) inputs, not \(inputs.count)")
         }
-        let frame = Frame(function, dimensions: dimensions, observe: observe)
+        let frame = Frame(function, dimensions: dimensions, observe: observe, disturb: disturb)
         for (argument, tensor) in zip(arguments, inputs) {
             do {
                 try frame.bindDimensions(of: function.type(argument), to: tensor)
@@ -44,13 +50,15 @@ private final class Frame {
     private var dimensions: [String: Int]
     private let runtimeDimensions: Set<String>
     private let observe: ((ValueID, Tensor) throws -> Void)?
+    private let disturb: Interpreter.Disturbance?
     /// By block: the values to drop after the node at each position.
     private var lastUses: [BlockID: [[ValueID]]] = [:]
 
-    init(_ function: Function, dimensions: [String: Int], observe: ((ValueID, Tensor) throws -> Void)?) {
+    init(_ function: Function, dimensions: [String: Int], observe: ((ValueID, Tensor) throws -> Void)?, disturb: Interpreter.Disturbance?) {
         self.function = function
         self.dimensions = dimensions
         self.observe = observe
+        self.disturb = disturb
         values = Array(repeating: nil, count: function.valueCount)
         runtimeDimensions = Set(function.dimensions.filter { if case .runtime = $0.info.source { true } else { false } }.map(\.name))
     }
@@ -93,10 +101,12 @@ private final class Frame {
             return try self.run(node.regions[region], arguments)
         }
         do {
-            let results = try node.op.evaluate(try node.operands.map { try get($0) }, in: context)
+            let operands = try node.operands.map { try get($0) }
+            var results = try node.op.evaluate(operands, in: context)
             guard results.count == node.results.count else {
                 throw Diagnostic(.internal, "evaluation gives \(results.count) results, not \(node.results.count)")
             }
+            if let disturb { results = results.map { disturb(node, operands, $0) } }
             for (value, tensor) in zip(node.results, results) {
                 try bindDimensions(of: function.type(value), to: tensor)
                 try set(value, tensor)

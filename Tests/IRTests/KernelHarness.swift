@@ -1,4 +1,4 @@
-import GlmcTestSupport
+import GlmcFuzz
 
 @testable import GlmcIR
 

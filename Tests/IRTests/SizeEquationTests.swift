@@ -1,4 +1,4 @@
-import GlmcTestSupport
+import GlmcFuzz
 import Testing
 
 @testable import GlmcIR

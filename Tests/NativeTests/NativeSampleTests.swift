@@ -1,6 +1,6 @@
 import Foundation
 import GlmcIR
-import GlmcTestSupport
+import GlmcFuzz
 import Testing
 
 /// Random examples of every op through emitted C, against `evaluate`. One artifact holds an example of every op.

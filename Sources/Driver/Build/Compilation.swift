@@ -25,6 +25,10 @@ struct Compilation: Sendable {
     var narrowFloats: NarrowFloats?
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
+    /// The least work of a launch that threads divide; nil: what is worth it.
+    var worthCutting: Int?
+    /// Verify the function after every pass.
+    var verifiesEach = PassManager.Options.isDebugBuild
     let console: Console
 
     /// Flags that choose passes.
@@ -144,7 +148,7 @@ struct Compilation: Sendable {
 
     /// - Parameter position: how many passes ran before these, for `--stop-after`.
     private func run(_ passes: [Pass], on function: inout Function, from position: Int) throws -> [PassManager.PassReport] {
-        var manager = PassManager()
+        var manager = PassManager(PassManager.Options(verifiesEach: verifiesEach))
         manager.options.printAfter = printAfter
         if let stopAfter {
             guard stopAfter.pass > position else { return [] }
@@ -176,6 +180,7 @@ struct Compilation: Sendable {
         options.families = level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct
         options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
         options.jobs = jobs
+        if let worthCutting { options.worthCutting = worthCutting }
         options.cacheFolder = cacheFolder.map { $0 + "/kernels" }
         options.saveFolder = saveFolder
         options.version = Glmc.version

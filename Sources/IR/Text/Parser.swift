@@ -39,6 +39,12 @@ public struct Parser {
         return functions[0]
     }
 
+    /// A constant as `Printer.print` writes it.
+    public static func parseTensor(_ text: String, file: String = "input.glm") throws -> Tensor {
+        var tokens = try TokenStream(text, file: file)
+        return try AttributeParser(resources: nil).tensor(&tokens)
+    }
+
     private init(tokens: TokenStream, attributes: AttributeParser, registry: OpRegistry) {
         self.tokens = tokens
         self.attributes = attributes

@@ -46,6 +46,12 @@ public struct Printer {
         module([function], weights: weights).text
     }
 
+    /// A constant as it stands in the text form, whole.
+    public static func print(_ tensor: Tensor) -> String {
+        var printer = TensorPrinter(.inline)
+        return printer.spell(.tensor(tensor))
+    }
+
     /// Prints functions that share weights.
     public static func module(_ functions: [Function], weights: Weights) -> Module {
         var tensors = TensorPrinter(weights)

@@ -3,7 +3,11 @@ import GlmcIR
 /// A small reproducible generator (SplitMix64).
 public struct Noise: RandomNumberGenerator {
     private var state: UInt64
-    private let suffix: String
+    /// Keeps the named dimensions of several samples apart.
+    public var suffix: String
+    /// The type of a value at hand. Where it fits, types and shapes that are drawn are mostly this one, so that the value can become
+    /// an operand as it is.
+    public var lean: (element: ElementType, shape: [Int])?
 
     /// - Parameter suffix: keeps the named dimensions of several samples apart.
     public init(_ seed: Int, suffix: String = "") {
@@ -24,7 +28,20 @@ public struct Noise: RandomNumberGenerator {
     public mutating func int(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
     public mutating func bool() -> Bool { Bool.random(using: &self) }
     public mutating func pick<T>(_ choices: [T]) -> T { choices[int(0...choices.count - 1)] }
-    public mutating func shape(rank: ClosedRange<Int> = 0...4, sizes: ClosedRange<Int> = 1...4) -> [Int] { (0..<int(rank)).map { _ in int(sizes) } }
+    public mutating func pick(_ choices: [ElementType]) -> ElementType {
+        if let lean, choices.contains(lean.element), int(0...7) > 0 { return lean.element }
+        return choices[int(0...choices.count - 1)]
+    }
+    /// A shape; one that a value at hand has may be larger.
+    public mutating func shape(rank: ClosedRange<Int> = 0...4, sizes: ClosedRange<Int> = 1...4) -> [Int] {
+        if let lean = leaning(rank: rank, least: sizes.lowerBound) { return lean }
+        return (0..<int(rank)).map { _ in int(sizes) }
+    }
+    /// The shape of the value at hand, mostly, where it has a rank in `rank` and no size below `least`.
+    public mutating func leaning(rank: ClosedRange<Int>, least: Int = 1) -> [Int]? {
+        guard let lean, rank.contains(lean.shape.count), lean.shape.allSatisfy({ $0 >= least }), int(0...7) > 0 else { return nil }
+        return lean.shape
+    }
 
     /// Small numbers, often equal to each other.
     public mutating func tensor(_ element: ElementType, _ shape: [Int]) -> Tensor {

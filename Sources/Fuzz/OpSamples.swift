@@ -1,8 +1,16 @@
 import GlmcIR
 
-/// For every op that is not covered by the files of `references/`, how to make an example of it.
+/// How to make an example of every op without regions.
 public enum OpSamples {
     public typealias Generator = @Sendable (inout Noise) -> OpSample
+
+    /// The operands that may have any values, where those are others than the first one alone: the rest holds indices, lengths,
+    /// scales and the like, whose values the sample chooses.
+    public static let freeOperands: [String: [Int]] = [
+        "binary": [0, 1], "select": [0, 1, 2], "concat": [0, 1, 2, 3], "conv": [0, 1], "matmul": [0, 1], "attention": [0, 1, 2],
+        "scatter_elements": [0, 2], "scatter_nd": [0, 2], "layer_norm": [0, 1, 2], "rms_norm": [0, 1], "compress": [0, 1], "lstm": [0, 4, 5], "gru": [0, 4],
+        "rnn": [0, 4], "non_max_suppression": [],
+    ]
 
     public static let all: [String: Generator] = elementwise.merging(movement) { a, _ in a }.merging(indexed) { a, _ in a }.merging(reductions) { a, _ in a }
         .merging(networks) { a, _ in a }
@@ -45,7 +53,7 @@ public enum OpSamples {
         },
         "cast": { noise in
             let types = ElementType.allCases.filter { $0 != .string && !$0.isComplex }
-            let from = noise.pick(types), to = noise.pick(types), shape = noise.shape()
+            let from = noise.pick(types), to = types[noise.int(0...types.count - 1)], shape = noise.shape()
             let x: Tensor
             if from.isFloat {
                 x = Tensor(from, shape, values: { _ in
@@ -58,7 +66,8 @@ public enum OpSamples {
         },
         "bitcast": { noise in
             let types = ElementType.allCases.filter { $0 != .string && !$0.isComplex && $0 != .bool }
-            let from = noise.pick(types), to = noise.pick(types.filter { $0.bitWidth == from.bitWidth })
+            let from = noise.pick(types), targets = types.filter { $0.bitWidth == from.bitWidth }
+            let to = targets[noise.int(0...targets.count - 1)]
             // NaNs may change their payload on the way through f32.
             return OpSample(op: Bitcast(to: to), operands: [noise.tensor(from, noise.shape())], tolerance: 0)
         },

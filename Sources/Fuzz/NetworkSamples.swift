@@ -12,13 +12,23 @@ extension OpSamples {
     private struct Geometry {
         var spatial: [Int], window: [Int], strides: [Int], dilations: [Int]
 
+        /// Batch and channels of the value at hand, where the image is its own.
+        var lead: [Int]?
+
         init(_ noise: inout Noise, maximumRank: Int = 3) {
-            let rank = noise.int(1...maximumRank)
+            let image = noise.leaning(rank: 3...maximumRank + 2)
+            let rank = image.map { $0.count - 2 } ?? noise.int(1...maximumRank)
             window = (0..<rank).map { _ in noise.int(1...3) }
             strides = (0..<rank).map { _ in noise.int(1...3) }
             dilations = (0..<rank).map { _ in noise.int(0...2) == 0 ? 2 : 1 }
             spatial = (0..<rank).map { _ in noise.int(1...4) }
             for axis in 0..<rank { spatial[axis] += (window[axis] - 1) * dilations[axis] }
+            if let image {
+                (lead, spatial) = (Array(image[..<2]), Array(image[2...]))
+                for axis in 0..<rank where (window[axis] - 1) * dilations[axis] >= spatial[axis] {
+                    (window[axis], dilations[axis]) = (min(window[axis], spatial[axis]), 1)
+                }
+            }
         }
     }
 
@@ -29,15 +39,16 @@ extension OpSamples {
             return OpSample(op: Activation(kind, alpha: noise.bool() ? 0.75 : nil), operands: [noise.tensor(element, noise.shape())])
         },
         "conv": { noise in
-            let g = Geometry(&noise), groups = noise.int(1...3), depth = noise.int(1...3), outputs = groups * noise.int(1...2)
+            let g = Geometry(&noise), channels = g.lead?[1] ?? noise.pick([1, 2, 3, 4, 6, 9]), groups = noise.pick((1...3).filter { channels % $0 == 0 } + [channels])
+            let depth = channels / groups, outputs = groups * noise.int(1...2)
             let integers = noise.int(0...3) == 0, element = float(&noise)
             let (a, b): (ElementType, ElementType) = integers ? (noise.pick([.u8, .i8]), noise.pick([.u8, .i8])) : (element, element)
             return OpSample(op: Convolution(strides: g.strides, dilations: g.dilations, groups: groups), operands: [
-                noise.tensor(a, [noise.int(1...2), groups * depth] + g.spatial), noise.tensor(b, [outputs, depth] + g.window),
+                noise.tensor(a, [g.lead?[0] ?? noise.int(1...2), channels] + g.spatial), noise.tensor(b, [outputs, depth] + g.window),
             ])
         },
         "conv_transpose": { noise in
-            let g = Geometry(&noise), groups = noise.int(1...2), depth = noise.int(1...2), element = float(&noise)
+            let g = Geometry(&noise), channels = g.lead?[1] ?? noise.int(1...4), groups = noise.pick((1...2).filter { channels % $0 == 0 }), element = float(&noise)
             var crops: [[Int]] = [[], [], []]
             for axis in g.spatial.indices {
                 let full = (g.spatial[axis] - 1) * g.strides[axis] + (g.window[axis] - 1) * g.dilations[axis] + 1
@@ -48,11 +59,12 @@ extension OpSamples {
             }
             let op = TransposedConvolution(strides: g.strides, dilations: g.dilations, groups: groups, cropBefore: crops[0], cropAfter: crops[1], outputPadding: crops[2])
             return OpSample(op: op, operands: [
-                noise.tensor(element, [noise.int(1...2), groups * depth] + g.spatial), noise.tensor(element, [groups * depth, noise.int(1...2)] + g.window),
+                noise.tensor(element, [g.lead?[0] ?? noise.int(1...2), channels] + g.spatial), noise.tensor(element, [channels, noise.int(1...2)] + g.window),
             ])
         },
         "matmul": { noise in
-            let (m, k, n) = (noise.int(1...4), noise.int(1...6), noise.int(1...4)), batch = noise.shape(rank: 0...2, sizes: 1...3)
+            let left = noise.leaning(rank: 2...4) ?? (noise.shape(rank: 0...2, sizes: 1...3) + [noise.int(1...4), noise.int(1...6)])
+            let (batch, m, k, n) = (Array(left.dropLast(2)), left[left.count - 2], left[left.count - 1], noise.pick([1, 2, 3, 4, 16, 17]))
             let element = noise.pick([ElementType.f32, .f64, .f16, .i32, .i64, .u64])
             let integers = noise.int(0...3) == 0
             let (a, b): (ElementType, ElementType) = integers ? (noise.pick([.u8, .i8]), noise.pick([.u8, .i8])) : (element, element)
@@ -66,7 +78,7 @@ extension OpSamples {
                 function, window: g.window, strides: g.strides, dilations: g.dilations, padBefore: padBefore, padAfter: padAfter,
                 ceilMode: noise.bool(), countIncludePad: noise.bool(), p: noise.int(1...4),
                 indices: function == .max && noise.bool() && g.dilations.allSatisfy { $0 == 1 }, columnMajorIndices: noise.bool())
-            return OpSample(op: op, operands: [noise.tensor(element, [noise.int(1...2), noise.int(1...3)] + g.spatial)])
+            return OpSample(op: op, operands: [noise.tensor(element, (g.lead ?? [noise.int(1...2), noise.int(1...3)]) + g.spatial)])
         },
         "max_unpool": { noise in
             let shape = [1, noise.int(1...2), noise.int(1...4)], places = Array(0..<shape[1] * 9).shuffled(using: &noise)
@@ -91,8 +103,9 @@ extension OpSamples {
             return OpSample(op: RMSNorm(axis: axis - shape.count, epsilon: 0.1), operands: [noise.tensor(element, shape), noise.tensor(element, Array(shape[axis...]))])
         },
         "attention": { noise in
-            let (batch, shared, group, queries, keys) = (noise.int(1...2), noise.int(1...2), noise.int(1...3), noise.int(1...4), noise.int(1...5))
-            let (depth, width) = (noise.int(1...4), noise.int(1...4)), element = noise.pick([ElementType.f32, .f32, .f64])
+            let q = noise.leaning(rank: 4...4) ?? [noise.int(1...2), noise.int(1...6), noise.int(1...4), noise.int(1...4)]
+            let (batch, queries, depth) = (q[0], q[2], q[3]), (keys, width) = (noise.int(1...5), noise.int(1...4))
+            let shared = noise.pick((1...2).filter { q[1] % $0 == 0 }), group = q[1] / shared, element = noise.pick([ElementType.f32, .f32, .f64])
             let op = Attention(scale: 0.25, causal: noise.bool(), causalOffset: Extent(noise.int(-1...3)), softcap: noise.bool() ? 2 : 0)
             var operands = [
                 noise.tensor(element, [batch, shared * group, queries, depth]), noise.tensor(element, [batch, shared, keys, depth]),
@@ -120,7 +133,8 @@ extension OpSamples {
     }
 
     private static func recurrentOperands(_ noise: inout Noise, _ common: RecurrentAttributes, gates: Int, states: Int, peepholes: Int = 0) -> [Tensor] {
-        let (steps, batch, width) = (noise.int(1...4), noise.int(1...3), noise.int(1...3))
+        let x = noise.leaning(rank: 3...3) ?? [noise.int(1...4), noise.int(1...3), noise.int(1...3)]
+        let (steps, batch, width) = (x[0], x[1], x[2])
         let (directions, hidden) = (common.direction.count, common.hiddenSize)
         func small(_ shape: [Int]) -> Tensor { Tensor(.f32, shape, values: { _ in Double(noise.int(-8...8)) / 8 }) }
         var operands = [
