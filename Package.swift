@@ -35,6 +35,6 @@ let package = Package(
         .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend"], path: "Tests/FrontendTests"),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime"], exclude: ["Mock"]),
-        .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcDriver", "glmc"]),
+        .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcFuzz", "GlmcDriver", "glmc"]),
     ]
 )

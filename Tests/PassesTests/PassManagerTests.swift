@@ -1,3 +1,4 @@
+import GlmcFuzz
 import GlmcIR
 import Testing
 
@@ -126,7 +127,7 @@ import Testing
     /// Against trying all divisions.
     @Test(arguments: 0..<100)
     func isMinimal(_ seed: Int) {
-        var random = SplitMix(state: UInt64(seed))
+        var random = Noise(seed)
         let count = 6
         func cost() -> Int { Int(random.next() % 8) }
         let source = (0..<count).map { _ in cost() }, sink = (0..<count).map { _ in cost() }

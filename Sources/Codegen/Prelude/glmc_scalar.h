@@ -105,7 +105,7 @@ GLMC_UNSIGNED(u64, uint64_t)
     GLMC_INLINE T glmc_fma_##S(T a, T b, T c) { return GLMC_FUSED(X, a, b, c); }                        \
     /* Truncation, saturating; NaN gives 0. */                                                          \
     GLMC_INLINE int64_t glmc_i64_##S(T a) { return a >= (T)9223372036854775808.0 ? INT64_MAX : a < (T)-9223372036854775808.0 ? INT64_MIN : a != a ? 0 : (int64_t)a; } \
-    GLMC_INLINE uint64_t glmc_u64_##S(T a) { return a >= (T)18446744073709551616.0 ? UINT64_MAX : a >= (T)9223372036854775808.0 ? (uint64_t)a : (uint64_t)glmc_i64_##S(a); } \
+    GLMC_INLINE uint64_t glmc_u64_##S(T a) { return a >= (T)18446744073709551616.0 ? UINT64_MAX : a >= (T)9223372036854775808.0 ? (uint64_t)a : a > (T)0 ? (uint64_t)glmc_i64_##S(a) : 0; } \
     GLMC_INLINE int32_t glmc_i32_##S(T a) { return a >= (T)2147483648.0 ? INT32_MAX : a < (T)-2147483648.0 ? INT32_MIN : a != a ? 0 : (int32_t)a; } \
     /* Rounding half to even, saturating to lo...hi; NaN gives 0 or lo. */                              \
     GLMC_INLINE int32_t glmc_saturate_##S(T a, T lo, T hi) { T r = rint##X(a); r = r > lo ? r : lo; return (int32_t)(r < hi ? r : hi); }

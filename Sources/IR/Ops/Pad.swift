@@ -126,7 +126,9 @@ public struct Pad: PlacementOp {
     public func fill(_ result: TensorView, operandTypes: [TensorType], in builder: inout KernelBuilder) throws {
         let inner = operandTypes[0].shape
         let padding = Expr.constant(value, result.element.computeType)
-        let order = result.physicalOrder
+        // An axis of one element is no part of the order, but padding where it surrounds nothing.
+        let known = result.physicalOrder
+        let order = known + before.indices.filter { before[$0] + after[$0] > 0 && !known.contains($0) }
         for (position, axis) in order.enumerated() {
             let sides = [(start: Extent(0), count: before[axis]), (start: inner[axis] + Extent(before[axis]), count: after[axis])]
             for side in sides where side.count > 0 {
