@@ -67,9 +67,9 @@ import Testing
             #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, [extent]))) }
         }
         #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, [Extent](repeating: 1, count: 65)))) }
-        #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, [0, 1 << 40, 1 << 40]))) }
+        #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, [0, Extent(1 << 40), Extent(1 << 40)]))) }
         // Each size is short, their product is not.
-        let sizes = (0..<16).map { .dimension("d\($0)") + Extent(1) }
+        let sizes = (0..<16).map { Extent.dimension("d\($0)") + 1 }
         #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, sizes))) }
     }
 
