@@ -10,7 +10,7 @@ import Testing
         var program = Program(function: Function("f"), target: .scalar)
         program.scratch = scratch
         program.steps = [.launch(Launch(
-            kernel: 0, arguments: scratch.indices.map { .scratch($0) }, reads: [], writes: [], isSingle: false, provenance: [], family: "f", operations: 0, bytes: 0))]
+            kernel: 0, arguments: scratch.indices.map { .scratch($0) }, origins: [], reads: [], writes: [], isSingle: false, provenance: [], family: "f", operations: 0, bytes: 0))]
         return program
     }
 

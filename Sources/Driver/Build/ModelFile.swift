@@ -19,7 +19,7 @@ enum ModelFile {
         guard Files.exists(path) else { throw Diagnostic(.invalid, "there is no such file", at: [path]) }
         let head = try Files.map(path).slice(offset: 0, count: 4)?.array
         if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
-        return path.hasSuffix(".glm") ? .textualIR : .onnx
+        return Files.ending(of: path) == "glm" ? .textualIR : .onnx
     }
 
     static func load(_ path: String, _ options: ImportOptions) throws -> ImportedModel {

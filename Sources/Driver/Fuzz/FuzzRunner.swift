@@ -18,7 +18,7 @@ struct FuzzRunner {
     /// - Parameter compilation: what to compile with; quickly, with every chance for threads to divide the work.
     init(_ compilation: Compilation) {
         self.compilation = compilation
-        self.compilation.cacheFolder = nil
+        self.compilation.cache = nil
         self.compilation.worthCutting = 1
         self.compilation.verifiesEach = true
         // The later flag wins: these kernels run once.
