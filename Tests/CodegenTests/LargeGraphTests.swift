@@ -115,6 +115,6 @@ import Testing
         #expect(plan.fixedBytes >= plan.lowerBound && plan.fixedBytes <= 2 * plan.lowerBound + MemoryPlan.alignment)
         let text = try MainText(program: program, plan: plan, weights: Weights(program), name: ModelName("f"), manifest: "{}", version: "").text()
         #expect(text.utf8.count < 1_000 * Self.nodes)
-        _ = try KernelFiles.split(program, name: "f")
+        _ = try KernelFiles.split(program, name: ModelName("f"))
     }
 }

@@ -72,7 +72,7 @@ private let y = Onnx.value("y", 1, [2, 3])
         let equation = Proto().string(1, "equation").string(4, "ij,jk->ik").int(20, 3)
         let graph = Onnx.graph(nodes: [Onnx.node("Einsum", ["a", "b"], ["c"], [equation])], inputs: [Onnx.value("a", 2, [1, 2]), Onnx.value("b", 2, [2, 1])], outputs: [Onnx.value("c", 2, [1, 1])])
         let function = try load(graph).function
-        let output = try #require(try Interpreter.run(function, [Tensor([UInt8(200), 3], shape: [1, 2]), Tensor([UInt8(2), 1], shape: [2, 1])]).first)
+        let output = try #require(Interpreter.run(function, [Tensor(.u8, [1, 2], integers: { [200, 3][$0] }), Tensor(.u8, [2, 1], integers: { [2, 1][$0] })]).first)
         #expect(output.type == TensorType(.u8, [1, 1]) && output.doubles == [403 - 256])
     }
 
