@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from graph_fuzzer.campaign import Batch, Report
 from graph_fuzzer.component import model
 from graph_fuzzer.oracle import Oracle
-from graph_fuzzer.program import Program
+from graph_fuzzer.program import Program, is_native
 
 
 def work(options, number, folder):
@@ -78,7 +78,7 @@ def write(folder, finding):
     folder.mkdir(parents=True, exist_ok=True)
     name, made = finding.seed, model(finding.components)
     (folder / f"{name}.onnx").write_bytes(made.SerializeToString())
-    plain = lambda v: v if v.dtype.kind in "biuf" else v.view(f"u{v.dtype.itemsize}")
+    plain = lambda v: v if is_native(v.dtype) else v.view(f"u{v.dtype.itemsize}")
     np.savez(folder / f"{name}.npz", **{n: plain(v) for n, v in {**finding.feeds, **finding.expected}.items()})
     flags = [*finding.flags, *(f"--shape={n}:{'x'.join(map(str, s))}" for n, s in finding.shapes.items())]
     operators = sorted({o for c in finding.components for o in c.operators})

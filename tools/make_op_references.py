@@ -235,21 +235,6 @@ def recurrent():
     case("lstm_lengths", f"lstm(%0, %1, %2, %3, %4, %5, %6, hidden: {h}, lengths: true)", [x, w, r, bias, h0, c0, lengths], expected, results=3)
 
 
-def runtime(kind, inputs, outputs=1, opset=19, **attributes):
-    """The same, by ONNX Runtime."""
-    import onnxruntime
-
-    names = ["" if a is None else f"i{i}" for i, a in enumerate(inputs)]
-    node = helper.make_node(kind, names, [f"o{i}" for i in range(outputs)], **attributes)
-    given = [(n, a) for n, a in zip(names, inputs) if a is not None]
-    types = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in given]
-    results = [helper.make_tensor_value_info(f"o{i}", TensorProto.FLOAT, None) for i in range(outputs)]
-    model = helper.make_model(helper.make_graph([node], "g", types, results), opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, dict(given))
-
-
 def runtime_resizes():
     x = (np.arange(14) / 2).astype(np.float32).reshape(1, 1, 2, 7)
     for mode in ["nearest", "linear", "cubic"]:

@@ -221,7 +221,11 @@ extension GraphBuilding {
     // MARK: Reductions and products
 
     mutating func reduce(_ function: ReduceFunction, _ x: ValueID, _ axes: [Int], keep: Bool = true) throws -> ValueID {
-        try emit(Reduce(function, axes: try normalized(axes, rank: rank(x)), keepDims: keep), [x])
+        if element(x).isInteger, function == .logSum || function == .logSumExp {
+            // The logarithm of integers is that of the numbers, cut to an integer.
+            return try cast(try reduce(function, try cast(x, .f64), axes, keep: keep), element(x))
+        }
+        return try emit(Reduce(function, axes: try normalized(axes, rank: rank(x)), keepDims: keep), [x])
     }
 
     /// A node that sums products of elements of `x`, with the result in their type: sums of 16-bit floats are rounded back, as

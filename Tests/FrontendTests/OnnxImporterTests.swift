@@ -76,6 +76,12 @@ private let y = Onnx.value("y", 1, [2, 3])
         #expect(output.type == TensorType(.u8, [1, 1]) && output.doubles == [403 - 256])
     }
 
+    @Test func logarithmsOfIntegersAreCut() throws {
+        let graph = Onnx.graph(nodes: [Onnx.node("ReduceLogSum", ["a"], ["b"])], inputs: [Onnx.value("a", 7, [2])], outputs: [Onnx.value("b", 7, [1])])
+        let output = try #require(try Interpreter.run(try load(graph).function, [Tensor([Int(5), 3], shape: [2])]).first)
+        #expect(output.type == TensorType(.i64, [1]) && output.doubles == [2])
+    }
+
     @Test func ordersNodes() throws {
         let graph = Onnx.graph(nodes: [Onnx.node("Neg", ["a"], ["y"]), Onnx.node("Relu", ["x"], ["a"])], inputs: [x], outputs: [y])
         #expect(try load(graph).function.allNodes.count == 2)

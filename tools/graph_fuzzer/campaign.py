@@ -59,8 +59,8 @@ class Batch:
         self.opset = choices.randint(13, 22)
         narrow = next((f for f in flags if f in ("--int8", "--bf16", "--fp16")), None)
         self.narrow = narrow or pick(NARROW)
-        given = " ".join(flags)
-        self.flags = [*([] if "-O" in given else [pick(LEVELS)]), *([] if "-march" in given else [f"-march={pick(PROCESSORS)}"]), *([self.narrow] if self.narrow and not narrow else [])]
+        given = lambda start: any(f.startswith(start) for f in flags)
+        self.flags = [*([] if given("-O") else [pick(LEVELS)]), *([] if given("-march") else [f"-march={pick(PROCESSORS)}"]), *([self.narrow] if self.narrow and not narrow else [])]
         self.fixed = choices.random() < 0.3
         self.components = []
         for k in range(size):

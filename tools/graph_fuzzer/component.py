@@ -9,7 +9,7 @@ from .builder import FREE_SIZES, Graph, Leaf, perturb
 from .control import CONTROL, attempt
 from .heavy import HEAVY
 from .operators import MOVES, POINTWISE, REDUCTIONS, REST, VIEWS
-from .oracle import FUNCTIONS, type_of, uses
+from .oracle import FUNCTIONS, uses
 
 TABLES = [(POINTWISE, 30), (VIEWS, 27), (HEAVY, 22), (REDUCTIONS, 10), (MOVES, 6), (REST, 3), (CONTROL, 5)]
 OPERATORS = {name: generate for table, _ in TABLES for name, generate in table.items()}
@@ -106,8 +106,8 @@ def model(components):
             graph.input.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(leaf.dtype), shape))
         graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in {**c.constants, **{n: leaf.draw({}) for n, leaf in c.defaults.items()}}.items())
         for name in c.outputs:
-            info = helper.make_value_info(name, type_of(c.values[name]))
-            graph.output.append(info)
+            value = c.values[name]
+            graph.output.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), [None] * value.ndim))
         functions.extend(c.functions)
     imports = [helper.make_opsetid("", components[0].opset)] + ([helper.make_opsetid(FUNCTIONS, 1)] if functions else [])
     return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=functions, producer_name="fuzz")

@@ -167,7 +167,7 @@ def squeeze(g, op):
     x = g.pick()
     ones = [i for i, n in enumerate(x.shape) if n == 1]
     axes = g.random.sample(ones, g.random.randint(0, len(ones)))
-    return g.node(op, [x, g.ints([a - x.rank if g.chance(0.3) else a for a in axes]) if axes or g.chance(0.2) else None if not g.dims else g.ints([], shape=(0,))])
+    return g.node(op, [x, g.ints([a - x.rank if g.chance(0.3) else a for a in axes]) if axes or g.chance(0.2) else None if not (g.dims or g.closed) else g.ints([], shape=(0,))])
 
 
 @row(VIEWS, "Unsqueeze")

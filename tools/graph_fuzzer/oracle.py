@@ -17,6 +17,7 @@ FUNCTIONS = "fuzz"  # the domain of model-local functions
 
 # Operators where ONNX Runtime is known to deviate from the standard, and when; the reference evaluator decides there.
 DEVIATIONS = [
+    (re.compile("MeanVarianceNormalization"), lambda node, values: True, "numbers without variance become NaN"),
     (re.compile("Squeeze"), lambda node, values: len(values) > 1 and values[1] is not None and values[1].size == 0, "an empty list of axes means all"),
     (re.compile("Reduce.*|ArgMax|ArgMin"), lambda node, values: values[0].ndim == 0 or values[0].size == 0, "a reduction of a scalar gets an axis, one of nothing no elements"),
 ]
@@ -35,6 +36,9 @@ UNDEFINED = [
     ("ReduceMean", lambda node, values: values[0].size == 0 and values[0].dtype.kind in "iu", "the mean of nothing"),
     (re.compile(".*Normalization|LRN|LSTM|GRU|RNN|Resize|GridSample|RoiAlign|Det|DFT|.*Loss|Gemm|MatMul|Einsum|Conv|ConvTranspose|CumSum|Reduce(Sum|Mean|L2|SumSquare|Prod|LogSum|L1)|.*Pool"),
      lambda node, values: any(v is not None and is_float(v.dtype) and not np.isfinite(v.astype(np.float64)).all() for v in values), "sums of infinities in any order"),
+    ("ConvTranspose", lambda node, values: attribute(node, "auto_pad", b"").startswith(b"SAME") and any(k < s for k, s in zip(values[1].shape[2:], attribute(node, "strides", []))),
+     "ONNX Runtime makes less than input times stride where the window is smaller than that"),
+    ("Reduce.*|CumSum|Einsum|Gemm|MatMul|Abs|Neg|Mul|Add|Sub|Sum|Mean|Cast|CastLike|Div", lambda node, values: any(_is_huge(v) for v in values), "integers that overflow"),
     ("QLinearMatMul", lambda node, values: values[0].shape[-1] == 0, "ONNX Runtime forgets the zero point where there is nothing to add"),
     *((op, lambda node, values: values[1].size == 0, "the mean of nothing") for op in ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")),
     ("GRU", lambda node, values: values[0].size == 0, "ONNX Runtime aborts"),
@@ -74,6 +78,10 @@ def _loses(x, to):
         values = x.astype(np.float64)
         return not (np.isfinite(values).all() and values.min() > low - 1 and values.max() < min(high, 2.0**62) + (high < 2**53))
     return False
+
+
+def _is_huge(x):
+    return x is not None and x.dtype.kind in "iu" and x.dtype.itemsize >= 4 and bool((np.abs(x.astype(np.float64)) > 2.0 ** (x.dtype.itemsize * 6)).any())
 
 
 def _has_nan(x):

@@ -100,6 +100,11 @@ class Program:
             return 1
 
 
+def is_native(dtype):
+    """Whether numpy itself has the type: not those of ml_dtypes, which files and glmc.py know as unsigned integers."""
+    return dtype.type.__module__ == "numpy"
+
+
 def named(results, components):
     """Outputs with the types that the graph gives them: glmc.py knows 16-bit brain floats as uint16."""
     typed = {}
@@ -108,7 +113,7 @@ def named(results, components):
             if name in results:
                 expected = c.values[name].dtype
                 got = results[name]
-                typed[name] = got.view(expected) if got.dtype != expected and got.dtype.itemsize == expected.itemsize and got.dtype.kind == "u" and expected.kind not in "biuf" else got
+                typed[name] = got.view(expected) if got.dtype != expected and got.dtype.itemsize == expected.itemsize and got.dtype.kind == "u" and not is_native(expected) else got
     return typed
 
 
