@@ -67,7 +67,15 @@ struct ProgramInterpreter {
     /// Registers of 4, 8 and 16 lanes, with every kind of dot product.
     static let targets = ["neon-dotprod", "avx2", "avx512bf16"]
     /// Larger cases take too long.
-    static let most = 3_000_000
+    static let most = 1_000_000
+
+    /// The verifier accepts the kernels of every target.
+    @Test(arguments: [false, true]) func everyTargetVerifies(_ free: Bool) throws {
+        let function = try KernelCollection(free: free).function
+        for target in Target.all {
+            for families in [[], KernelFamily.all] { _ = try ProgramBuilder.build(function, target: target, threads: 2, families: families) }
+        }
+    }
 
     @Test(arguments: KernelCase.all) func matchesEvaluate(_ example: KernelCase) throws {
         let parsed = try Parser.parseFunction(example.text)

@@ -26,7 +26,7 @@ struct KernelHarness {
     ) throws -> [Tensor] {
         var dimensions = dimensions
         let kernel = try lowered()
-        try KernelVerifier.verify(kernel)
+        try KernelVerifier.verify(kernel, results: resultTypes.enumerated().map { dense($1, BufferID(operandTypes.count + $0)) })
         var memory = sample.operands.map { KernelMemory($0) }
         for tensor in expected { memory.append(KernelMemory(tensor.element, count: tensor.count, pattern: 0x5A)) }
         try KernelInterpreter.run(kernel, on: &memory, dimensions: &dimensions, order: order)

@@ -3,6 +3,8 @@ import GlmcIR
 import GlmcFuzz
 import Testing
 
+@testable import GlmcCodegen
+
 /// Random examples of every op through emitted C, against `evaluate`. One artifact holds an example of every op.
 @Suite struct NativeSampleTests {
     /// `GLMC_SAMPLE_SEEDS=a..b` runs other examples than the few that are enough for every day.
@@ -15,6 +17,14 @@ import Testing
     /// The same with sizes that are only known when the artifact runs.
     @Test(arguments: seeds) func freeDimensions(_ seed: Int) throws { try check(seed, isSymbolic: true) }
 
+    /// The verifier accepts the kernels of every op for every target, tuned and not.
+    @Test(arguments: seeds, [false, true]) func everyTargetVerifies(_ seed: Int, isSymbolic: Bool) throws {
+        let function = try collection(seed, isSymbolic: isSymbolic).function
+        for target in Target.all {
+            for families in [[], KernelFamily.all] { _ = try ProgramBuilder.build(function, target: target, threads: 2, families: families) }
+        }
+    }
+
     private struct Case {
         var sample: OpSample
         var results: Range<Int>
@@ -22,6 +32,17 @@ import Testing
     }
 
     private func check(_ seed: Int, isSymbolic: Bool) throws {
+        let (function, inputs, cases) = try collection(seed, isSymbolic: isSymbolic)
+        let results = try NativeRunner().run(function, inputs)
+        for test in cases {
+            for (number, (result, wanted)) in zip(results[test.results], test.expected).enumerated() {
+                if let difference = test.sample.difference(result, wanted) { Issue.record("\(test.sample): result \(number) \(difference)") }
+            }
+        }
+    }
+
+    /// A function with examples of every op, and what they should give.
+    private func collection(_ seed: Int, isSymbolic: Bool) throws -> (function: Function, inputs: [Tensor], cases: [Case]) {
         var rewriter = Rewriter(Function("samples"))
         var inputs: [Tensor] = [], outputs: [ValueID] = [], cases: [Case] = []
         for (number, mnemonic) in OpSamples.all.keys.sorted().enumerated() {
@@ -43,12 +64,7 @@ import Testing
         }
         rewriter.setResults(outputs)
         for (i, output) in outputs.enumerated() { rewriter.setName("y\(i)", of: output) }
-        let results = try NativeRunner().run(rewriter.function, inputs)
-        for test in cases {
-            for (number, (result, wanted)) in zip(results[test.results], test.expected).enumerated() {
-                if let difference = test.sample.difference(result, wanted) { Issue.record("\(test.sample): result \(number) \(difference)") }
-            }
-        }
+        return (rewriter.function, inputs, cases)
     }
 
     /// The type in which tensors of type `element` pass the interface of an artifact.

@@ -224,7 +224,7 @@ struct ProgramBuilder {
         var builder = assembly.builder
         let ordered = nodes.sorted { $0.index < $1.index }
         let kernel = KernelFunction(name, buffers: builder.buffers, body: builder.finish(), provenance: [])
-        try KernelVerifier.verify(kernel, results: results)
+        try KernelVerifier.verify(kernel, forms: target.vectorForms, results: results)
         let arguments = arguments(of: assembly, builder.buffers)
         let origins = builder.origins.map { origin in nodes.first { $0.index == origin }.map(self.name(of:)) ?? "" }
         var unique: [String] = []

@@ -109,8 +109,9 @@ public struct KernelBuilder {
         emit(.loop(Loop(name, from: lower, to: upper, step: step, kind: kind, body: statements)))
     }
 
-    /// Nested loops over all indices of `shape`, outermost axis first.
+    /// Nested loops over all indices of `shape`, outermost axis first. The only index of a scalar is not divided: one thread has it.
     public mutating func loops(over shape: [Extent], kind: LoopKind = .serial, _ body: (inout KernelBuilder, [Expr]) throws -> Void) rethrows {
+        if shape.isEmpty, kind == .parallel { return try single { try body(&$0, []) } }
         try nest(shape[...], [], kind, body)
     }
 

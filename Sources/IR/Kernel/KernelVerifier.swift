@@ -182,8 +182,9 @@ public struct KernelVerifier {
     private mutating func check(_ access: Access) throws {
         guard kernel.buffers.indices.contains(access.buffer.index) else { throw fail("there is no buffer \(access.buffer.index)") }
         let buffer = kernel.buffers[access.buffer.index], type = access.type
-        // Registers of wider elements are filled from memory of bytes or halves.
-        guard type.element == buffer.element || type.element.byteCount > buffer.element.byteCount && type.element.byteCount % max(buffer.element.byteCount, 1) == 0 else {
+        // Registers of wider elements are filled from memory of bytes or halves, and a bool is a byte.
+        let isByte = buffer.element == .bool && type.element == .u8
+        guard type.element == buffer.element || isByte || type.element.byteCount > buffer.element.byteCount && type.element.byteCount % max(buffer.element.byteCount, 1) == 0 else {
             throw fail("\(buffer.name) holds \(buffer.element.rawValue) and is accessed as \(type)")
         }
         guard type.lanes >= 1 else { throw fail("an access to \(buffer.name) has \(type.lanes) lanes") }
