@@ -124,11 +124,13 @@ extension Tensor {
     /// The largest magnitude of an element, NaNs aside.
     fileprivate var largestMagnitude: Double {
         guard element == .f32 else { return doubles.reduce(0) { $1.magnitude > $0 ? $1.magnitude : $0 } }
-        return Double(bytes.withMemoryRebound(to: Float.self) { values in
-            var largest: Float = 0
-            for value in values where value.magnitude > largest { largest = value.magnitude }
-            return largest
-        })
+        var largest: Float = 0
+        let bytes = bytes
+        for i in 0..<count {
+            let magnitude = bytes.loadUnaligned(fromByteOffset: i &* 4, as: Float.self).magnitude
+            if magnitude > largest { largest = magnitude }
+        }
+        return Double(largest)
     }
 
     /// Every element times the scale of its slice: element `i` belongs to slice `i / inner`, modulo the number of scales.

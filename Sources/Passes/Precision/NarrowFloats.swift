@@ -65,7 +65,12 @@ extension Tensor {
     func fits(_ element: ElementType) -> Bool {
         // Halfway between the largest finite number and the next power of two.
         let limit: Float = element == .f16 ? 65_520 : 0x1.FFp127
-        return bytes.withMemoryRebound(to: Float.self) { values in values.allSatisfy { !($0.magnitude >= limit && $0.isFinite) } }
+        // Bytes of a file may lie at any address.
+        let bytes = bytes
+        return (0..<count).allSatisfy { i in
+            let value = bytes.loadUnaligned(fromByteOffset: i &* 4, as: Float.self)
+            return !(value.magnitude >= limit && value.isFinite)
+        }
     }
 }
 

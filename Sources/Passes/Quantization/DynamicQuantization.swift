@@ -22,21 +22,20 @@ extension Pass {
     /// Convolutions stay in fp32: scanning an image for its range costs too much of what int8 gains.
     public static func quantizeDynamic(_ options: QuantizationOptions = QuantizationOptions()) -> Pass {
         Pass("quantize-dynamic", "Quantises products with constant weights at run time") { rewriter, _ in
-            let function = rewriter.function
             var known: [BlockValue: (bytes: ValueID, scale: ValueID, zero: ValueID)] = [:]
-            for id in function.allNodes {
-                // Replacing a product changes the operands of those behind it.
+            for id in rewriter.function.allNodes where rewriter.function.contains(id) {
+                // Replacing a product changes the operands of those behind it, to values that an earlier snapshot does not have.
                 let node = rewriter.function[id]
                 guard node.op is MatMul else {
                     if node.op is Convolution { rewriter.remark("stays in fp32: convolutions need calibration data (--calib)", at: id, missed: true) }
                     continue
                 }
-                if let obstacle = obstacle(node, function, options) {
+                if let obstacle = obstacle(node, rewriter.function, options) {
                     rewriter.remark("stays in fp32: \(obstacle)", at: id, missed: true)
                     continue
                 }
-                let axis = function.tensorType(node.operands[1]).rank - 1
-                guard let weights = function.constant(node.operands[1]).flatMap({ QuantizedWeights($0, axis: axis) }) else {
+                let axis = rewriter.function.tensorType(node.operands[1]).rank - 1
+                guard let weights = rewriter.function.constant(node.operands[1]).flatMap({ QuantizedWeights($0, axis: axis) }) else {
                     rewriter.remark("stays in fp32: a weight is not finite", at: id, missed: true)
                     continue
                 }
