@@ -77,7 +77,8 @@ public struct RandomGraph {
     mutating func step() {
         let count = items.count
         do {
-            if noise.int(0...99) < 45, let (_, pattern) = Self.drawn(Self.patterns, &noise) {
+            // Most samples fix sizes; patterns leave them open.
+            if noise.int(0...99) < (isDynamic ? 75 : 45), let (_, pattern) = Self.drawn(Self.patterns, &noise) {
                 try pattern(&self)
             } else {
                 try sample(noise.int(0...2) > 0 ? noise.pick(Self.commonOps) : noise.pick(OpSamples.all.keys.sorted()))

@@ -107,15 +107,19 @@ struct FuzzCampaign: Sendable {
               let text = try? String(contentsOfFile: file, encoding: .utf8), let start = try? FuzzCase(text: text, file: file) else { return finding }
         let trial = "\(folder)/\(seed).trial.glm", (isDifference, message) = (finding.isDifference, finding.message)
         defer { try? FileManager.default.removeItem(atPath: trial) }
-        let best = Reducer.reduce(start, budget: 120) { candidate in
+        let remarks = ["test: run", "glmc fuzz --repeat \(seed).glm \(flags.joined(separator: " "))", "seed \(seed), \(finding.flags.joined(separator: " "))", message]
+        // The smallest so far is there whenever the campaign is ended.
+        func keep(_ test: FuzzCase) { try? test.text(remarks: remarks).write(toFile: file, atomically: true, encoding: .utf8) }
+        keep(start)
+        keep(Reducer.reduce(start, budget: 120) { candidate in
             guard (try? candidate.text(remarks: []).write(toFile: trial, atomically: true, encoding: .utf8)) != nil else { return false }
-            switch outcome([trial] + flags, limit: Self.caseLimit) {
-            case .faults(let faults): return isDifference && !faults.isEmpty
-            case .failure(let other): return !isDifference && Self.kind(other) == Self.kind(message)
+            let fails = switch outcome([trial] + flags, limit: Self.caseLimit) {
+            case .faults(let faults): isDifference && !faults.isEmpty
+            case .failure(let other): !isDifference && Self.kind(other) == Self.kind(message)
             }
-        }
-        let remarks = ["test: run", "glmc fuzz --repeat \(seed).glm \(flags.joined(separator: " "))", "seed \(seed), \(finding.flags.joined(separator: " "))", finding.message]
-        try? best.text(remarks: remarks).write(toFile: file, atomically: true, encoding: .utf8)
+            if fails { keep(candidate) }
+            return fails
+        })
         finding.file = file
         return finding
     }

@@ -49,7 +49,9 @@ private let singleConcat = Rule("single-concat", on: Concat.self) { function, id
         return { try $0.replace(id, with: node.operands) }
     }
     let kept = node.operands.filter { function.tensorType($0).shape[op.axis] != 0 }
-    guard kept.count < node.operands.count, !kept.isEmpty else { return nil }
+    // An operand without elements may be the one that says what another axis is.
+    let types = try? op.infer(InferenceContext(operands: kept.map { function.type($0) }))
+    guard kept.count < node.operands.count, !kept.isEmpty, types == [function.type(node.results[0])] else { return nil }
     return { try $0.replace(id, with: op, kept) }
 }
 
