@@ -54,7 +54,7 @@ struct CaseRunner {
             for (name, expected) in set.outputs {
                 guard let output = outputs[name] else { throw Diagnostic(.invalid, "the artifact has no output '\(name)'") }
                 let comparison = Comparison(output, expected: try TensorBuffer(expected), atol: test.atol, rtol: test.rtol)
-                report("\(set.name) \(name): \(comparison.matches ? "matches" : "differs"), \(comparison.summary)")
+                report("\(set.name.printableOnOneLine) \(name.printableOnOneLine): \(comparison.matches ? "matches" : "differs"), \(comparison.summary)")
                 result.largestError = max(result.largestError, comparison.largestError)
                 if !comparison.matches, result.status == .passed {
                     result.status = .failed

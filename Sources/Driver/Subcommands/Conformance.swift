@@ -48,7 +48,7 @@ extension Subcommand {
         let results = zip(folders, outcomes.all).map { (name: URL(fileURLWithPath: $0).lastPathComponent, result: $1.result, seconds: $1.seconds) }
         for (name, result, _) in results where result.status != .passed || arguments.has("list-passed") {
             let bound = result.boundInputs.isEmpty ? "" : "built in: \(result.boundInputs.joined(separator: ", "))"
-            console.print("\(result.status.rawValue) \(name): \([result.reason, bound].filter { !$0.isEmpty }.joined(separator: "; "))")
+            console.print("\(result.status.rawValue) \(name): \([result.reason, bound].filter { !$0.isEmpty }.joined(separator: "; "))".printableOnOneLine)
         }
         func count(_ status: CaseResult.Status) -> Int { results.count { $0.result.status == status } }
         if let file = arguments.string("json") {

@@ -34,7 +34,7 @@ extension Subcommand {
     /// A seed's graph, or the case in a file.
     static func testCase(_ word: String, isDynamic: Bool) throws -> FuzzCase {
         if let seed = UInt64(word) { return RandomGraph.make(seed: seed, isDynamic: isDynamic) }
-        guard let text = try? String(contentsOfFile: word, encoding: .utf8) else { throw Diagnostic(.invalid, "cannot be read as text", at: [word]) }
+        guard let text = String(validating: try Files.map(word).array, as: UTF8.self) else { throw Diagnostic(.invalid, "cannot be read as text", at: [word]) }
         return try FuzzCase(text: text, file: word)
     }
 }

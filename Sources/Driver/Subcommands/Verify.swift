@@ -42,7 +42,7 @@ extension Subcommand {
         for (name, tensor) in expected {
             guard let output = outputs[name] else { continue }
             let comparison = Comparison(output, expected: tensor, atol: atol, rtol: rtol)
-            console.print("\(name): \(comparison.matches ? "matches" : "differs"), \(comparison.summary)")
+            console.print("\(name.printableOnOneLine): \(comparison.matches ? "matches" : "differs"), \(comparison.summary)")
             differs = differs || !comparison.matches
         }
         return differs ? .differs : .done
