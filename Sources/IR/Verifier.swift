@@ -17,8 +17,6 @@ public enum Verifier {
         if tensor.byteCount.isTooComplex {
             throw Diagnostic(.unsupported, "the number of elements of a tensor is an expression of more than \(Extent.largestWeight) terms", hint: "fix sizes with --shape or --dim")
         }
-        // Also of a tensor without elements, each axis and all others together are counted.
-        guard tensor.volume <= largestTensor else { throw Diagnostic(.invalid, "the shape \(tensor) is too large") }
         for extent in tensor.shape {
             if let size = extent.constant, size < 0 || size > largestTensor {
                 throw Diagnostic(.invalid, "the shape \(tensor) has an extent of \(size)")
@@ -27,6 +25,8 @@ public enum Verifier {
         if let bytes = tensor.byteCount.constant, bytes > largestTensor {
             throw Diagnostic(.invalid, "a tensor of type \(tensor) would take \(bytes) bytes")
         }
+        // Also of a tensor without elements, the other axes together are counted.
+        guard tensor.volume <= largestTensor else { throw Diagnostic(.invalid, "the shape \(tensor) is too large") }
     }
 
     /// Checks that operands dominate their uses, use lists agree, and every op accepts its operands and gives its results' types.

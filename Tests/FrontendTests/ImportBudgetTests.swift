@@ -30,7 +30,7 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
 /// What an import does is linear in the file, or the file is refused with the number that was too large.
 @Suite struct ImportBudgetTests {
     /// Every sum reads the one before twice.
-    @Test(.timeLimit(.minutes(1)), arguments: ["4", "N"]) func valuesAreFollowedOnce(_ size: String) throws {
+    @Test(.timeLimit(.minutes(5)), arguments: ["4", "N"]) func valuesAreFollowedOnce(_ size: String) throws {
         for element in [1, 7] as [Int64] {
             let nodes = (0..<60).map { Onnx.node("Add", [$0 == 0 ? "x" : "t\($0 - 1)", $0 == 0 ? "x" : "t\($0 - 1)"], [$0 == 59 ? "y" : "t\($0)"]) }
             let value = { Onnx.value($0, element, sizes: [size]) }
@@ -40,16 +40,16 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
     }
 
     /// The same for sizes: 2^60 times the length is written down, and its powers are given up.
-    @Test(.timeLimit(.minutes(1))) func sizesThatDouble() throws {
-        for (op, text) in [("Add", ""), ("Mul", "shape")] {
+    @Test(.timeLimit(.minutes(5))) func sizesThatDouble() throws {
+        for (op, kind) in [("Add", nil), ("Mul", .unsupported)] as [(String, Diagnostic.Kind?)] {
             let steps = (0..<60).map { Onnx.node(op, [$0 == 0 ? "s" : "t\($0 - 1)", $0 == 0 ? "s" : "t\($0 - 1)"], ["t\($0)"]) }
             let nodes = [Onnx.node("Shape", ["x"], ["s"])] + steps + [Onnx.node("Expand", ["z", "t59"], ["y"])]
             let (kinds, message) = refusal(Onnx.model(Onnx.graph(nodes: nodes, inputs: [float("x", "N"), float("z", "1")], outputs: [float("y", "")])))
-            #expect(kinds.isSubset(of: [.unsupported, .invalid]) && message.contains(text), "\(message)")
+            #expect(kinds.first == kind && kinds.count <= 1, "\(message)")
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func functionsThatDouble() {
+    @Test(.timeLimit(.minutes(5))) func functionsThatDouble() {
         var functions: [Proto] = []
         for i in 0..<40 {
             let body = i == 0 ? [Onnx.node("Relu", ["a"], ["m"]), Onnx.node("Relu", ["m"], ["b"])] : ["a", "m"].map { Onnx.node("f\(i - 1)", [$0], [$0 == "a" ? "m" : "b"]).string(7, "d") }
@@ -63,7 +63,7 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
     }
 
     /// Branches whose ranks differ are tried twice, at every depth.
-    @Test(.timeLimit(.minutes(1))) func branchesInBranches() {
+    @Test(.timeLimit(.minutes(5))) func branchesInBranches() {
         func branch(_ depth: Int) -> Proto {
             let inner = depth == 0 ? Onnx.node("Relu", ["x"], ["z"]) : Onnx.node(
                 "If", ["c"], ["z"], [Onnx.attribute("then_branch", graph: branch(depth - 1)), Onnx.attribute("else_branch", graph: Onnx.graph(
@@ -85,7 +85,7 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
     }
 
     /// What is huge is not built to find out what it holds.
-    @Test(.timeLimit(.minutes(1))) func hugeTensorsAreNotComputed() {
+    @Test(.timeLimit(.minutes(5))) func hugeTensorsAreNotComputed() {
         let size = Onnx.tensor("s", 7, [1]).packed(7, [1 << 38])
         let nodes = [Onnx.node("ConstantOfShape", ["s"], ["c"]), Onnx.node("ReduceSum", ["c"], ["r"]), Onnx.node("Cast", ["r"], ["i"], [int("to", 7)]),
                      Onnx.node("Reshape", ["i", "one"], ["k"]), Onnx.node("Expand", ["x", "k"], ["y"])]

@@ -7,9 +7,9 @@ extension GraphImporter {
         let condition = try reshape(c[0], [])
         let graphs = [try c.graph("then_branch"), try c.graph("else_branch")]
         if let known = knownConstantUnlessBound(condition)?.splat { return try importSubgraph(graphs[known != 0 ? 0 : 1], inputs: []) }
-        if let (sizes, taken) = sizeEquality(condition), Self.isSqueeze(graphs[taken], orIdentity: graphs[1 - taken]),
-           let result = try assume(sizes, graphs[taken], "where it is not 1, the branch that squeezes nothing would give a tensor of another rank") {
-            return result
+        if let (sizes, taken) = sizeEquality(condition), Self.isSqueeze(graphs[taken], orIdentity: graphs[1 - taken]) {
+            if let result = try assume(sizes, graphs[taken]) { return result }
+            if isDemanded(sizes, bySqueezeIn: graphs[taken]) { return try importSubgraph(graphs[taken], inputs: []) }
         }
         // Branches that cannot be regions leave nothing behind.
         var trial = trial()
@@ -46,7 +46,7 @@ extension GraphImporter {
         // A branch whose shapes do not fit cannot run with these inputs at all, but it could be chosen.
         for (i, region) in regions.enumerated() where region != nil && regions[1 - i] == nil && problems[1 - i].allSatisfy({ $0.kind == .invalid }) {
             let reason = "the \(i == 0 ? "else" : "then") branch cannot run at these shapes (\(problems[1 - i].first?.message ?? ""))"
-            if let (sizes, taken) = sizeEquality(condition), taken == i, let result = try assume(sizes, graphs[i], reason) { return result }
+            if let (sizes, taken) = sizeEquality(condition), taken == i, let result = try assume(sizes, graphs[i]) { return result }
             throw Diagnostic.unsupported(reason + ", and whether it is taken is not known at compile time", hint: "fix the shapes with --shape")
         }
         if problems.contains(where: { !$0.isEmpty }) {
@@ -79,7 +79,7 @@ extension GraphImporter {
 
     /// Takes a branch always, because two sizes are equal by assumption. Inputs get the sizes that make them so, which artifacts check.
     /// Nil where no size of an input can be chosen so: what cannot be checked is not assumed.
-    private mutating func assume(_ sizes: SizeEquation, _ graph: OnnxGraph, _ reason: String) throws -> [Imported]? {
+    private mutating func assume(_ sizes: SizeEquation, _ graph: OnnxGraph) throws -> [Imported]? {
         // Inputs that are given know better.
         if sizes.left.dimensions.union(sizes.right.dimensions).contains(where: { givenSizes[$0] != nil }) {
             _ = (known(sizes.left), known(sizes.right))
@@ -88,6 +88,13 @@ extension GraphImporter {
         guard isBindable(sizes) else { return nil }
         expect([sizes])
         return try importSubgraph(graph, inputs: [])
+    }
+
+    /// Whether the squeeze in `graph` itself asks for the equality, which artifacts then check where it runs.
+    private func isDemanded(_ sizes: SizeEquation, bySqueezeIn graph: OnnxGraph) -> Bool {
+        guard let name = graph.nodes.last(where: { $0.op == "Squeeze" })?.inputs.first, case .tensor(let x)? = lookup(name) else { return false }
+        let size = sizes.left.isConstant ? sizes.right : sizes.left, one = sizes.left.isConstant ? sizes.left : sizes.right
+        return one == 1 && shape(x).contains(size) && isFree(size)
     }
 
     /// Whether one branch is a Squeeze and the other hands the same value on: how exporters write a squeeze of one axis.

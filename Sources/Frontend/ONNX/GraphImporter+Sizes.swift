@@ -68,6 +68,9 @@ extension GraphImporter {
         return reluctance
     }
 
+    /// Whether the extent depends on sizes of inputs alone, which artifacts know before they run.
+    func isFree(_ extent: Extent) -> Bool { extent.dimensions.isSubset(of: reluctance.keys) }
+
     /// Whether the equation, once expected, holds in the finished import because a free dimension is bound.
     func isBindable(_ equation: SizeEquation) -> Bool {
         let reluctance = reluctance

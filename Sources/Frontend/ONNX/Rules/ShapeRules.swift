@@ -175,7 +175,7 @@ extension GraphImporter {
         let position = isNegative ? bound + extent : bound
         if position == extent { return high }
         if position.isConstant, !extent.isConstant, let value = position.constant, value == 0 { return .maximum(position, low) }
-        return .maximum(low, .minimum(position, high))
+        return low == 0 ? clamped(.minimum(position, high)) : .maximum(low, .minimum(position, high))
     }
 
     mutating func padRule(_ x: ValueID, _ pads: [Int], _ axes: [Int]?, _ value: Double, _ mode: String) throws -> ValueID {
