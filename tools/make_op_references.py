@@ -351,11 +351,17 @@ def pads():
         case(f"pad_{name}", f"pad(%0, before: {before}, after: {after}, value: 1.5)", [x], expected)
 
 
+def corners():
+    """Values and sizes at the edge of what the ops are defined for, spelled out by hand."""
+    case("cast_negative_to_u64", "cast.u64(%0)", [np.float32([-3, -1e30, -0.5, 2.9, 1e30, -0.0])], [np.uint64([0, 0, 0, 2, 2**64 - 1, 0])])
+    case("pad_around_nothing", "pad(%0, before: [1, 1, 0], after: [0, 0, 5], value: 1.5)", [np.zeros((1, 0, 1), np.float32)], [np.full((2, 1, 6), 1.5, np.float32)])
+
+
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.glm"):
         old.unlink()
-    for part in [activations, convolutions, matmuls, pools, norms, attention, recurrent, resizes, sampling, quantisation, runtime_resizes, sequences_of_length_zero, pads]:
+    for part in [activations, convolutions, matmuls, pools, norms, attention, recurrent, resizes, sampling, quantisation, runtime_resizes, sequences_of_length_zero, pads, corners]:
         part()
     print(f"{len(list(FOLDER.glob('*.glm')))} files in {FOLDER}", file=sys.stderr)
 

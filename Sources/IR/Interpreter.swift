@@ -102,6 +102,7 @@ private final class Frame {
         }
         do {
             let operands = try node.operands.map { try get($0) }
+            try checkSizes(of: node, operands)
             var results = try node.op.evaluate(operands, in: context)
             guard results.count == node.results.count else {
                 throw Diagnostic(.internal, "evaluation gives \(results.count) results, not \(node.results.count)")
@@ -113,6 +114,16 @@ private final class Frame {
             }
         } catch let error as Diagnostic {
             throw error.inside(node.op.mnemonic + (node.provenance.isEmpty ? "" : " (\(node.provenance.joined(separator: ", ")))"))
+        }
+    }
+
+    /// Refuses operands whose sizes do not go together; what types alone say is checked as values are set.
+    private func checkSizes(of node: Node, _ operands: [Tensor]) throws {
+        if function.dimensions.isEmpty || !node.regions.isEmpty { return }
+        let context = InferenceContext(operands: operands.map { .tensor($0.type) }, resultCount: node.results.count)
+        for equation in node.op.equalSizes(in: context) {
+            guard let left = equation.left.evaluate(dimensions), let right = equation.right.evaluate(dimensions) else { continue }
+            if left != right && !(equation.leftMayBeOne && left == 1) { throw Diagnostic(.invalid, "sizes that must be equal are \(left) and \(right)") }
         }
     }
 

@@ -36,7 +36,7 @@ private let reshapeBehindBinary = Rule("reshape-behind-binary", on: Binary.self)
         guard let (_, reshape, operands) = function.match(node.operands[position], Reshape.self) else { continue }
         let x = operands[0], y = node.operands[1 - position]
         let (from, other) = (function.tensorType(x).shape, function.tensorType(y).shape)
-        guard reshape.shape == result.shape else { continue }
+        guard function.type(node.operands[position]) == .tensor(result) else { continue }
         let second: (inout Rewriter) throws -> ValueID
         if let (_, same, operands) = function.match(y, Reshape.self), same == reshape, function.tensorType(operands[0]).shape == from {
             second = { _ in operands[0] }
