@@ -159,8 +159,8 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         let position = Onnx.node("Conv", ["h", "v"], ["p"], [Onnx.attribute("pads", ints: [1, 1])])
         let cut = Onnx.node("Slice", ["p", "from", "to", "axis"], ["q"]), sum = Onnx.node("Add", ["h", "q"], ["y"])
         let function = try load([conv, position, cut, sum], [float("x", "1", "1", "N")], initializers: [kernel, wide] + ends)
-        let shapes = function.outputs.map { "\(function.tensorType($0).shape)" }
-        #expect(shapes == ["[1, 1, floordiv(N-3, 2)+1]"] || shapes == ["[1, 1, floordiv(N-1, 2)]"], "\(shapes)")
+        let rows = (Extent.dimension("N") - 3).floorDivided(by: 2) + 1
+        #expect(function.outputs.map { function.tensorType($0).shape } == [[1, 1, rows]])
         // The sums of three, in steps of two, and each with the one before: 6, 12 and 18, and 6, 18 and 30.
         let y = try Interpreter.run(function, [Tensor((1...7).map { Float($0) }, shape: [1, 1, 7])])
         #expect(y.first?.doubles == [12, 30, 48])
