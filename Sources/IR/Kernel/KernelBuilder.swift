@@ -28,14 +28,15 @@ public struct KernelBuilder {
     public mutating func emit(_ statement: Statement) { emit([statement]) }
     public mutating func emit(_ statements: [Statement]) {
         if checks.isEmpty { return blocks[blocks.count - 1].append(contentsOf: statements) }
-        let reducing = statements.map { RangeCheck.addReductions(checks, to: $0) }
-        blocks[blocks.count - 1].append(contentsOf: blocks.count == 1 ? finishChecks(in: reducing) : reducing)
+        let gathered = statements.map { gathering($0) }
+        blocks[blocks.count - 1].append(contentsOf: blocks.count == 1 ? finishChecks(in: gathered) : gathered)
     }
 
     /// Demands that `value`, an i64 from the tensors' data, lies in `lower...upper`; otherwise the run fails once it has ended. What
     /// follows must keep its accesses in bounds all the same.
     ///
-    /// The values are only collected, as their minimum and maximum, and compared at the end, so that loops stay free of branches.
+    /// The values are only collected, as their minimum and maximum, and compared at the end, of an iteration of a parallel loop or of the
+    /// outermost statement, so that inner loops stay free of branches.
     public mutating func require(_ value: Expr, from lower: Extent, through upper: Extent) {
         let number = origins.firstIndex(of: origin) ?? origins.count
         if number == origins.count { origins.append(origin) }
@@ -44,7 +45,18 @@ public struct KernelBuilder {
         emit(check.updates(value))
     }
 
-    /// The outermost statements with the variables of their checks, and the comparisons at the end.
+    /// A loop whose iterations run in any order names what it collects; iterations that are divided between threads collect on their own.
+    private mutating func gathering(_ statement: Statement) -> Statement {
+        guard case .loop(var loop) = statement else { return statement }
+        switch loop.kind {
+        case .simd(let reductions): loop.kind = .simd(reductions: reductions + checks.flatMap { $0.reductions(in: loop.body) })
+        case .parallel: loop.body = finishChecks(in: loop.body)
+        case .serial, .unrolled: break
+        }
+        return .loop(loop)
+    }
+
+    /// The statements with the variables of their checks, and the comparisons at the end.
     private mutating func finishChecks(in statements: [Statement]) -> [Statement] {
         let used = checks.filter { check in statements.contains { $0.assigns(check.least) } }
         checks.removeAll { check in used.contains { $0.least == check.least } }
@@ -165,11 +177,8 @@ private struct RangeCheck {
         ]
     }
 
-    /// A loop whose iterations run in any order names what it collects.
-    static func addReductions(_ checks: [RangeCheck], to statement: Statement) -> Statement {
-        guard case .loop(var loop) = statement, case .simd(let reductions) = loop.kind else { return statement }
-        let used = checks.filter { check in loop.body.contains { $0.assigns(check.least) } }
-        loop.kind = .simd(reductions: reductions + used.flatMap { [.init($0.least, .minimum), .init($0.most, .maximum)] })
-        return .loop(loop)
+    /// What the body of a loop collects.
+    func reductions(in body: [Statement]) -> [LoopKind.Reduction] {
+        body.contains { $0.assigns(least) } ? [.init(least, .minimum), .init(most, .maximum)] : []
     }
 }
