@@ -28,11 +28,20 @@ extension Function {
         let counts = node.results.map { followedCount($0) }
         guard node.regions.isEmpty, !(node.op is Constant), counts.contains(where: { $0 != nil }) else { return counts.map { _ in nil } }
         let context = InferenceContext(operands: node.operands.map { type($0) }, resultCount: node.results.count)
-        let all = node.op.symbolicContents(node.operands.map { symbolicContents($0) }, in: context)
+        let all = node.op.symbolicContents(node.operands.map { symbolicContents($0) ?? truncatedContents($0, in: node) }, in: context)
         return counts.enumerated().map { position, count in
             guard let count, all.indices.contains(position), let contents = all[position], contents.count == count,
                   contents.allSatisfy({ $0.weight <= Self.heaviestContents && !$0.isTooComplex }) else { return nil }
             return contents
         }
+    }
+
+    /// What a quotient of floats that hold sizes comes to in a node that takes off its fraction; nil for every other value or node.
+    private func truncatedContents(_ value: ValueID, in node: Node) -> [Extent]? {
+        guard (node.op as? Cast)?.to.isInteger ?? ((node.op as? Unary)?.function == .floor), definingOp(value, as: Binary.self)?.function == .divide,
+              let operands = definingNode(value).map({ self[$0].operands }), let a = symbolicContents(operands[0]), let b = symbolicContents(operands[1]),
+              a.count == b.count || b.count == 1, node.op is Cast || a.allSatisfy(\.isNeverNegative) else { return nil }
+        let quotients = a.indices.compactMap { BinaryOperator.truncatedQuotient(a[$0], b[b.count == 1 ? 0 : $0]) }
+        return quotients.count == a.count ? quotients : nil
     }
 }

@@ -173,4 +173,25 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         #expect(equation.clamped == [n - 1] && SizeEquation(n, n - 1).clamped.isEmpty && SizeEquation(n - 1, n - 1).clamped.isEmpty)
         #expect(SizeEquation(.maximum(n - 1, zero) + 1, n, leftMayBeOne: true).clamped.isEmpty, "0 rows and 1 row may be added")
     }
+
+    /// A float holds half a size; what is rounded at once is a size again.
+    @Test func fractionsOfSizesAreNoSizes() throws {
+        func nodes(_ between: [Proto]) -> [Proto] {
+            let to = { (type: Int64) in Proto().string(1, "to").int(3, type).int(20, 2) }
+            return [Onnx.node("Shape", ["x"], ["s"]), Onnx.node("Cast", ["s"], ["f"], [to(1)]), Onnx.node("Div", ["f", "two"], ["h"])] + between
+                + [Onnx.node("Cast", ["w"], ["t"], [to(7)]), Onnx.node("ConstantOfShape", ["t"], ["y"])]
+        }
+        let two = [Onnx.floatTensor("two", [1], [2])], x = [float("x", "N")]
+        let half = Extent.dimension("N").floorDivided(by: 2)
+        for rounding in ["Identity", "Floor"] {
+            let function = try load(nodes([Onnx.node(rounding, ["h"], ["w"])]), x, initializers: two)
+            #expect(function.outputs.map { function.tensorType($0).shape } == [[half]])
+        }
+        #expect(refusal(nodes([Onnx.node("Mul", ["h", "two"], ["w"])]), x, initializers: two).contains("must follow from the shapes"))
+        let (a, b) = (Extent.dimension("a"), Extent.dimension("b"))
+        for (x, y) in [(0, 1), (1, 4), (5, 2), (9, 3)] {
+            #expect(BinaryOperator.divide.evaluate(a - 4, b, .i64)?.evaluate(["a": x, "b": y]) == (x - 4) / y)
+            #expect(BinaryOperator.remainder.evaluate(a - 4, b, .i64)?.evaluate(["a": x, "b": y]) == (x - 4) % y)
+        }
+    }
 }

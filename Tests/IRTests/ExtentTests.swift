@@ -28,14 +28,14 @@ import Testing
     /// Comparisons of sizes are decided where they hold whatever the sizes, and only there.
     @Test func comparisonsKnowThatSizesAreNotNegative() {
         let (a, b) = (Self.a, Self.b)
-        #expect(BinaryOperator.equal.evaluate(a, -1) == 0 && BinaryOperator.notEqual.evaluate(a, -1) == 1)
-        #expect(BinaryOperator.less.evaluate(a, 0) == 0 && BinaryOperator.greaterOrEqual.evaluate(a, 0) == 1 && BinaryOperator.greater.evaluate(a, -1) == 1)
-        #expect(BinaryOperator.lessOrEqual.evaluate(-1, a) == 1 && BinaryOperator.less.evaluate(a + b, a) == 0 && BinaryOperator.equal.evaluate(a + 1, a) == 0)
-        #expect(BinaryOperator.equal.evaluate(a, 0) == nil && BinaryOperator.less.evaluate(a, b) == nil && BinaryOperator.greater.evaluate(a, 0) == nil)
-        #expect(BinaryOperator.equal.evaluate(a * b, a * b) == 1)
+        #expect(BinaryOperator.equal.evaluate(a, -1, .i64) == 0 && BinaryOperator.notEqual.evaluate(a, -1, .i64) == 1)
+        #expect(BinaryOperator.less.evaluate(a, 0, .i64) == 0 && BinaryOperator.greaterOrEqual.evaluate(a, 0, .i64) == 1 && BinaryOperator.greater.evaluate(a, -1, .i64) == 1)
+        #expect(BinaryOperator.lessOrEqual.evaluate(-1, a, .i64) == 1 && BinaryOperator.less.evaluate(a + b, a, .i64) == 0 && BinaryOperator.equal.evaluate(a + 1, a, .i64) == 0)
+        #expect(BinaryOperator.equal.evaluate(a, 0, .i64) == nil && BinaryOperator.less.evaluate(a, b, .i64) == nil && BinaryOperator.greater.evaluate(a, 0, .i64) == nil)
+        #expect(BinaryOperator.equal.evaluate(a * b, a * b, .i64) == 1)
         // What constants give is what the operator gives on integers.
         let (minus, two, zero) = (Extent(-7), Extent(2), Extent(0))
-        #expect(BinaryOperator.divide.evaluate(minus, two) == -3 && BinaryOperator.remainder.evaluate(minus, two) == -1 && BinaryOperator.divide.evaluate(two, zero) == nil)
+        #expect(BinaryOperator.divide.evaluate(minus, two, .i64) == -3 && BinaryOperator.remainder.evaluate(minus, two, .i64) == -1 && BinaryOperator.divide.evaluate(two, zero, .i64) == nil)
     }
 
     /// The largest and smallest integers go through all arithmetic.

@@ -27,6 +27,14 @@ public struct Unary: PointwiseOp {
         return [Tensor(element, x.shape, values: { function.evaluate(reader.load(at: $0)) })]
     }
 
+    /// Sizes are whole: nothing is left to be rounded.
+    public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
+        switch function {
+        case .floor, .ceil, .round, .truncate: [operands[0]]
+        default: [nil]
+        }
+    }
+
     public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
     public var elementCost: ElementCost { function.isTranscendental ? .expensive : .cheap }
@@ -84,9 +92,9 @@ public struct Binary: PointwiseOp {
 
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         guard let a = operands[0], let b = operands[1], a.count == b.count || a.count == 1 || b.count == 1,
-              context.operands.allSatisfy({ ($0.tensor?.rank ?? 9) <= 1 }) else { return [nil] }
+              context.operands.allSatisfy({ ($0.tensor?.rank ?? 9) <= 1 }), let element = context.operands[0].tensor?.element else { return [nil] }
         let values = (0..<Swift.max(a.count, b.count)).map { i in
-            function.evaluate(a[a.count == 1 ? 0 : i], b[b.count == 1 ? 0 : i])
+            function.evaluate(a[a.count == 1 ? 0 : i], b[b.count == 1 ? 0 : i], element)
         }
         let known = values.compactMap { $0 }
         return [known.count == values.count ? known : nil]

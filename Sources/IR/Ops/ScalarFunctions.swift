@@ -129,21 +129,30 @@ extension BinaryOperator {
         }
     }
 
-    /// The function on sizes, where the result is a size too, or a truth that holds whatever the dimensions.
-    public func evaluate(_ a: Extent, _ b: Extent) -> Extent? {
+    /// The function on sizes that a tensor of `element` holds, where the result is a size too, or a truth that holds whatever the dimensions.
+    public func evaluate(_ a: Extent, _ b: Extent, _ element: ElementType) -> Extent? {
+        // A float holds the fraction of a quotient too.
+        if element.isFloat && self == .divide { return a.exactQuotient(by: b) }
         if let x = a.constant, let y = b.constant { return (try? evaluate(x, y, .i64)).map { Extent($0) } }
         switch self {
         case .add: return a + b
         case .subtract: return a - b
         case .multiply: return a * b
-        case .divide: return b == 0 ? nil : a.floorDivided(by: b)
-        case .remainder: return b == 0 ? nil : a.modulo(b)
+        case .divide: return Self.truncatedQuotient(a, b)
+        case .remainder: return Self.truncatedQuotient(a, b).map { a.isNeverNegative ? a.modulo(b) : a - $0 * b }
         case .minimum: return .minimum(a, b)
         case .maximum: return .maximum(a, b)
         case .equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual: return holds((a - b).range).map { $0 ? 1 : 0 }
         case .and: return a == 0 || b == 0 ? 0 : nil
         default: return nil
         }
+    }
+
+    /// `a / b` rounded towards zero; nil where `b` may be negative or is 0.
+    public static func truncatedQuotient(_ a: Extent, _ b: Extent) -> Extent? {
+        guard b != 0, b.isNeverNegative else { return nil }
+        if a.isNeverNegative { return a.floorDivided(by: b) }
+        return .maximum(a.floorDivided(by: b), 0) - .maximum((-a).floorDivided(by: b), 0)
     }
 
     /// Whether a comparison of two numbers holds that differ by what lies in `difference`; nil where it depends.
