@@ -159,10 +159,13 @@ public func checkedIndex(_ index: Int, of extent: Int) throws -> Int {
 
 /// Refuses constant indices into an axis; nothing where they, or the axis, are not known.
 /// - Throws: `Diagnostic` naming the index.
-func checkIndices(_ indices: Tensor?, into extent: Extent) throws {
+func checkIndices(_ indices: Tensor?, into extent: Extent, mayCountBackwards: Bool = true) throws {
     guard let indices, let count = extent.constant else { return }
     let reader = indices.reader
-    for i in 0..<indices.count { _ = try checkedIndex(reader.loadInteger(at: i), of: count) }
+    for i in 0..<indices.count {
+        let index = reader.loadInteger(at: i), position = try checkedIndex(index, of: count)
+        guard mayCountBackwards || index == position else { throw Diagnostic(.invalid, "index \(index) is negative") }
+    }
 }
 
 /// The same for tuples of indices, one index for each of `extents` along the last axis.

@@ -13,7 +13,7 @@ extension KernelFunction {
         var result: [KernelFunction] = []
         for piece in pieces {
             var phase = self
-            phase.body = try definitions(neededBy: piece, from: earlier) + piece
+            phase.body = (try definitions(neededBy: piece, from: earlier) + piece).withoutUnreadNames()
             result.append(phase)
             earlier += piece
         }
@@ -36,6 +36,38 @@ extension KernelFunction {
             needed.insert(statement, at: 0)
         }
         return needed
+    }
+}
+
+extension [Statement] {
+    /// The statements without names that nothing reads, such as the index along an axis of stride 0.
+    func withoutUnreadNames() -> [Statement] {
+        var read: Set<Variable> = []
+        for statement in self {
+            _ = statement.anyExpression { expr in
+                if case .variable(let variable) = expr { read.insert(variable) }
+                return false
+            }
+        }
+        var isComplete = true
+        func keeping(_ statements: [Statement]) -> [Statement] {
+            statements.compactMap { statement in
+                switch statement {
+                case .bind(let variable, _) where !read.contains(variable):
+                    isComplete = false
+                    return nil
+                case .loop(var loop):
+                    loop.body = keeping(loop.body)
+                    return .loop(loop)
+                case .conditional(let condition, let then, let otherwise): return .conditional(condition, then: keeping(then), else: keeping(otherwise))
+                case .whileLoop(let condition, let body): return .whileLoop(condition, body: keeping(body))
+                case .single(let body): return .single(keeping(body))
+                default: return statement
+                }
+            }
+        }
+        let kept = keeping(self)
+        return isComplete ? self : kept.withoutUnreadNames()
     }
 }
 
