@@ -159,10 +159,13 @@ public func checkedIndex(_ index: Int, of extent: Int) throws -> Int {
 
 /// Refuses constant indices into an axis; nothing where they, or the axis, are not known.
 /// - Throws: `Diagnostic` naming the index.
-func checkIndices(_ indices: Tensor?, into extent: Extent) throws {
+func checkIndices(_ indices: Tensor?, into extent: Extent, mayCountBackwards: Bool = true) throws {
     guard let indices, let count = extent.constant else { return }
     let reader = indices.reader
-    for i in 0..<indices.count { _ = try checkedIndex(reader.loadInteger(at: i), of: count) }
+    for i in 0..<indices.count {
+        let index = reader.loadInteger(at: i), position = try checkedIndex(index, of: count)
+        guard mayCountBackwards || index == position else { throw Diagnostic(.invalid, "index \(index) is negative") }
+    }
 }
 
 /// The same for tuples of indices, one index for each of `extents` along the last axis.
@@ -175,11 +178,11 @@ func checkIndexTuples(_ indices: Tensor?, into extents: some Collection<Extent>)
     }
 }
 
-/// Refuses constants outside of `0...extent`; `what` they are is for the message.
-/// - Throws: `Diagnostic` naming the value.
-func checkValues(_ values: Tensor?, _ what: String, upTo extent: Extent) throws {
-    guard let values, let limit = extent.constant else { return }
-    for value in values.integers where value < 0 || value > limit { throw Diagnostic(.invalid, "the \(what) \(value) is outside of 0 to \(limit)") }
+/// Refuses constant lengths outside of `0...extent`.
+/// - Throws: `Diagnostic` naming the length.
+func checkLengths(_ lengths: Tensor?, upTo extent: Extent) throws {
+    guard let lengths, let limit = extent.constant else { return }
+    for length in lengths.integers where !(0...limit ~= length) { throw Diagnostic(.invalid, "the length \(length) is outside of 0 to \(limit)") }
 }
 
 extension Expr {

@@ -94,7 +94,7 @@ import Testing
         #expect(error?.kind == .badData)
     }
 
-    /// More elements than a free axis turns out to have.
+    /// More elements than a free axis turns out to have: known before the artifact runs.
     @Test func topOfTooFew() throws {
         let function = try Parser.parseFunction("func @f(%x: f32[n]) {\n%v, %i = top_k(%x, k: 4, axis: 0)\nreturn %v\n}")
         #expect(try NativeRun(function, target: .native)([Tensor([3, 1, 2, 5, 4] as [Float])], threads: 1)[0].doubles == [5, 4, 3, 2])

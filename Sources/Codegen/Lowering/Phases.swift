@@ -13,7 +13,7 @@ extension KernelFunction {
         var result: [KernelFunction] = []
         for piece in pieces {
             var phase = self
-            phase.body = try definitions(neededBy: piece, from: earlier) + piece
+            phase.body = (try definitions(neededBy: piece, from: earlier) + piece).withoutUnreadBindings()
             result.append(phase)
             earlier += piece
         }

@@ -16,7 +16,7 @@ public struct KernelBuilder {
     public mutating func finish() -> [Statement] {
         let body = blocks.first ?? []
         blocks = [[]]
-        return body.withoutUnreadBindings()
+        return body
     }
 
     /// A variable with a name that is unique in this kernel.

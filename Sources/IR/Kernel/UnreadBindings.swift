@@ -1,7 +1,7 @@
 extension [Statement] {
     /// The statements without bindings that nothing reads. Generators name the parts of a position before it is known which of them an
     /// address needs: a broadcast axis has no place in it.
-    func withoutUnreadBindings() -> [Statement] {
+    public func withoutUnreadBindings() -> [Statement] {
         var read: Set<Variable> = []
         return withoutUnreadBindings(&read)
     }

@@ -21,7 +21,7 @@ public struct MaxUnpool: LoopOp {
     }
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
-        try checkValues(constants[1], "index", upTo: shape.product - 1)
+        try checkIndices(constants[1], into: shape.product, mayCountBackwards: false)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

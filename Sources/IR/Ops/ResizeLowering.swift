@@ -4,7 +4,8 @@
 extension Resize {
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let shape = operands.types[0].shape, element = operands.types[0].element
-        let type: ElementType = element.isFloat ? element.computeType : .f32
+        // Integers round, and ties need exact sums.
+        let type: ElementType = element.isFloat ? element.computeType : .f64
         var axes: [[(index: Expr, weight: Expr?)]] = []
         var outside: Expr?
         for axis in shape.indices {

@@ -47,7 +47,7 @@ public struct RoiAlign: PointwiseOp {
     }
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
-        try checkValues(constants[2], "index", upTo: types[0].shape[0] - 1)
+        try checkIndices(constants[2], into: types[0].shape[0], mayCountBackwards: false)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

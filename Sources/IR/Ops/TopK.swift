@@ -72,11 +72,7 @@ public struct TopK: LoopOp {
     /// Each row keeps its best `k` elements as a heap in the results' memory, the worst on top, and sorts it at the end.
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (x, values, positions) = (operands[0], results[0], results[1])
-        let element = x.element.computeType
-        // An axis of a free size may hold fewer than `k` elements.
-        let isShort = (x.shape[axis] - k).constant == nil
-        if isShort { builder.require(Expr(k), from: 0, through: x.shape[axis]) }
-        let count = isShort ? Expr.min(Expr(k), Expr(x.shape[axis])) : Expr(k)
+        let element = x.element.computeType, count = Expr(k)
         let rows = x.shape.indices.filter { $0 != axis && x.shape[$0] != 1 }
         try builder.parallelRows(of: x.shape, over: rows) { builder, row in
             func at(_ i: Expr) -> [Expr] {
