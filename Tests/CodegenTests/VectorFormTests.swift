@@ -53,8 +53,11 @@ import Testing
                     builder.emit(.store(Access(Self.buffer(value.type.element), .int(0), value.type, mask: isMasked ? .int(3) : nil), value))
                 }
             }
+            for lanes in forms.lanes {
+                let register = builder.declare(Self.load(KernelType(.f32, lanes: lanes)))
+                builder.emit(.pin([register]))
+            }
         }
-        for lanes in forms.lanes { builder.emit(.pin([builder.declare(Self.load(KernelType(.f32, lanes: lanes)))])) }
         try compile(builder, for: target)
     }
 

@@ -146,6 +146,7 @@ public struct Pad: PlacementOp {
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let shape = operands.types[0].shape
+        if mode == .constant && shape.contains(0) { return .constant(value, operands.types[0].element.computeType) }
         var source = index
         var inside: Expr?
         for axis in index.indices where before[axis] + after[axis] > 0 {
