@@ -47,10 +47,10 @@ import Testing
     /// Small models with something of many operators.
     private static let models: [[UInt8]] = {
         func ints(_ name: String, _ values: [Int64]) -> Proto { Onnx.tensor(name, 7, [Int64(values.count)]).packed(7, values) }
-        func model(_ op: String, _ inputs: [(String, [Int64])], _ weights: [Proto] = [], _ extra: [String] = [], _ attributes: [Proto] = [], outputs: [String] = ["y"]) -> [UInt8] {
+        func model(_ op: String, _ inputs: [(String, [Int64])], _ weights: [Proto] = [], _ extra: [String] = [], _ attributes: [Proto] = [], outputs: [String] = ["y"], type: Int64 = 1) -> [UInt8] {
             Onnx.model(Onnx.graph(
                 nodes: [Onnx.node(op, inputs.map(\.0) + extra, outputs, attributes)], initializers: weights,
-                inputs: inputs.map { Onnx.value($0.0, 1, $0.1) }, outputs: outputs.map { Onnx.value($0, 1, [1]) }), opset: 23).bytes
+                inputs: inputs.map { Onnx.value($0.0, 1, $0.1) }, outputs: outputs.map { Onnx.value($0, type, [1]) }), opset: 23).bytes
         }
         func int(_ name: String, _ value: Int64) -> Proto { Proto().string(1, name).int(3, value).int(20, 2) }
         return [
@@ -72,7 +72,7 @@ import Testing
             model("GatherND", [("x", [3, 4])], [Onnx.tensor("i", 7, [2, 1]).packed(7, [0, 2])], ["i"]),
             model("Einsum", [("x", [2, 3]), ("w", [3, 4])], [], [], [Proto().string(1, "equation").string(4, "ij,jk->ik").int(20, 3)]),
             model("GroupNormalization", [("x", [1, 4, 3]), ("s", [4]), ("b", [4])], [], [], [int("num_groups", 2)]),
-            model("QuantizeLinear", [("x", [2, 3])], [Onnx.floatTensor("s", [], [0.5]), Onnx.tensor("z", 2, []).packed(5, [3])], ["s", "z"]),
+            model("QuantizeLinear", [("x", [2, 3])], [Onnx.floatTensor("s", [], [0.5]), Onnx.tensor("z", 2, []).packed(5, [3])], ["s", "z"], type: 2),
             model("Col2Im", [("x", [1, 4, 4])], [ints("i", [3, 3]), ints("k", [2, 2])], ["i", "k"]),
         ]
     }()

@@ -98,9 +98,9 @@ public struct Attention: LoopOp {
                                 score *= scale
                                 if softcap > 0 { score = softcap * tanh(score / softcap) }
                                 scores[j] = bias == -.infinity ? bias : score + bias
-                                top = Swift.max(top, scores[j])
+                                top = top.isNaN || scores[j].isNaN ? .nan : Swift.max(top, scores[j])
                             }
-                            guard top > -.infinity else { continue }
+                            guard top != -.infinity else { continue }
                             for j in 0..<keys { scores[j] = exp(scores[j] - top); sum += scores[j] }
                             for j in 0..<keys where scores[j] != 0 {
                                 let weight = scores[j] / sum

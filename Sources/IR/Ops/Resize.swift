@@ -183,7 +183,7 @@ public struct Resize: PointwiseOp {
                         for j in 0..<inner { next[to + j] = extrapolation }
                         continue
                     }
-                    for (index, weight) in list where weight != 0 {
+                    for (index, weight) in list {
                         for j in 0..<inner { next[to + j] += weight * values[(o * from + index) * inner + j] }
                     }
                 }

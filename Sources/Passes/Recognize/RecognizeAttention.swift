@@ -121,7 +121,7 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
     let keys = function.tensorType(scores.keys), result = function.tensorType(source[0])
     guard q.element == .f32 || q.element == .f16 || q.element == .bf16 || q.element == .f64, q.element == keys.element, q.element == v.element, q.rank == rank, keys.rank == rank, v.rank == rank,
           q.shape.dropLast(2) == keys.shape.dropLast(2), q.shape.dropLast(2) == v.shape.dropLast(2), result.shape.dropLast(2) == q.shape.dropLast(2),
-          scores.masks.allSatisfy({ $0.fits(result, function) }) else { return nil }
+          function.tensorType(node.results[0]).shape.dropLast() == q.shape.dropLast(), scores.masks.allSatisfy({ $0.fits(result, function) }) else { return nil }
     return { rewriter in
         // With one batch axis, it plays the part of the heads.
         func withHeads(_ value: ValueID, _ rewriter: inout Rewriter) throws -> ValueID {
