@@ -427,7 +427,7 @@ def main():
     options = parser.parse_args()
     kinds = {k: v for k, v in Worker.KINDS.items() if not options.kinds or k in options.kinds.split(",")}
     keep, start, children = os.path.abspath(options.keep), time.time(), []
-    place = tempfile.mkdtemp(prefix="glmc-fuzz-")
+    place = tempfile.mkdtemp(prefix="glmc-files-")
     for job in range(options.jobs):
         pid = os.fork()
         if pid == 0:

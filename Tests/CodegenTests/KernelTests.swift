@@ -5,11 +5,7 @@ import Testing
 /// Every tuned kernel family on awkward shapes against `evaluate`, on every target of this machine.
 @Suite struct KernelTests {
     @Test(arguments: KernelCase.all) func matchesEvaluate(_ example: KernelCase) throws {
-        let parsed = try Parser.parseFunction(example.text)
-        var random = RandomInputs()
-        let inputs = try random.tensors(for: parsed, dimensions: example.dimensions)
-        let function = try withConstants(parsed, inputs)
-        let expected = try Interpreter.run(function, inputs, dimensions: example.dimensions)
+        let (function, inputs, expected) = try example.run()
         for target in NativeRun.targets {
             if target.vectorBits > 0 {
                 #expect(KernelFamily.chosen(in: function, target: target).contains(example.family), "\(example.name) on \(target.name)")
@@ -21,6 +17,17 @@ import Testing
                 #expect(error <= example.tolerance, "\(example.name) on \(target.name): \(error)")
             }
         }
+    }
+}
+
+extension KernelCase {
+    /// The function with its constants, inputs for it, and what `evaluate` makes of them.
+    func run() throws -> (function: Function, inputs: [Tensor], expected: [Tensor]) {
+        let parsed = try Parser.parseFunction(text)
+        var random = RandomInputs()
+        let inputs = try random.tensors(for: parsed, dimensions: dimensions)
+        let function = try withConstants(parsed, inputs)
+        return (function, inputs, try Interpreter.run(function, inputs, dimensions: dimensions))
     }
 }
 

@@ -78,11 +78,7 @@ struct ProgramInterpreter {
     }
 
     @Test(arguments: KernelCase.all) func matchesEvaluate(_ example: KernelCase) throws {
-        let parsed = try Parser.parseFunction(example.text)
-        var random = RandomInputs()
-        let inputs = try random.tensors(for: parsed, dimensions: example.dimensions)
-        let function = try withConstants(parsed, inputs)
-        let expected = try Interpreter.run(function, inputs, dimensions: example.dimensions)
+        let (function, inputs, expected) = try example.run()
         for name in Self.targets {
             let target = try #require(Target.named(name))
             let interpreter = ProgramInterpreter(program: try ProgramBuilder.build(function, target: target, threads: 2), dimensions: example.dimensions)

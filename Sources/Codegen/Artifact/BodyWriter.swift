@@ -189,12 +189,6 @@ struct BodyWriter {
 
 extension Statement {
     var definesDimension: Bool {
-        switch self {
-        case .setDimension: true
-        case .loop(let loop): loop.body.contains(where: \.definesDimension)
-        case .conditional(_, let a, let b): (a + b).contains(where: \.definesDimension)
-        case .whileLoop(_, let body), .single(let body): body.contains(where: \.definesDimension)
-        default: false
-        }
+        if case .setDimension = self { true } else { body.contains(where: \.definesDimension) }
     }
 }

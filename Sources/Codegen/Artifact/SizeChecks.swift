@@ -4,7 +4,7 @@ extension MainText {
     /// The function that refuses sizes with which an op that always runs is not defined, and its name for the table; `0` where every size
     /// will do.
     var agreement: (text: String, name: String) {
-        let demands = program.sizeDemands(of: program.function.body)
+        let demands = program.function.sizeDemands(of: program.function.body)
         if demands.isEmpty { return ("", "0") }
         var out = "static int glmc_main_agree(const int64_t *d, const glmc_call *call)\n{\n"
         for demand in demands {

@@ -11,14 +11,9 @@ struct SizeDemand: Hashable {
     var place: String
 }
 
-extension Program {
+extension Function {
     /// What the ops of a block demand beyond what always holds. Only sizes of inputs count: those that are found while running are the ops' own
     /// affair.
-    func sizeDemands(of block: BlockID) -> [SizeDemand] { function.sizeDemands(of: block) }
-}
-
-extension Function {
-    /// See `Program.sizeDemands`.
     func sizeDemands(of block: BlockID) -> [SizeDemand] {
         let free = Set(dimensions.filter { if case .input = $0.info.source { true } else { false } }.map(\.name))
         func isFree(_ extents: Extent...) -> Bool {

@@ -315,23 +315,6 @@ extension Statement {
         case .barrier, .prefetch, .pin, .comment: return false
         }
     }
-
-    /// Whether `predicate` holds for some expression in the statement.
-    func anyExpression(_ predicate: (Expr) -> Bool) -> Bool {
-        func any(_ expr: Expr) -> Bool { predicate(expr) || expr.children.contains(where: any) }
-        func access(_ a: Access) -> Bool { predicate(.load(a)) || any(a.index) || (a.mask.map(any) ?? false) }
-        switch self {
-        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return any(value)
-        case .report(_, let value, let lower, let upper): return any(value) || any(lower) || any(upper)
-        case .store(let a, let value): return access(a) || any(value)
-        case .loop(let loop): return any(loop.lower) || any(loop.upper) || loop.body.contains { $0.anyExpression(predicate) }
-        case .conditional(let condition, let a, let b): return any(condition) || (a + b).contains { $0.anyExpression(predicate) }
-        case .whileLoop(let condition, let body): return any(condition) || body.contains { $0.anyExpression(predicate) }
-        case .single(let body): return body.contains { $0.anyExpression(predicate) }
-        case .prefetch(let a): return access(a)
-        case .barrier, .pin, .comment: return false
-        }
-    }
 }
 
 extension Expr {

@@ -67,6 +67,38 @@ public indirect enum Statement: Hashable, Sendable {
     case comment(String)
 }
 
+extension Statement {
+    /// The expressions that the statement evaluates itself, those of statements inside it left out; an access that is stored to or prefetched
+    /// counts as a load.
+    public var ownExpressions: [Expr] {
+        switch self {
+        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): [value]
+        case .store(let access, let value): [.load(access), value]
+        case .loop(let loop): [loop.lower, loop.upper]
+        case .conditional(let condition, _, _), .whileLoop(let condition, _): [condition]
+        case .report(_, let value, let lower, let upper): [value, lower, upper]
+        case .prefetch(let access): [.load(access)]
+        case .barrier, .single, .pin, .comment: []
+        }
+    }
+
+    /// The statements inside.
+    public var body: [Statement] {
+        switch self {
+        case .loop(let loop): loop.body
+        case .conditional(_, let then, let otherwise): then + otherwise
+        case .whileLoop(_, let body), .single(let body): body
+        case .bind, .declare, .assign, .store, .setDimension, .report, .barrier, .prefetch, .pin, .comment: []
+        }
+    }
+
+    /// Whether `predicate` holds for some expression in the statement.
+    public func anyExpression(_ predicate: (Expr) -> Bool) -> Bool {
+        func any(_ expr: Expr) -> Bool { predicate(expr) || expr.children.contains(where: any) }
+        return ownExpressions.contains(where: any) || body.contains { $0.anyExpression(predicate) }
+    }
+}
+
 /// One buffer that a kernel touches.
 public struct Buffer: Hashable, Sendable {
     public enum Role: Hashable, Sendable {

@@ -28,21 +28,6 @@ extension [Statement] {
     }
 }
 
-extension Statement {
-    /// The expressions that the statement evaluates itself, those of statements inside it left out.
-    fileprivate var ownExpressions: [Expr] {
-        switch self {
-        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): [value]
-        case .store(let access, let value): [.load(access), value]
-        case .loop(let loop): [loop.lower, loop.upper]
-        case .conditional(let condition, _, _), .whileLoop(let condition, _): [condition]
-        case .report(_, let value, let lower, let upper): [value, lower, upper]
-        case .prefetch(let access): [.load(access)]
-        case .barrier, .single, .pin, .comment: []
-        }
-    }
-}
-
 extension Expr {
     fileprivate func collectVariables(into read: inout Set<Variable>) {
         if case .variable(let variable) = self { read.insert(variable) }
