@@ -132,8 +132,7 @@ struct Compilation: Sendable {
         let optional = model.function.inputs.filter { model.function.defaults[$0] != nil }.map { "'\(model.function[$0].name)'" }
         if !optional.isEmpty {
             let names = optional.prefix(3).joined(separator: ", ") + (optional.count > 3 ? " and \(optional.count - 3) more" : "")
-            console.warning("\(optional.count == 1 ? "an input has a default" : "\(optional.count) inputs have defaults"), which each run may replace: \(names); they are not packed or folded beforehand, which costs speed "
-                + "where they are weights; --freeze-initializers makes constants of them")
+            console.warning("a run may replace the defaults of inputs (\(names)): they are not packed or folded beforehand, which costs speed where they are weights; --freeze-initializers makes constants of them")
         }
         return model
     }
