@@ -9,7 +9,7 @@ import onnx
 from .component import generate, model, sizes_of
 from .compare import judge
 from .oracle import Oracle, Refused
-from .program import blamed, named, reason
+from .program import blamed, named, reason, built_in
 from .reduce import reduce
 
 LEVELS = [("-O3", 40), ("-O2", 20), ("-O1", 15), ("-O0", 25)]
