@@ -175,11 +175,11 @@ func checkIndexTuples(_ indices: Tensor?, into extents: some Collection<Extent>)
     }
 }
 
-/// Refuses constant lengths outside of `0...extent`.
-/// - Throws: `Diagnostic` naming the length.
-func checkLengths(_ lengths: Tensor?, upTo extent: Extent) throws {
-    guard let lengths, let limit = extent.constant else { return }
-    for length in lengths.integers where !(0...limit ~= length) { throw Diagnostic(.invalid, "the length \(length) is outside of 0 to \(limit)") }
+/// Refuses constants outside of `0...extent`; `what` they are is for the message.
+/// - Throws: `Diagnostic` naming the value.
+func checkValues(_ values: Tensor?, _ what: String, upTo extent: Extent) throws {
+    guard let values, let limit = extent.constant else { return }
+    for value in values.integers where value < 0 || value > limit { throw Diagnostic(.invalid, "the \(what) \(value) is outside of 0 to \(limit)") }
 }
 
 extension Expr {

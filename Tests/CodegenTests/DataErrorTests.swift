@@ -99,6 +99,6 @@ import Testing
         let function = try Parser.parseFunction("func @f(%x: f32[n]) {\n%v, %i = top_k(%x, k: 4, axis: 0)\nreturn %v\n}")
         #expect(try NativeRun(function, target: .native)([Tensor([3, 1, 2, 5, 4] as [Float])], threads: 1)[0].doubles == [5, 4, 3, 2])
         let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: .native)([Tensor([3, 1] as [Float])], threads: 1) }
-        #expect(error?.kind == .badData)
+        #expect(error?.kind == .badShape)
     }
 }

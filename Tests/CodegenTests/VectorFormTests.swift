@@ -46,10 +46,12 @@ import Testing
         var builder = KernelBuilder(buffers: Self.buffers)
         let legal = Self.candidates.filter { Self.isLegal($0, forms) && forms.holds($0.type) }
         #expect(legal.count > 60)
-        for expr in legal {
-            let value = builder.bind(expr)
-            for isMasked in [false, true] where forms.accesses(value.type, isMasked: isMasked) {
-                builder.emit(.store(Access(Self.buffer(value.type.element), .int(0), value.type, mask: isMasked ? .int(3) : nil), value))
+        builder.single { builder in
+            for expr in legal {
+                let value = builder.bind(expr)
+                for isMasked in [false, true] where forms.accesses(value.type, isMasked: isMasked) {
+                    builder.emit(.store(Access(Self.buffer(value.type.element), .int(0), value.type, mask: isMasked ? .int(3) : nil), value))
+                }
             }
         }
         for lanes in forms.lanes { builder.emit(.pin([builder.declare(Self.load(KernelType(.f32, lanes: lanes)))])) }
@@ -59,7 +61,7 @@ import Testing
     @Test(arguments: targets) func areAllThatWideningMakes(_ target: Target) throws {
         let forms = target.vectorForms, lane = Variable("lane", .index)
         var builder = KernelBuilder(buffers: Self.buffers)
-        var refused = 0
+        var refused = 0, made: [Statement] = []
         for element in ElementType.allCases where !element.isComplex && element != .string && element.computeType == element {
             let moving = Self.load(KernelType(element), at: .variable(lane)), still = Self.load(KernelType(element)), type = KernelType(element)
             for (a, b) in [(moving, moving), (moving, still), (still, moving), (still, still)] {
@@ -77,16 +79,17 @@ import Testing
                         for case .store(let access, let value) in wide {
                             #expect(forms.accesses(access.type, isMasked: access.mask != nil) && Self.isLegal(value, forms) && value.type == access.type, "\(type): \(value)")
                         }
-                        builder.emit(wide)
+                        made += wide
                     }
                 }
             }
         }
         #expect(refused > 100)
+        builder.emit(.single(made))
         try compile(builder, for: target)
     }
 
-    private func verify(_ body: [Statement]) throws { try KernelVerifier.verify(KernelFunction("forms", buffers: Self.buffers, body: body)) }
+    private func verify(_ body: [Statement]) throws { try KernelVerifier.verify(KernelFunction("forms", buffers: Self.buffers, body: [.single(body)])) }
 
     private func compile(_ builder: KernelBuilder, for target: Target) throws {
         var builder = builder

@@ -25,7 +25,7 @@ import Testing
 
     /// A view that ends in axes of one element, before every family that reads images.
     @Test(arguments: [
-        ("pool-vectors", "pool.max(%u, window: [2, 1], strides: [1, 1])"), ("pool-vectors", "pool.average(%u, window: [3, 1], strides: [2, 1])"),
+        ("pool-vectors", "pool.max(%u, window: [2, 1], strides: [1, 1], dilations: [1, 1])"), ("pool-vectors", "pool.average(%u, window: [3, 1], strides: [2, 1], dilations: [1, 1])"),
         ("conv-depthwise", "conv(%u, %kd, strides: [1, 1], dilations: [1, 1], groups: 18)"), ("conv-tile", "conv(%u, %kc, strides: [1, 1], dilations: [1, 1])"),
         ("reduce-columns", "reduce.mean(%u, axes: [2])"), ("softmax-rows", "softmax(%u, axis: 1)"),
     ]) func axesOfOneElement(_ family: String, _ op: String) throws {

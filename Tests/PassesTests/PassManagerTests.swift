@@ -8,8 +8,8 @@ import Testing
     private func function() throws -> Function {
         try Parser.parseFunction("""
             func @f(%x: f32[4]) {
-              %zero = constant(value: f32[](0))
-              %0 = binary.add(%x, %zero) loc("first")
+              %one = constant(value: f32[](1))
+              %0 = binary.multiply(%x, %one) loc("first")
               %1 = unary.negate(%0)
               %2 = unary.negate(%1)
               %y = unary.exp(%2)

@@ -16,7 +16,7 @@ public struct KernelBuilder {
     public mutating func finish() -> [Statement] {
         let body = blocks.first ?? []
         blocks = [[]]
-        return body
+        return body.withoutUnreadBindings()
     }
 
     /// A variable with a name that is unique in this kernel.

@@ -20,6 +20,10 @@ public struct MaxUnpool: LoopOp {
         return shapes.count == 2 ? SizeEquation.pairs(shapes[1], shapes[0]) : []
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkValues(constants[1], "index", upTo: shape.product - 1)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, indices) = (operands[0], operands[1].integers)
         let shape = try shape.map { try context.value($0) }

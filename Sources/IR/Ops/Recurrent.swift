@@ -130,7 +130,7 @@ extension RecurrentOp {
     }
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
-        if common.hasLengths, let lengths = constants.last { try checkLengths(lengths, upTo: types[0].shape[0]) }
+        if common.hasLengths, let lengths = constants.last { try checkValues(lengths, "length", upTo: types[0].shape[0]) }
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

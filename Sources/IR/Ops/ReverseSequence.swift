@@ -32,7 +32,7 @@ public struct ReverseSequence: PointwiseOp {
     }
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
-        try checkLengths(constants[1], upTo: types[0].shape[timeAxis])
+        try checkValues(constants[1], "length", upTo: types[0].shape[timeAxis])
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -46,6 +46,10 @@ public struct RoiAlign: PointwiseOp {
         return [SizeEquation(shapes[1][1], 4), SizeEquation(shapes[2][0], shapes[1][0])]
     }
 
+    public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
+        try checkValues(constants[2], "index", upTo: types[0].shape[0] - 1)
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, rois, images) = (operands[0], operands[1].doubles, operands[2].integers)
         let (channels, h, w) = (x.shape[1], x.shape[2], x.shape[3])
