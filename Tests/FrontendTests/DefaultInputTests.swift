@@ -56,6 +56,16 @@ import Testing
         #expect("\(given.function.type(given.function.outputs[0]))" == "f32[1, 3]")
     }
 
+    @Test func areConstantsWhereTheyAreTooMany() throws {
+        let names = (0..<1025).map { "w\($0)" }
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Add", ["x", "w7"], ["y"])], initializers: names.map { Onnx.floatTensor($0, [3], [1, 2, 3]) },
+            inputs: [x] + names.map { Onnx.value($0, 1, [3]) }, outputs: [y])
+        let model = try load(graph)
+        #expect(model.function.inputNames == ["x"] && model.warnings.count == 1)
+        #expect(try Interpreter.run(model.function, [tensor(1, 2, 3)])[0].doubles == [2, 4, 6])
+    }
+
     @Test func areNoInputsWhereArtifactsTakeNone() throws {
         let rank9 = [Int64](repeating: 1, count: 9)
         let graph = Onnx.graph(

@@ -9,6 +9,10 @@ struct Defaults {
     private(set) var constants: Set<String> = []
     /// Those of them that would be inputs, did operators not need their values.
     private(set) var frozen: Set<String> = []
+    /// Whether there are more defaults than an artifact takes inputs, so that all are constants.
+    private(set) var isTooMany = false
+    /// The most defaults that stay inputs: a run describes each of them on its stack.
+    private static let most = 1024
     /// Inputs whose value the import may take from elsewhere.
     private let given: Set<String>
 
@@ -17,6 +21,11 @@ struct Defaults {
         let listed = Set(model.graph.inputs.map(\.name)), isDefault = model.irVersion >= 4 && !options.freezesInitializers
         for tensor in model.graph.initializers where listed.contains(tensor.name) {
             if isDefault, Self.isPassable(tensor) { open[tensor.name] = tensor } else { constants.insert(tensor.name) }
+        }
+        if open.count > Self.most {
+            isTooMany = true
+            constants.formUnion(open.keys)
+            open = [:]
         }
         // What is stored as sparse is a constant in any case: kernels would read every zero.
         constants.formUnion(model.graph.sparseInitializers.map(\.values.name).filter(listed.contains))
@@ -51,7 +60,8 @@ struct Defaults {
 extension GraphImporter {
     /// Says which inputs of the model are none of the artifact.
     var frozenDefaults: [Diagnostic] {
-        defaults.frozen.sorted().map {
+        if defaults.isTooMany { return [Diagnostic(.unsupported, "so many initializers are inputs too that all of them are built in: the artifact has no such inputs")] }
+        return defaults.frozen.sorted().map {
             Diagnostic(.unsupported, "its default is built in, since operators need its value at compile time: the artifact has no such input", at: ["input '\($0)'"])
         }
     }
