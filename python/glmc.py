@@ -136,7 +136,8 @@ _Model._fields_ = [("abi_version", c.c_uint32), ("size", c.c_uint32), ("name", c
 
 
 class Info:
-    """An input or output: `name`, `type` ("f32"), `dtype` (of numpy), `shape` (None = free), `dims` (each size as text), `state`."""
+    """An input or output: `name`, `type` ("f32"), `dtype` (of numpy), `shape` (None = free), `dims` (each size as text), `state`,
+    `optional` (an input with a default, which may be left out)."""
 
     def __init__(self, info):
         self.name, self.code = _text(info.name), info.dtype
@@ -144,7 +145,7 @@ class Info:
         self.shape = tuple(None if info.shape[i] < 0 else info.shape[i] for i in range(info.rank))
         self.dims = tuple(_text(info.dims[i]) for i in range(info.rank))
         self.state = None if info.state < 0 else info.state
-        self.data_dependent = bool(info.flags & 1)
+        self.data_dependent, self.optional = bool(info.flags & 1), bool(info.flags & 2)
 
     def __repr__(self):
         return _printable(f"{self.name}: {self.type}[{', '.join(self.dims)}]")
@@ -163,12 +164,12 @@ class Session:
             raise GlmcError(status, _text(error.value))
 
     def run(self, inputs, entry=0):
-        """`inputs`: {name: array}, or arrays in order. Returns a list of arrays."""
+        """`inputs`: {name: array}, or arrays in order; optional inputs may be left out or None. Returns a list of arrays."""
         if not 0 <= entry < len(self.model.entries):
             raise GlmcError(1, f"there is no entry point number {entry}; the model has {len(self.model.entries)}")
         takes, gives = self.model.entries[entry].inputs, self.model.entries[entry].outputs
         if not isinstance(inputs, dict):
-            if len(inputs) != len(takes):
+            if not max((i + 1 for i, info in enumerate(takes) if not info.optional), default=0) <= len(inputs) <= len(takes):
                 raise GlmcError(1, f"the model takes {len(takes)} inputs, {len(inputs)} were given")
             inputs = {info.name: value for info, value in zip(takes, inputs)}
         names = [info.name for info in takes]
@@ -177,6 +178,8 @@ class Session:
                 raise GlmcError(1, f"the model has no input '{name}'; it takes {names}")
         tensors, kept = (_Tensor * max(len(takes), 1))(), []
         for tensor, info in zip(tensors, takes):
+            if info.optional and inputs.get(info.name) is None:
+                continue
             if info.name not in inputs:
                 raise GlmcError(1, f"input '{info.name}' is missing; the model takes {names}")
             array = self._array(info, inputs[info.name])

@@ -148,7 +148,7 @@ public enum ArtifactCompiler {
                 if type.element == .string || type.element.isComplex {
                     failures.append(Diagnostic(.unsupported, "tensors of type \(type.element.rawValue) cannot be passed to an artifact yet", at: [place]))
                 }
-                if type.rank > 8 { failures.append(Diagnostic(.unsupported, "a tensor of rank \(type.rank) cannot be passed; the most is 8", at: [place])) }
+                if type.rank > TensorType.largestPassableRank { failures.append(Diagnostic(.unsupported, "a tensor of rank \(type.rank) cannot be passed; the most is \(TensorType.largestPassableRank)", at: [place])) }
             }
         }
         if !failures.isEmpty { throw Diagnostics(failures) }

@@ -32,6 +32,7 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_cpu.h", text: PackageResources.glmc_cpu_h),
         RuntimeSupport(name: "glmc_pool.h", text: PackageResources.glmc_pool_h),
         RuntimeSupport(name: "glmc_program.h", text: PackageResources.glmc_program_h),
+        RuntimeSupport(name: "glmc_defaults.h", text: PackageResources.glmc_defaults_h),
         RuntimeSupport(name: "glmc_session.h", text: PackageResources.glmc_session_h),
         RuntimeSupport(name: "glmc_main.h", text: PackageResources.glmc_main_h),
     ]

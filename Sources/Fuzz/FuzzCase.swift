@@ -90,7 +90,10 @@ struct FunctionCopier {
         }
         let all = kept.map(\.element) + results.filter { cuts[$0] != nil && needed.contains($0) }
         var map: [ValueID: ValueID] = [:]
-        for value in all { map[value] = rewriter.addArgument(source.type(value), name: source[value].name.isEmpty ? "v\(value.index)" : source[value].name) }
+        for value in all {
+            let name = source[value].name.isEmpty ? "v\(value.index)" : source[value].name
+            map[value] = source.defaults[value].map { rewriter.addInput(default: $0, name: name) } ?? rewriter.addArgument(source.type(value), name: name)
+        }
         for (name, info) in source.dimensions {
             switch info.source {
             case .input(let position, let axis):

@@ -67,6 +67,8 @@ public struct Function: Sendable {
     public private(set) var body: BlockID
     /// Named dimensions in order of appearance.
     public var dimensions: [(name: String, info: DimensionInfo)] = []
+    /// Inputs that a caller may leave out, and what they are then. Their types are those of the tensors.
+    public internal(set) var defaults: [ValueID: Tensor] = [:]
     /// Free-form facts about the model: producer, opset, SHA-256, …
     public var metadata: [String: String] = [:]
 

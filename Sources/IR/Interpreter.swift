@@ -4,25 +4,29 @@ public struct Interpreter {
 
     public init(_ function: Function) { self.function = function }
 
-    /// The outputs for `inputs`.
+    /// The outputs for `inputs`, of which those may be nil that have a default.
     ///
     /// Named dimensions are read off the inputs' shapes; `dimensions` may fix further ones.
     /// - Throws: `Diagnostic` where the inputs do not fit the function's types, or an op refuses its operands.
-    public static func run(_ function: Function, _ inputs: [Tensor], dimensions: [String: Int] = [:]) throws -> [Tensor] {
+    public static func run(_ function: Function, _ inputs: [Tensor?], dimensions: [String: Int] = [:]) throws -> [Tensor] {
         try Interpreter(function).run(inputs, dimensions: dimensions)
     }
 
     /// Exchanges one result of a node for what the run goes on with.
     public typealias Disturbance = (_ node: Node, _ operands: [Tensor], _ result: Tensor) -> Tensor
 
-    /// The outputs for `inputs`; `observe` sees every value when it is computed, and `disturb` may change what nodes compute, which
+    /// The outputs for `inputs`, of which those may be nil that have a default; `observe` sees every value when it is computed, and `disturb` may change what nodes compute, which
     /// shows how far an error of theirs reaches.
     public func run(
-        _ inputs: [Tensor], dimensions: [String: Int] = [:], observe: ((ValueID, Tensor) throws -> Void)? = nil, disturb: Disturbance? = nil
+        _ given: [Tensor?], dimensions: [String: Int] = [:], observe: ((ValueID, Tensor) throws -> Void)? = nil, disturb: Disturbance? = nil
     ) throws -> [Tensor] {
         let arguments = function.inputs
-        guard inputs.count == arguments.count else {
-            throw Diagnostic(.invalid, "\(function.name) takes \(arguments.count) inputs, not \(inputs.count)")
+        guard given.count == arguments.count else {
+            throw Diagnostic(.invalid, "\(function.name) takes \(arguments.count) inputs, not \(given.count)")
+        }
+        let inputs = try zip(arguments, given).map { argument, tensor in
+            guard let tensor = tensor ?? function.defaults[argument] else { throw Diagnostic(.invalid, "is missing and has no default", at: ["input \(function[argument].name)"]) }
+            return tensor
         }
         let frame = Frame(function, dimensions: dimensions, observe: observe, disturb: disturb)
         for (argument, tensor) in zip(arguments, inputs) {

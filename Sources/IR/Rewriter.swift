@@ -55,6 +55,31 @@ public struct Rewriter {
         return value
     }
 
+    /// Adds an input of the function that is `value` where the caller leaves it out.
+    public mutating func addInput(default value: Tensor, name: String) -> ValueID {
+        let input = addArgument(.tensor(value.type), name: name)
+        function.defaults[input] = value
+        return input
+    }
+
+    /// Makes constants of all inputs that have a default.
+    public mutating func freezeDefaults() throws {
+        let body = function.body, inputs = function.inputs
+        for input in inputs.reversed() {
+            guard let value = function.defaults[input] else { continue }
+            let position: Position = function.nodes(in: body).first.map { .before($0) } ?? .end(body)
+            try replaceUses(of: input, with: create1(Constant(value), [], at: position))
+        }
+        let kept = inputs.filter { function.defaults[$0] == nil }
+        for (i, input) in kept.enumerated() { function.valueArena[input.index].definition = .argument(body, i) }
+        function.dimensions = function.dimensions.map { name, info in
+            guard case .input(let old, let axis) = info.source, let new = kept.firstIndex(of: inputs[old]) else { return (name, info) }
+            return (name, DimensionInfo(.input(new, axis: axis)))
+        }
+        function.blockArena[body.index].arguments = kept
+        function.defaults = [:]
+    }
+
     /// A new empty block to pass to `create` as a region.
     public mutating func addBlock() -> BlockID {
         function.blockArena.append(Block(arguments: [], results: [], owner: nil))

@@ -43,6 +43,10 @@ public struct TensorType: Hashable, Sendable {
     public var byteCount: Extent { elementCount * Extent(element.byteCount) }
     /// The product of all extents that are known and not 0: how much work it may be to walk along the axes, even where there are no elements.
     public var volume: Int { shape.reduce(1) { saturatingProduct($0, max($1.constant ?? 1, 1)) } }
+    /// Whether artifacts take inputs and give outputs of this type.
+    public var isPassable: Bool { element != .string && !element.isComplex && rank <= TensorType.largestPassableRank }
+    /// The most axes of an input or output of an artifact.
+    public static let largestPassableRank = 8
     public var isStatic: Bool { shape.allSatisfy(\.isConstant) }
 
     public func with(element: ElementType) -> TensorType { TensorType(element, shape, layout: layout) }

@@ -29,11 +29,14 @@ public enum Verifier {
         guard tensor.volume <= largestTensor else { throw Diagnostic(.invalid, "the shape \(tensor) is too large") }
     }
 
-    /// Checks that operands dominate their uses, use lists agree, and every op accepts its operands and gives its results' types.
+    /// Checks that defaults fit their inputs, operands dominate their uses, use lists agree, and every op accepts its operands and gives its results' types.
     /// - Throws: `Diagnostic` naming the node.
     public static func verify(_ function: Function) throws {
         var visible = Set<ValueID>(), readBy: [Use: ValueID] = [:]
         for (index, value) in function.valueArena.enumerated() { for use in value.uses { readBy[use] = ValueID(index: index) } }
+        for (input, value) in function.defaults where !function.inputs.contains(input) || function.type(input) != .tensor(value.type) {
+            throw Diagnostic(.internal, "the default of '\(function[input].name)' is a tensor of type \(value.type), which is not that of an input (\(function.type(input)))")
+        }
         try verify(function.body, in: function, &visible, readBy)
     }
 

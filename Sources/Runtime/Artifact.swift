@@ -13,6 +13,8 @@ public final class Artifact: @unchecked Sendable {
         public let dimensions: [String]
         /// The shape is known only after a run.
         public let isDataDependent: Bool
+        /// An input that may be left out: it has a default.
+        public let isOptional: Bool
         /// State that is updated in place: of an output the index of its input, of an input that of its output.
         public let state: Int?
     }
@@ -168,6 +170,7 @@ extension Artifact.TensorInfo {
         shape = (0..<Int(info.rank)).map { info.shape[$0] < 0 ? nil : Int(info.shape[$0]) }
         dimensions = (0..<Int(info.rank)).map { info.dims[$0].map { String(cString: $0) } ?? "?" }
         isDataDependent = info.flags & GLMC_DATA_DEPENDENT != 0
+        isOptional = info.flags & GLMC_OPTIONAL != 0
         state = info.state < 0 ? nil : Int(info.state)
     }
 }

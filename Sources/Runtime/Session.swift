@@ -19,7 +19,7 @@ public final class Session {
     deinit { artifact.model.pointee.session_close(handle) }
 
     /// Runs an entry point once.
-    /// - Parameter inputs: one tensor per input of the model, by name.
+    /// - Parameter inputs: one tensor per input of the model, by name; optional ones may be left out.
     /// - Returns: every output, by name.
     /// - Throws: what is wrong with an input, or `badData` when the contents of the inputs make the result undefined.
     public func run(_ inputs: [String: TensorBuffer], entryPoint: String? = nil) throws(RuntimeError) -> [String: TensorBuffer] {
@@ -33,9 +33,13 @@ public final class Session {
     /// Prepares a run that can be repeated without allocating; the inputs' memory is kept as it is now.
     public func bind(_ inputs: [String: TensorBuffer], entryPoint: String? = nil) throws(RuntimeError) -> Invocation {
         let entry = try artifact.entryPoint(named: entryPoint)
-        var ordered: [TensorBuffer] = []
+        var ordered: [TensorBuffer?] = []
         for info in entry.inputs {
             guard let tensor = inputs[info.name] else {
+                if info.isOptional {
+                    ordered.append(nil)
+                    continue
+                }
                 throw RuntimeError(.badArgument, "input '\(info.name)' is missing; the model takes \(entry.inputs.map { "'\($0.name)'" }.joined(separator: ", "))")
             }
             guard tensor.type == info.type else {
@@ -57,12 +61,15 @@ public final class Session {
         private var outputs: [glmc_tensor]
         private let owners: [AnyObject]
 
-        fileprivate init(session: Session, entryPoint: Artifact.EntryPoint, inputs: [TensorBuffer]) throws(RuntimeError) {
+        fileprivate init(session: Session, entryPoint: Artifact.EntryPoint, inputs: [TensorBuffer?]) throws(RuntimeError) {
             self.session = session
             self.entryPoint = entryPoint
             var bound: [glmc_tensor] = [], owners: [AnyObject] = []
             for (tensor, info) in zip(inputs, entryPoint.inputs) {
-                var tensor = tensor
+                guard var tensor else {
+                    bound.append(glmc_tensor())
+                    continue
+                }
                 // State is updated in place: it gets memory of its own, so that the caller's value stays a value.
                 if info.state != nil { tensor.withUnsafeMutableBytes { _ in } }
                 bound.append(try glmc_tensor(tensor, name: info.name))

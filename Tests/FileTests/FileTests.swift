@@ -67,7 +67,9 @@ struct FileCase {
             try Verifier.verify(function)
             return "ok\n"
         case "run":
-            let results = try Interpreter.run(function, try inputs())
+            let given: [Tensor?] = try inputs()
+            // What has no line is left to its default.
+            let results = try Interpreter.run(function, given + Array(repeating: nil, count: max(function.inputs.count - given.count, 0)))
             return zip(function.outputNames, results).map { "\($0): \(FileCase.spell($1))\n" }.joined()
         case "pass":
             var changed = function

@@ -82,8 +82,9 @@ public enum Onnx {
         return outputs.reduce(graph) { $0.message(12, $1) }
     }
 
-    public static func model(_ graph: Proto, opset: Int64 = 17) -> Proto {
-        Proto().int(1, 8).message(8, Proto().int(2, opset)).message(7, graph)
+    /// - Parameter version: of the format.
+    public static func model(_ graph: Proto, opset: Int64 = 17, version: Int64 = 8) -> Proto {
+        Proto().int(1, version).message(8, Proto().int(2, opset)).message(7, graph)
     }
 
     /// A convolution, a bias in typed form, a branch, and a reshape: something of most message types.

@@ -31,11 +31,12 @@ class Leaf:
     def __init__(self, dtype, dims, style, seed, data=None):
         self.dtype, self.dims, self.style, self.seed, self.data = dtype, dims, style, seed, data
 
-    def draw(self, sizes):
+    def draw(self, sizes, other=False):
+        """Its value at these sizes, or another one."""
         if self.data is not None:
             return self.data
         shape = tuple(sizes.get(d, FREE_SIZES.get(d)) if isinstance(d, str) else d for d in self.dims)
-        return fill(np.random.default_rng([self.seed, *shape]), self.dtype, shape, self.style)
+        return fill(np.random.default_rng([self.seed, *shape] + [1] * other), self.dtype, shape, self.style)
 
 
 def fill(rng, dtype, shape, style):

@@ -9,7 +9,7 @@ import onnx
 from .component import generate, model, sizes_of
 from .compare import judge
 from .oracle import Oracle, Refused
-from .program import blamed, named, reason
+from .program import blamed, named, reason, built_in
 from .reduce import reduce
 
 LEVELS = [("-O3", 40), ("-O2", 20), ("-O1", 15), ("-O0", 25)]
@@ -139,21 +139,25 @@ class Batch:
     # MARK: running
 
     def check(self, build, components):
-        """Runs at the sizes of generation and, where sizes are free, at others."""
-        rounds = [{c.prefix: {} for c in components}]
+        """Runs at the sizes of generation, where sizes are free at others, and with other values in place of defaults."""
+        rounds, still = [{c.prefix: {} for c in components}], {c.prefix: {} for c in components}
         if not self.fixed and any(c.dims for c in components):
             rounds += [{c.prefix: sizes_of(c, self.choices) for c in components} for _ in range(3)]
         prepared = [self.prepare(components, sizes) for sizes in rounds]
+        replaced = {n for c in components for n in c.defaults if not built_in(build.text, n)}
+        if replaced:
+            rounds.append(still)
+            prepared.append(self.prepare([c for c in components if replaced.intersection(c.defaults)], still, replaced))
         base = prepared[0]
-        feeds = [merged(p[0] for p in (round_.get(c.prefix) or base[c.prefix] for c in components)) for round_ in prepared]
+        feeds = [merged(c.passed((round_.get(c.prefix) or base[c.prefix])[0]) for c in components) for round_ in prepared]
         results = self.program.run(build.artifact, feeds)
         bad = set()
         for number, (round_, result) in enumerate(zip(prepared, results)):
             if isinstance(result, tuple):
                 # One component that refuses its sizes refuses for all: each alone.
                 for c in components:
-                    if c.prefix in round_ and c.prefix not in bad and (number == 0 or c.dims):
-                        others = merged((round_ if o is c else base)[o.prefix][0] for o in components)
+                    if c.prefix in round_ and c.prefix not in bad:
+                        others = merged(o.passed((round_ if o is c else base)[o.prefix][0]) for o in components)
                         outcome, = self.program.run(build.artifact, [others])
                         if number == 0:
                             bad.update(o.prefix for o in components)
@@ -169,15 +173,15 @@ class Batch:
                             self.judge(c, round_[c.prefix], outcome, bad, components, rounds[number][c.prefix])
                 continue
             for c in components:
-                if c.prefix in round_ and c.prefix not in bad and (number == 0 or c.dims):
+                if c.prefix in round_ and c.prefix not in bad:
                     self.judge(c, round_[c.prefix], result, bad, components, rounds[number][c.prefix])
 
-    def prepare(self, components, sizes):
-        """(feeds, expected) by component; those are left out that no oracle computes at these sizes."""
+    def prepare(self, components, sizes, replaced=()):
+        """(feeds, expected) by component, with other values for the inputs `replaced`; those are left out that no oracle computes at these sizes."""
         made = {}
         for c in components:
             if sizes[c.prefix] or not any(sizes.values()):
-                feeds = c.feeds(sizes[c.prefix])
+                feeds = c.feeds(sizes[c.prefix], replaced)
                 try:
                     made[c.prefix] = feeds, c.evaluate(self.oracle, feeds)
                 except Refused:

@@ -37,9 +37,13 @@ class Component:
     def operators(self):
         return sorted({node.op_type if node.domain != FUNCTIONS else "Function" for node in self.nodes} - {"Constant"})
 
-    def feeds(self, sizes):
-        """Arrays for the inputs; inputs that have a default get that."""
-        return {name: leaf.draw(sizes) for name, leaf in {**self.inputs, **self.defaults}.items()}
+    def feeds(self, sizes, replaced=()):
+        """Arrays for the inputs; inputs that have a default get that, but for those `replaced`."""
+        return {name: leaf.draw(sizes, name in replaced) for name, leaf in {**self.inputs, **self.defaults}.items()}
+
+    def passed(self, feeds):
+        """What a caller passes of `feeds`: what is an input's default is left out."""
+        return {n: v for n, v in feeds.items() if n not in self.defaults or v.tobytes() != self.defaults[n].draw({}).tobytes()}
 
     def evaluate(self, oracle, feeds, noise=None, relative=None, everything=False):
         """The outputs by name. With `noise` (a seed), what computes with rounding is moved by some roundings; with `everything`, all floats are."""

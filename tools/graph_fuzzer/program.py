@@ -86,7 +86,8 @@ class Program:
             session = loaded.session(threads=2)
             with open(path, "wb") as file:
                 for feeds in feed_list:
-                    taken = {i.name: feeds[i.name].view(i.dtype) if feeds[i.name].dtype != i.dtype else feeds[i.name] for i in loaded.inputs}
+                    given = {i.name: (feeds[i.name], i.dtype) for i in loaded.inputs if i.name in feeds}
+                    taken = {name: array.view(dtype) if array.dtype != dtype else array for name, (array, dtype) in given.items()}
                     try:
                         outcome = dict(zip([o.name for o in loaded.outputs], session.run(taken)))
                     except glmc.GlmcError as problem:
@@ -98,6 +99,11 @@ class Program:
             with open(path, "ab") as file:
                 pickle.dump(("load", f"{type(problem).__name__}: {problem}"), file)
             return 1
+
+
+def built_in(text, name):
+    """Whether a compilation says that an input's default is a constant of the artifact."""
+    return f"input '{name}': its default is built in" in text
 
 
 def is_native(dtype):

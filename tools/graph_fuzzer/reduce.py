@@ -115,7 +115,7 @@ class Trial:
         if not build.artifact:
             return False
         feeds = {n: self.values[n] for n in (*component.inputs, *component.defaults)}
-        result, = batch.program.run(build.artifact, [feeds])
+        result, = batch.program.run(build.artifact, [component.passed(feeds)])
         build.artifact.unlink()
         if isinstance(result, tuple):
             self.verdict = f"the run fails: {result[1]}"

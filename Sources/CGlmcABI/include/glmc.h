@@ -57,7 +57,7 @@ typedef enum glmc_device { GLMC_HOST = 0, GLMC_CUDA = 1 } glmc_device;
 
 /* A buffer with its type and shape: row-major, densely packed. Buffers of outputs overlap no other buffer, except those of state. */
 typedef struct glmc_tensor {
-    void *data;                   /* may be null when the tensor has no elements */
+    void *data;                   /* may be null when the tensor has no elements; null for an optional input: its default, whatever else is here */
     uint64_t bytes;               /* capacity of `data` */
     int32_t dtype;                /* glmc_dtype */
     int32_t rank;                 /* 0...GLMC_MAX_RANK */
@@ -68,6 +68,7 @@ typedef struct glmc_tensor {
 
 /* glmc_tensor_info.flags */
 #define GLMC_DATA_DEPENDENT 1u /* the shape follows from the data: output_shapes gives an upper bound, run writes the actual shape */
+#define GLMC_OPTIONAL 2u       /* of an input: it has a default, which lies in the weights; a caller that feeds nothing passes null data */
 
 /* An input or output, as the model declares it. */
 typedef struct glmc_tensor_info {

@@ -39,6 +39,8 @@ public enum CudaText {
             out += "\n\(ForeignText.comment(kernel.name))\n" + (try printer.text(symbol: name.kernel(i)))
         }
         let main = MainText(program: program, plan: plan, weights: weights, name: name, manifest: "{}", version: options.version)
+        let presets = weights.defaultOffsets.keys.sorted().map(String.init).joined(separator: ", ")
+        let optional = presets.isEmpty ? "" : "\n * Null among `in` at \(presets): the input's default, which lies in the weights."
         out += "\n" + main.sizeHelpers + "\n"
         out += """
         /* Bytes of device memory that a run needs beside inputs, outputs and weights, for these dimensions in `d`: */
@@ -50,7 +52,7 @@ public enum CudaText {
             return (int64_t)(\(main.workspaceBytes(threads: plan.perThreadBytes == 0 ? 0 : ownBlocks * ownThreads)));
         }
 
-        /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none. */
+        /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none.\(optional) */
         extern "C" int \(name.cudaRun)(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream);
         extern "C" int \(name.cudaRun)(void *const *in, void *const *out, unsigned char *w, const unsigned char *c, const int64_t *d, const int64_t *device_d, cudaStream_t stream)
         {
@@ -77,7 +79,9 @@ public enum CudaText {
             switch argument {
             case .root(let root, _):
                 switch main.program.roots[root.index].kind {
-                case .input(let i): address = "in[\(i)]"
+                case .input(let i):
+                    let preset = main.weights.defaultOffsets[i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
+                    address = preset ?? "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"
                 default: address = main.address(root)
                 }

@@ -36,7 +36,7 @@ struct MainText {
         #ifndef _GNU_SOURCE
         #define _GNU_SOURCE
         #endif
-        #include "glmc_session.h"
+        #include "glmc_session.h"\(weights.defaultOffsets.isEmpty ? "" : "\n#include \"glmc_defaults.h\"")
         #include "glmc_scalar.h"
 
         #define GLMC_HIDDEN __attribute__((visibility("hidden")))
@@ -206,9 +206,11 @@ struct MainText {
 
     // MARK: Tables
 
+    private static let inputTable = "glmc_main_inputs"
+
     private func tables() -> String {
         let function = program.function
-        var out = tensorInfos("glmc_main_inputs", function.inputs, function.inputNames) + tensorInfos("glmc_main_outputs", function.outputs, function.outputNames)
+        var out = tensorInfos(Self.inputTable, function.inputs, function.inputNames) + tensorInfos("glmc_main_outputs", function.outputs, function.outputNames)
         if !dimensions.isEmpty {
             out += "static const glmc_dim_info glmc_main_dims[] = {\n"
             for dimension in dimensions {
@@ -227,12 +229,14 @@ struct MainText {
         }
         let agreement = agreement
         out += agreement.text
+        let defaults = defaults
+        out += defaults.text
         let features = ForeignText.literal(program.target.features.joined(separator: " "))
         out += """
         static const glmc_program glmc_main_program = {
             .entry = {.size = sizeof(glmc_entry), .input_count = \(function.inputs.count), .output_count = \(function.outputs.count), .dim_count = \(dimensions.count),
                       .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
-                      .output_shapes = glmc_program_shapes, .workspace_size = glmc_program_workspace, .run = glmc_program_run},
+                      .output_shapes = \(defaults.names)_shapes, .workspace_size = \(defaults.names)_workspace, .run = \(defaults.names)_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
             .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .agree = \(agreement.name), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
             .weights = \(name.weights), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
@@ -264,6 +268,19 @@ struct MainText {
         return out
     }
 
+    /// The functions of the entry point where inputs have defaults, and how the names of its functions begin.
+    private var defaults: (text: String, names: String) {
+        if weights.defaultOffsets.isEmpty { return ("", "glmc_program") }
+        let offsets = program.function.inputs.indices.map { String(weights.defaultOffsets[$0] ?? -1) }.joined(separator: ", ")
+        return ("""
+            static const int64_t glmc_main_defaults[] = {\(offsets)};
+            static int glmc_main_call_shapes(const glmc_entry *self, const glmc_call *call) { return glmc_shapes_with_defaults(self, call, glmc_main_defaults); }
+            static int glmc_main_call_workspace(const glmc_entry *self, const glmc_call *call, uint64_t *bytes) { return glmc_workspace_with_defaults(self, call, bytes, glmc_main_defaults); }
+            static int glmc_main_call_run(const glmc_entry *self, const glmc_call *call) { return glmc_run_with_defaults(self, call, glmc_main_defaults); }
+
+            """, "glmc_main_call")
+    }
+
     private func tensorInfos(_ table: String, _ values: [ValueID], _ names: [String]) -> String {
         if values.isEmpty { return "" }
         var out = "static const glmc_tensor_info \(table)[] = {\n"
@@ -275,7 +292,8 @@ struct MainText {
             let depends = type.shape.contains { !$0.dimensions.isDisjoint(with: runtime) }
             out += "    {.name = \(ForeignText.literal(name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
             out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
-            out += "\(depends ? ", .flags = GLMC_DATA_DEPENDENT" : ""), .state = -1},\n"
+            let flags = depends ? ", .flags = GLMC_DATA_DEPENDENT" : table == Self.inputTable && program.function.defaults[value] != nil ? ", .flags = GLMC_OPTIONAL" : ""
+            out += "\(flags), .state = -1},\n"
         }
         return out + "};\n"
     }

@@ -9,7 +9,7 @@ struct Manifest {
     let options: CompileOptions
     private struct Document: Encodable {
         struct Source: Encodable { var file: String, sha256: String }
-        struct Tensor: Encodable { var name: String, type: String, shape: [String] }
+        struct Tensor: Encodable { var name: String, type: String, shape: [String], optional: Bool? }
         struct Kernel: Encodable { var name: String, nodes: [String], flops: Int?, bytes: Int? }
         struct Arena: Encodable { var bytes: Int, lower_bound: Int }
         struct Entry: Encodable { var name: String, inputs: [Tensor], outputs: [Tensor], dims: [String], kernels: [Kernel], arena: Arena }
@@ -22,14 +22,14 @@ struct Manifest {
 
     var json: String {
         let function = program.function
-        func tensors(_ values: [ValueID], _ names: [String]) -> [Document.Tensor] {
+        func tensors(_ values: [ValueID], _ names: [String], isOptional: (ValueID) -> Bool = { _ in false }) -> [Document.Tensor] {
             zip(values, names).map { value, name in
                 let type = function.tensorType(value)
-                return Document.Tensor(name: name, type: type.element.rawValue, shape: type.shape.map(\.description))
+                return Document.Tensor(name: name, type: type.element.rawValue, shape: type.shape.map(\.description), optional: isOptional(value) ? true : nil)
             }
         }
         let entry = Document.Entry(
-            name: "main", inputs: tensors(function.inputs, function.inputNames), outputs: tensors(function.outputs, function.outputNames), dims: function.dimensions.map(\.name),
+            name: "main", inputs: tensors(function.inputs, function.inputNames) { function.defaults[$0] != nil }, outputs: tensors(function.outputs, function.outputNames), dims: function.dimensions.map(\.name),
             kernels: program.launches.map { Document.Kernel(name: $0.family, nodes: $0.provenance, flops: $0.operations.constant, bytes: $0.bytes.constant) },
             arena: Document.Arena(bytes: plan.fixedBytes, lower_bound: plan.lowerBound))
         let document = Document(

@@ -1,10 +1,13 @@
 import Foundation
 import GlmcIR
 
-/// All constant data of a program as one blob: packed weights first, then constants that kernels read as they are.
+/// All constant data of a program as one blob: packed weights first, then constants that kernels read as they are, then
+/// defaults of inputs.
 struct Weights {
     private(set) var packedOffsets: [Int] = []
     private(set) var constantOffsets: [RootID: Int] = [:]
+    /// Where the defaults of inputs lie, by position of the input.
+    private(set) var defaultOffsets: [Int: Int] = [:]
     private(set) var byteCount = 0
     /// Bytes behind every constant that nothing may touch, where the blob is watched.
     private(set) var gaps: [Range<Int>] = []
@@ -23,6 +26,10 @@ struct Weights {
         for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
             guard case .constant(let tensor) = root.kind else { continue }
             constantOffsets[RootID(index: i)] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+        }
+        for (i, input) in program.function.inputs.enumerated() {
+            guard let tensor = program.function.defaults[input] else { continue }
+            defaultOffsets[i] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
         }
     }
 

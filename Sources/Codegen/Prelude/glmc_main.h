@@ -4,6 +4,13 @@
 
 #include "glmc_session.h"
 
+/* Whether an input may be left out. */
+#ifdef GLMC_DEFAULTS_H
+#define glmc_is_optional(info) (((info)->flags & GLMC_OPTIONAL) != 0)
+#else
+#define glmc_is_optional(info) 0
+#endif
+
 static const char *const glmc_npy_types[] = {0, "f4", "u1", "i1", "u2", "i2", "i4", "i8", 0, "b1", "f2", "f8", "u4", "u8", "c8", "c16", "V2",
                                              "u1", "u1", "u1", "u1", "u1", "i1", "u1", "u1", "u1", "i1"};
 
@@ -127,7 +134,7 @@ static void glmc_describe(const char *kind, const glmc_tensor_info *info) {
         if (i) printf(", ");
         glmc_put(stdout, info->dims[i]);
     }
-    printf(")\n");
+    printf(glmc_is_optional(info) ? "), optional\n" : ")\n");
 }
 
 /* Small outputs in full, of others the first values. */
@@ -201,7 +208,7 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
         }
     }
     for (uint32_t i = 0; i < entry->input_count; i++)
-        if (!inputs[i].data) glmc_die("input '%s' is missing", entry->inputs[i].name);
+        if (!inputs[i].data && !glmc_is_optional(&entry->inputs[i])) glmc_die("input '%s' is missing", entry->inputs[i].name);
 
     char error[1024] = "";
     glmc_session *session = 0;

@@ -46,6 +46,7 @@ struct Compilation: Sendable {
         Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
+        Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
     ]
 
     /// Flags that choose types narrower than fp32.
@@ -82,6 +83,7 @@ struct Compilation: Sendable {
             guard let length = Int(text), length >= 0 else { throw arguments.misuse("--length takes NAME=NUMBER, not '\(name)=\(text)'") }
             imports.lengths[name] = length
         }
+        imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
                 throw Diagnostic(.usage, "there is no target '\(name)'", hint: nearestName(to: name, among: Target.all.map(\.name)).map { "did you mean -march=\($0)?" } ?? "glmc targets lists them")
@@ -117,6 +119,7 @@ struct Compilation: Sendable {
             do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
+            + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
@@ -126,6 +129,11 @@ struct Compilation: Sendable {
         CrashReport.enter("reading \(path)")
         let model = try ModelFile.load(path, imports)
         for warning in model.warnings { console.warning(warning.description) }
+        let optional = model.function.inputs.filter { model.function.defaults[$0] != nil }.map { "'\(model.function[$0].name)'" }
+        if !optional.isEmpty {
+            let names = optional.prefix(3).joined(separator: ", ") + (optional.count > 3 ? " and \(optional.count - 3) more" : "")
+            console.warning("a run may replace the defaults of inputs (\(names)): they are not packed or folded beforehand, which costs speed where they are weights; --freeze-initializers makes constants of them")
+        }
         return model
     }
 

@@ -41,7 +41,9 @@ struct Int8: Sendable {
         if !Files.isFolder(data) {
             samples = [{ try sample(data, entry) }]
         } else if TestCase.isOne(data) {
-            samples = try TestCase(data).dataSets().map { set in { try set.inputs.mapValues { try TensorBuffer($0) } } }
+            samples = try TestCase(data).dataSets().map { set in
+                { try set.inputs.filter { name, _ in entry.inputs.contains { $0.name == name } }.mapValues { try TensorBuffer($0) } }
+            }
         } else {
             let names = ((try? FileManager.default.contentsOfDirectory(atPath: data)) ?? []).sorted()
             samples = names.filter { $0.hasSuffix(".npz") }.map { name in { try sample(data + "/" + name, entry) } }
@@ -56,7 +58,7 @@ struct Int8: Sendable {
             guard let info = entry.inputs.first(where: { $0.name == item.name }) else { continue }
             result[item.name] = try TensorBuffer(item.array, as: info.type)
         }
-        if let missing = entry.inputs.first(where: { result[$0.name] == nil }) { throw Diagnostic(.invalid, "has no array '\(missing.name)'", at: [file]) }
+        if let missing = entry.inputs.first(where: { result[$0.name] == nil && !$0.isOptional }) { throw Diagnostic(.invalid, "has no array '\(missing.name)'", at: [file]) }
         return result
     }
 }

@@ -34,7 +34,9 @@ enum ModelFile {
             }
             guard functions.count == 1 else { throw Diagnostic(.invalid, "holds \(functions.count) functions; one is needed", at: [path]) }
             guard options.shapes.isEmpty, options.dimensions.isEmpty else { throw Diagnostic(.usage, "--shape and --dim do not apply to a .glm file: its types are in the text", at: [path]) }
-            return ImportedModel(function: functions[0], consumedInputs: [], warnings: [])
+            var rewriter = Rewriter(functions[0])
+            if options.freezesInitializers { try rewriter.freezeDefaults() }
+            return ImportedModel(function: rewriter.function, consumedInputs: [], warnings: [])
         case .artifact:
             throw Diagnostic(.invalid, "is compiled already", at: [path], hint: "glmc run, bench and inspect take compiled models")
         }

@@ -44,7 +44,10 @@ struct CaseRunner {
             let entry = try current.artifact.entryPoint(named: nil)
             var inputs: [String: TensorBuffer] = [:]
             for info in entry.inputs {
-                guard let tensor = set.inputs[info.name] else { throw Diagnostic(.invalid, "\(set.name) has no value for input '\(info.name)'") }
+                guard let tensor = set.inputs[info.name] else {
+                    if info.isOptional { continue }
+                    throw Diagnostic(.invalid, "\(set.name) has no value for input '\(info.name)'")
+                }
                 inputs[info.name] = try TensorBuffer(tensor)
             }
             guard entry.outputs.count == set.outputs.count else {

@@ -9,10 +9,10 @@ enum Inputs {
     static let flags: [Flag] = [
         Flag("input", .value("NAME=FILE.npy"), repeated: true, "an input from a .npy file"),
         Flag("inputs", .value("FILE.npz"), "inputs by name from a .npz file"),
-        Flag("random", .value("SEED"), "random values for inputs that no file gives: floats in 0..<1, integers 0 or 1; free dimensions are 1 unless --dim gives a size"),
+        Flag("random", .value("SEED"), "random values for inputs that no file gives and that have no default: floats in 0..<1, integers 0 or 1; free dimensions are 1 unless --dim gives a size"),
     ]
 
-    /// One tensor per input of `entry`.
+    /// One tensor per input of `entry`; none for optional ones that no file gives.
     /// - Parameter seed: used when `--random` is not given; nil: then every input must come from a file.
     static func gather(_ arguments: Arguments, for entry: Artifact.EntryPoint, defaultSeed seed: UInt64? = nil) throws -> [String: TensorBuffer] {
         var tensors: [String: TensorBuffer] = [:]
@@ -28,7 +28,7 @@ enum Inputs {
         }
         for (name, path) in try arguments.pairs("input") { try add(name, Npy.read(path)) }
 
-        let missing = entry.inputs.filter { tensors[$0.name] == nil }
+        let missing = entry.inputs.filter { tensors[$0.name] == nil && !$0.isOptional }
         guard !missing.isEmpty else { return tensors }
         guard let seed = try arguments.int("random").map(UInt64.init) ?? seed else {
             throw Diagnostic(

@@ -13,20 +13,19 @@ struct ModelSummary {
         return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
     }
 
-    /// Elements and bytes of the constants, by element type; most bytes first.
+    /// Elements and bytes of the constants and defaults, by element type; most bytes first.
     var parameters: [(element: ElementType, count: Int, bytes: Int)] {
         var totals: [ElementType: (count: Int, bytes: Int)] = [:]
-        for node in function.allNodes {
-            guard let tensor = (function[node].op as? Constant)?.value else { continue }
+        for tensor in function.allNodes.compactMap({ (function[$0].op as? Constant)?.value }) + function.inputs.compactMap({ function.defaults[$0] }) {
             totals[tensor.element, default: (0, 0)].count += tensor.count
             totals[tensor.element, default: (0, 0)].bytes += tensor.bytes.count
         }
         return totals.map { ($0.key, $0.value.count, $0.value.bytes) }.sorted { ($1.bytes, $0.element.rawValue) < ($0.bytes, $1.element.rawValue) }
     }
 
-    private var interface: [(kind: String, name: String, type: String)] {
-        function.inputs.map { ("input", function[$0].name, "\(function.type($0))") }
-            + zip(function.outputs, function.outputNames).map { ("output", $1, "\(function.type($0))") }
+    private var interface: [(kind: String, name: String, type: String, isOptional: Bool)] {
+        function.inputs.map { ("input", function[$0].name, "\(function.type($0))", function.defaults[$0] != nil) }
+            + zip(function.outputs, function.outputNames).map { ("output", $1, "\(function.type($0))", false) }
     }
 
     /// The free dimensions of the inputs.
@@ -36,13 +35,15 @@ struct ModelSummary {
 
     var text: String {
         let heading = columns([["model", name]] + parameters.map { ["parameters", "\($0.count) \($0.element.rawValue), \(bytesText($0.bytes))"] })
-        let lines = interface.map { [$0.kind, $0.name, $0.type] } + dimensions.map { ["dimension", $0, "free; --dim=\($0)=N fixes it"] }
+        let lines = interface.map { [$0.kind, $0.name, $0.type + ($0.isOptional ? ", optional" : "")] } + dimensions.map { ["dimension", $0, "free; --dim=\($0)=N fixes it"] }
         return [heading, columns(lines, indent: "  "), "operators:", columns(operators.map { ["\($0.count)", $0.mnemonic] }, indent: "  ")].joined(separator: "\n")
     }
 
     var json: JSONValue {
         func tensors(_ kind: String) -> JSONValue {
-            .array(interface.filter { $0.kind == kind }.map { .object(["name": .string($0.name), "type": .string($0.type)]) })
+            .array(interface.filter { $0.kind == kind }.map {
+                .object([JSONValue.Member(key: "name", value: .string($0.name)), JSONValue.Member(key: "type", value: .string($0.type))] + ($0.isOptional ? [JSONValue.Member(key: "optional", value: .bool(true))] : []))
+            })
         }
         return .object([
             "name": .string(name), "inputs": tensors("input"), "outputs": tensors("output"), "dimensions": .array(dimensions.map { .string($0) }),

@@ -3,10 +3,9 @@ import GlmcIR
 extension GraphImporter {
     /// Adds the model's inputs as arguments, with the shapes and dimensions that the user fixed.
     mutating func defineInputs() throws {
-        let initializers = Set(model.graph.initializers.map(\.name))
-        // Before IR version 4, every initialiser is listed as an input too.
-        let trees = try model.graph.inputs.filter { !initializers.contains($0.name) }.map { info in
+        let trees = try model.graph.inputs.filter { !defaults.constants.contains($0.name) }.map { info in
             do {
+                if let tensor = defaults.open[info.name] { return (info.name, InputTree(info.name, like: tensor)) }
                 return (info.name, try InputTree(info, options.lengths))
             } catch let error as Diagnostic {
                 throw error.inside("input '\(info.name)'")
@@ -38,8 +37,9 @@ extension GraphImporter {
 
     private mutating func tensorInput(_ input: OnnxValueInfo, _ sizes: [String: Int], _ names: inout DimensionNames) throws -> ValueID {
         do {
-            let value = try argument(input, sizes, &names)
-            if let tensor = options.boundInputs[input.name] { try bind(input.name, value, tensor) }
+            let tensor = try defaults.open[input.name].map { try $0.irTensor() }
+            let value = try tensor.map { rewriter.addInput(default: $0, name: input.name) } ?? argument(input, sizes, &names)
+            if let tensor = options.boundInputs[input.name] ?? tensor { try bind(input.name, value, tensor) }
             return value
         } catch let error as Diagnostic {
             throw error.inside("input '\(input.name)'")
@@ -145,6 +145,10 @@ private indirect enum InputTree {
             self = .tensor(retyped(.tensor(element, shape: shape.map { if case .constant = $0 { $0 } else { .unknown } })))
         default: self = .tensor(info)
         }
+    }
+
+    init(_ name: String, like tensor: OnnxTensor) {
+        self = .tensor(OnnxValueInfo(name: name, type: .tensor(tensor.element, shape: tensor.dims.map { .constant($0) })))
     }
 
     var isTensor: Bool { if case .tensor = self { true } else { false } }

@@ -31,6 +31,8 @@ struct GraphImporter: GraphBuilding {
     var takenDimensions: Set<String> = []
     /// Rounds of loops written out so far.
     var writtenRounds = 0
+    /// The initializers that are inputs too.
+    let defaults: Defaults
     /// What free sizes of inputs have to be, as far as it is known before the import.
     let sizes: SizeBindings
     /// The free sizes for which the file has no name.
@@ -46,10 +48,11 @@ struct GraphImporter: GraphBuilding {
     var mayNotRun = false
     private let functions: [String: OnnxFunction]
 
-    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, budget: ImportBudget) {
+    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, defaults: Defaults, budget: ImportBudget) {
         self.model = model
         self.options = options
         self.sizes = sizes
+        self.defaults = defaults
         neverNegative = sizes.neverNegative
         self.budget = budget
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
@@ -69,7 +72,7 @@ struct GraphImporter: GraphBuilding {
             warnings.append(Diagnostic(.unsupported, "operator set \(version) is newer than \(OnnxImporter.opsets.upperBound); operators are read by their rules for the latter"))
         }
         try defineInputs()
-        try importBody(model.graph)
+        try importBody(defaults.withoutInitializers(model.graph))
         if blockers.isEmpty {
             var results: [ValueID] = []
             var names: Set<String> = [], taken = Set(rewriter.function.inputs)

@@ -19,7 +19,8 @@ public enum OnnxImporter {
         do {
             let importer = try settled(model, options)
             let function = importer.rewriter.function
-            return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: importer.warnings)
+            let warnings = importer.warnings + (options.freezesInitializers ? [] : importer.frozenDefaults)
+            return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: warnings)
         } catch let error as Diagnostics {
             throw Diagnostics(error.all.map { $0.inside(file) })
         } catch let error as Diagnostic {
@@ -28,15 +29,16 @@ public enum OnnxImporter {
     }
 
     /// The finished import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
-    /// one of them bound to the other: what was built before could mention either. Every start binds a size or learns of one, so they end, and
-    /// the budget is one for all of them.
+    /// one of them bound to the other: what was built before could mention either. It also starts again with defaults of inputs as constants
+    /// where operators need them. Every start binds a size, learns of one or freezes a default, so they end, and the budget is one for all of them.
     private static func settled(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
-        var sizes = SizeBindings()
+        var sizes = SizeBindings(), defaults = Defaults(model, options)
         let budget = ImportBudget(model)
         while true {
-            var importer = GraphImporter(model, options: options, sizes: sizes, budget: budget)
+            var importer = GraphImporter(model, options: options, sizes: sizes, defaults: defaults, budget: budget)
             var failure: (any Error)?
             do { try importer.importModel() } catch { failure = error }
+            if defaults.freeze(importer.consumed, failed: failure != nil) { continue }
             if let improved = importer.improvedSizes(failed: failure != nil) {
                 sizes = improved
                 continue

@@ -109,8 +109,14 @@ public struct Parser {
         repeat {
             let name = try tokens.take(.value, "an argument")
             try tokens.expect(":")
-            let value = rewriter.addArgument(try tokens.valueType(), name: Parser.name(of: name), to: block)
-            try define(name, value)
+            let start = tokens.current, type = try tokens.valueType()
+            if block == rewriter.function.body, tokens.accept("=") {
+                let value = try attributes.tensor(&tokens)
+                guard type == .tensor(value.type) else { throw tokens.error("the default of \(name.spelling) has type \(value.type), not \(type)", at: start) }
+                try define(name, rewriter.addInput(default: value, name: Parser.name(of: name)))
+            } else {
+                try define(name, rewriter.addArgument(type, name: Parser.name(of: name), to: block))
+            }
         } while tokens.accept(",")
         try tokens.expect(close)
     }

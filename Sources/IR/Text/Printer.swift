@@ -11,7 +11,7 @@
 /// }
 /// ```
 ///
-/// An output whose name differs from its value's is written `return %y as "name"`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
+/// An input that may be left out shows its default: `%w: f32[2] = f32[2](1.0, 2.0)`. An output whose name differs from its value's is written `return %y as "name"`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
 /// default value are left out; an enumeration that comes first is written after the mnemonic.
 public struct Printer {
     /// What happens to the elements of constants.
@@ -108,8 +108,11 @@ public struct Printer {
 
     private func spell(_ values: [ValueID]) -> String { values.map { names[$0] ?? "%?" }.joined(separator: ", ") }
 
-    private func declare(_ values: [ValueID]) -> String {
-        values.map { "\(names[$0] ?? "%?"): \(function.type($0))" }.joined(separator: ", ")
+    private mutating func declare(_ values: [ValueID]) -> String {
+        values.map { value in
+            let preset = function.defaults[value].map { " = \(tensors.spell(.tensor($0)))" } ?? ""
+            return "\(names[value] ?? "%?"): \(function.type(value))\(preset)"
+        }.joined(separator: ", ")
     }
 
     private mutating func printFunction() {

@@ -130,7 +130,7 @@ extension GraphImporter {
             let filterSum = try reduce(.add, try cast(w, .i32), Array(1..<rank(w)), keep: false)
             sum = try sub(sum, try mul(try perChannel(filterSum, rank: outputRank), try cast(a, .i32)))
         }
-        if let b = wZero, knownConstant(b)?.splat != 0 {
+        if let b = wZero, knownConstantUnlessBound(b)?.splat != 0 {
             let depth = try constantShape(w, "the filter")
             // Σx over the window of every group: a convolution with ones, of one output channel per group.
             let groups = try c.int("group", 1)

@@ -39,15 +39,15 @@ extension GraphImporter {
         var sum = try matmul(a, b)
         let p = try aZero.map { try cast(alignedParameter($0, of: a, isRow: true), .i32) }
         let q = try bZero.map { try cast(alignedParameter($0, of: b, isRow: false), .i32) }
-        if let p, knownConstant(p)?.splat != 0 {
+        if let p, knownConstantUnlessBound(p)?.splat != 0 {
             let columns = try reduce(.add, try cast(b, .i32), [max(rank(b) - 2, 0)], keep: rank(a) > 1 && rank(b) > 1)
             sum = try sub(sum, try mul(p, columns))
-            if let q, knownConstant(q)?.splat != 0 {
+            if let q, knownConstantUnlessBound(q)?.splat != 0 {
                 let depth = try size(shape(a)[rank(a) - 1], .i32)
                 sum = try add(sum, try mul(try mul(p, q), depth))
             }
         }
-        if let q, knownConstant(q)?.splat != 0 {
+        if let q, knownConstantUnlessBound(q)?.splat != 0 {
             let rows = try reduce(.add, try cast(a, .i32), [rank(a) - 1], keep: rank(b) > 1 && rank(a) > 1)
             sum = try sub(sum, try mul(rows, q))
         }
