@@ -118,14 +118,6 @@ struct Program {
         }
     }
 
-    /// Sizes with data-dependent dimensions replaced by their bounds.
-    func bounded(_ extent: Extent) -> Extent {
-        var result = extent
-        for _ in 0..<8 where !result.isConstant {
-            let next = result.substitute { bounds[$0] }
-            if next == result { break }
-            result = next
-        }
-        return result
-    }
+    /// The most that a size can be, whatever the data-dependent dimensions turn out to be.
+    func bounded(_ extent: Extent) -> Extent { extent.bounds(bounds).high }
 }

@@ -198,6 +198,12 @@ extension GraphBuilding {
     /// Pads, with negative amounts cropping.
     mutating func pad(_ x: ValueID, before: [Int], after: [Int], value: Double = 0, mode: PadMode = .constant) throws -> ValueID {
         var x = x
+        let cuts = zip(before, after).map { saturatingSum(min(0, $0), min(0, $1)) }
+        if mode == .constant, zip(shape(x), cuts).contains(where: { size, cut in size.constant.map { $0 + cut < 0 } ?? false }) {
+            // More is cut off than there is: nothing of the tensor is left.
+            let sizes = zip(shape(x), zip(before, after)).map { $0 + Extent($1.0) + Extent($1.1) }
+            return try expand(try scalar(value, like: x), sizes)
+        }
         if (before + after).contains(where: { $0 < 0 }) {
             let starts = before.map { Extent(max(0, -$0)) }
             let sizes = zip(shape(x), zip(before, after)).map { $0 + Extent(min(0, $1.0)) + Extent(min(0, $1.1)) }

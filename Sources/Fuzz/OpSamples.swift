@@ -196,7 +196,7 @@ public enum OpSamples {
 
     static func scatter(_ noise: inout Noise) -> (ElementType, ScatterReduction) {
         let reduction = noise.pick([ScatterReduction.none, .none, .add, .multiply, .minimum, .maximum])
-        return (noise.pick(reduction == .none ? Noise.movable : [.f32, .i64, .i8, .u64]), reduction)
+        return (noise.pick(reduction == .none ? Noise.movable : [.f32, .i64, .i8, .u64, .bool]), reduction)
     }
 
     static let reductions: [String: Generator] = [

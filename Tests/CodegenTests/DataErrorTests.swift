@@ -94,6 +94,22 @@ import Testing
         #expect(error?.kind == .badData)
     }
 
+    /// What a slice leaves of elements that are found while the model runs is most for some number in between: the room for it must do for all.
+    @Test(arguments: [0, 1, 9, 10, 11, 19, 20]) func partsOfWhatIsFound(_ count: Int) throws {
+        let function = try Parser.parseFunction("""
+            func @f(%x: f32[20]) {
+              dimension n = runtime bound 20
+              %i = non_zero(%x, count: [n]) : i64[1, n]
+              %s = slice(%i, starts: [0, max(n-10, 0)], sizes: [1, max(floordiv(min(10, n)-max(n-10, 0)+1, 2), 0)], steps: [1, 2])
+              %t = binary.add(%s, %s)
+              return %s, %t
+            }
+            """)
+        let x = Tensor(.f32, [20], values: { $0 < count ? 1 : 0 })
+        let expected = try Interpreter.run(function, [x]), results = try NativeRun(function, target: .scalar)([x], threads: 1)
+        #expect(zip(results, expected).allSatisfy { $0.shape == $1.shape && $0.doubles == $1.doubles })
+    }
+
     /// More elements than a free axis turns out to have: known before the artifact runs.
     @Test func topOfTooFew() throws {
         let function = try Parser.parseFunction("func @f(%x: f32[n]) {\n%v, %i = top_k(%x, k: 4, axis: 0)\nreturn %v\n}")

@@ -82,6 +82,42 @@ private let y = Onnx.value("y", 1, [2, 3])
         #expect(output.type == TensorType(.i64, [1]) && output.doubles == [2])
     }
 
+    /// Lists of nothing are known as well as lists of something.
+    @Test func valuesOfNothing() throws {
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("ReduceProd", ["e"], ["one"]), Onnx.node("Add", ["e", "one"], ["y"]), Onnx.node("Hardmax", ["x"], ["z"])],
+            initializers: [Onnx.tensor("e", 7, [0])], inputs: [Onnx.value("x", 1, [2, 0])], outputs: [Onnx.value("y", 7, [0]), Onnx.value("z", 1, [2, 0])])
+        let results = try Interpreter.run(try load(graph).function, [Tensor(.f32, [2, 0], values: { _ in 0 })])
+        #expect(results.map(\.shape) == [[0], [2, 0]])
+    }
+
+    @Test func padsWhatIsCutOff() throws {
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Pad", ["x", "p"], ["y"])], initializers: [Onnx.tensor("p", 7, [2]).packed(7, [-4, 3])], inputs: [Onnx.value("x", 1, [2])], outputs: [Onnx.value("y", 1, [1])])
+        #expect(try Interpreter.run(try load(graph).function, [Tensor([1, 2] as [Float])])[0].doubles == [0])
+    }
+
+    /// The statistics are of the type that `stash_type` names.
+    @Test func statisticsOfDoubles() throws {
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("LayerNormalization", ["x", "s"], ["y", "mean", "deviation"])], inputs: [Onnx.value("x", 11, [1, 2]), Onnx.value("s", 11, [2])],
+            outputs: [Onnx.value("y", 11, [1, 2]), Onnx.value("mean", 1, [1, 1]), Onnx.value("deviation", 1, [1, 1])])
+        let x = Tensor(.f64, [1, 2], values: { [1, 3][$0] }), s = Tensor(.f64, [2], values: { _ in 1 })
+        let results = try Interpreter.run(try load(graph).function, [x, s])
+        #expect(results.map(\.type.element) == [.f64, .f32, .f32] && results[1].doubles == [2] && abs(results[2].doubles[0] - 1) < 1e-4)
+    }
+
+    /// What a loop reads and cannot be imported is reported where it stands, and no defect of the loop.
+    @Test func loopsBehindWhatIsNotSupported() {
+        let body = Onnx.graph(
+            nodes: [Onnx.node("Identity", ["c"], ["d"]), Onnx.node("Add", ["a", "u"], ["b"])],
+            inputs: [Onnx.value("i", 7, []), Onnx.value("c", 9, []), Onnx.value("a", 1, [2, 3])], outputs: [Onnx.value("d", 9, []), Onnx.value("b", 1, [2, 3])])
+        let lines = blockers(Onnx.graph(
+            nodes: [Onnx.node("Nonsense", ["x"], ["u"]), Onnx.node("Loop", ["n", "", "x"], ["y"], [Onnx.attribute("body", graph: body)])],
+            initializers: [Onnx.tensor("n", 7, []).packed(7, [40])], inputs: [x], outputs: [y]))
+        #expect(lines.count == 1 && lines[0].contains("Nonsense"), "\(lines)")
+    }
+
     @Test func ordersNodes() throws {
         let graph = Onnx.graph(nodes: [Onnx.node("Neg", ["a"], ["y"]), Onnx.node("Relu", ["x"], ["a"])], inputs: [x], outputs: [y])
         #expect(try load(graph).function.allNodes.count == 2)

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import GlmcFuzz
 @testable import GlmcIR
 
 @Suite struct ExtentTests {
@@ -72,6 +73,43 @@ import Testing
         // Each size is short, their product is not.
         let sizes = (0..<16).map { Extent.dimension("d\($0)") + 1 }
         #expect(throws: Diagnostic.self) { try Verifier.checkType(.tensor(TensorType(.f32, sizes))) }
+    }
+
+    /// A random expression over `a`, which is known, and `n` and `m`, which are found while the model runs.
+    private static func expression(_ depth: Int, _ noise: inout Noise) -> Extent {
+        guard depth > 0 else { return noise.pick([a, .dimension("n"), .dimension("m"), Extent(noise.int(-5...5))]) }
+        let x = expression(depth - 1, &noise), y = expression(depth - 1, &noise), divisor = Extent(noise.int(1...4))
+        switch noise.int(0...7) {
+        case 0: return x + y
+        case 1: return x - y
+        case 2: return x * y
+        case 3: return .maximum(x, y)
+        case 4: return .minimum(x, y)
+        case 5: return x.floorDivided(by: divisor)
+        case 6: return x.modulo(divisor)
+        default: return x.floorDivided(by: .maximum(y, 1))
+        }
+    }
+
+    @Test func boundsHoldForEverySizeThatIsFound() throws {
+        var noise = Noise(5)
+        let n = Extent.dimension("n"), limits = ["n": Self.a + 3, "m": 2 * n]
+        // Between the whole and nothing, what every second element of a slice leaves is most.
+        let slice = Extent.maximum((Extent.minimum(33, n) - Extent.maximum(n - 33, 0) + 1).floorDivided(by: 2), 0)
+        var extents = [slice, 7 - n, n * (3 - n)]
+        for i in 0..<2000 { extents.append(Self.expression(i % 4, &noise)) }
+        for extent in extents where !extent.isTooComplex {
+            let bounds = extent.bounds(limits)
+            for a in 0...3 {
+                let low = try #require(bounds.low.evaluate(["a": a])), high = try #require(bounds.high.evaluate(["a": a]))
+                for n in 0...(a + 3) {
+                    for m in 0...(2 * n) {
+                        let value = try #require(extent.evaluate(["a": a, "n": n, "m": m]))
+                        if value < low || value > high { Issue.record("\(extent) is \(value) for a = \(a), n = \(n), m = \(m), not within \(low)...\(high)") }
+                    }
+                }
+            }
+        }
     }
 
     /// Kernels divide towards zero; sizes are divided towards minus infinity.

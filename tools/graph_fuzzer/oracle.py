@@ -19,12 +19,14 @@ FUNCTIONS = "fuzz"  # the domain of model-local functions
 DEVIATIONS = [
     (re.compile("MeanVarianceNormalization"), lambda node, values: True, "numbers without variance become NaN"),
     (re.compile("Squeeze"), lambda node, values: len(values) > 1 and values[1] is not None and values[1].size == 0, "an empty list of axes means all"),
+    (re.compile("Gemm"), lambda node, values: values[0].size == 0, "beta is forgotten where there is nothing to add"),
+    (re.compile("Gelu"), lambda node, values: values[0].dtype == np.float64, "computed in float32"),
     (re.compile("Reduce.*|ArgMax|ArgMin"), lambda node, values: values[0].ndim == 0 or values[0].size == 0, "a reduction of a scalar gets an axis, one of nothing no elements"),
 ]
 
 # Operators whose reference implementation gives wrong shapes or values in rare cases: nothing but ONNX Runtime decides.
 DOUBTFUL = {"GlobalMaxPool", "GlobalAveragePool", "MaxPool", "AveragePool", "LpPool", "GlobalLpPool", "ConvTranspose", "Resize", "GridSample", "RoiAlign", "Col2Im", "MaxUnpool", "LSTM", "GRU",
-            "RNN", "NonMaxSuppression", "Unique", "TopK", "LRN", "DFT"}
+            "RNN", "NonMaxSuppression", "Unique", "TopK", "LRN", "DFT", "Loop", "QLinearConv", "QLinearMatMul"}
 
 # Operators where neither oracle is to be trusted, and when: such nodes are not generated.
 UNDEFINED = [
@@ -33,6 +35,13 @@ UNDEFINED = [
     ("DynamicQuantizeLinear", lambda node, values: not np.isfinite(values[0]).all() or not values[0].any(), "NaN as an integer; a range of one number"),
     *((op, lambda node, values: attribute(node, "auto_pad", b"").startswith(b"SAME") and any(d > 1 for d in attribute(node, "dilations", [])), "ONNX Runtime pads as if there were no dilations")
       for op in ("MaxPool", "AveragePool", "LpPool")),
+    (".*Pool|Conv", lambda node, values: attribute(node, "auto_pad", b"").startswith(b"SAME") and any(k < s for k, s in zip(_window(node, values), attribute(node, "strides", []))),
+     "ONNX Runtime cuts where it should pad by nothing"),
+    ("Reshape", lambda node, values: values[0].size == 0 and bool((values[1] == 0).any()), "a size that happens to be 0 would mean a copy"),
+    ("Resize", lambda node, values: not is_float(values[0].dtype) and attribute(node, "mode", b"nearest") != b"nearest", "the standard rounds integers, ONNX Runtime cuts them"),
+    ("ReduceLogSumExp", lambda node, values: values[0].dtype.kind in "iu", "ONNX Runtime cuts to integers on the way"),
+    (".*Pool", lambda node, values: values[0].size == 0, "windows on nothing"),
+    ("Reduce(Prod|SumSquare|L2)", lambda node, values: _overflows(node, values[0]), "integers that overflow"),
     ("ReduceMean", lambda node, values: values[0].size == 0 and values[0].dtype.kind in "iu", "the mean of nothing"),
     (re.compile(".*Normalization|LRN|LSTM|GRU|RNN|Resize|GridSample|RoiAlign|Det|DFT|.*Loss|Gemm|MatMul|Einsum|Conv|ConvTranspose|CumSum|Reduce(Sum|Mean|L2|SumSquare|Prod|LogSum|L1)|.*Pool"),
      lambda node, values: any(v is not None and is_float(v.dtype) and not np.isfinite(v.astype(np.float64)).all() for v in values), "sums of infinities in any order"),
@@ -82,6 +91,18 @@ def _loses(x, to):
 
 def _is_huge(x):
     return x is not None and x.dtype.kind in "iu" and x.dtype.itemsize >= 4 and bool((np.abs(x.astype(np.float64)) > 2.0 ** (x.dtype.itemsize * 6)).any())
+
+
+def _overflows(node, x):
+    """Whether a product or a sum of squares over all of x might leave the range of its integer type."""
+    if x.dtype.kind not in "iu" or x.size == 0:
+        return False
+    values = np.abs(x.astype(np.float64))
+    return bool((np.prod(np.maximum(values, 1)) if node.op_type == "ReduceProd" else np.sum(values**2)) > np.iinfo(x.dtype).max)
+
+
+def _window(node, values):
+    return attribute(node, "kernel_shape", []) or values[1].shape[2:]
 
 
 def _has_nan(x):
@@ -150,8 +171,8 @@ class Oracle:
         results = None
         if not any(op.fullmatch(node.op_type) and when(node, operands) for op, when, _ in DEVIATIONS):
             results = self._onnxruntime(node, opset, used, functions)
-        if results is None:
-            results = self._widened(node, opset, used)
+            if results is None:
+                results = self._widened(node, opset, used)
         if results is None:
             if node.op_type in DOUBTFUL:
                 raise Refused("no kernel, and the reference evaluator is wrong here now and then")

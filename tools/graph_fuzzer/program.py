@@ -46,7 +46,7 @@ class Program:
         source.write_bytes(model(components).SerializeToString())
         fixed = [f"--shape={name}:{'x'.join(map(str, shape))}" for name, shape in (shapes or {}).items()]
         command = [self.path, "compile", str(source), "-o", str(artifact), "--progress=none", "-j1", *flags, *self.flags, *fixed]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=self.environment, start_new_session=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=self.environment, cwd=self.folder, start_new_session=True)
         try:
             text, _ = process.communicate(timeout=SLOW * (2 + len(components)))
         except subprocess.TimeoutExpired:

@@ -15,10 +15,25 @@ struct CompilerRun: Sendable {
 
     func path(of job: Job) -> String { work.file(job.source + ".o") }
 
+    /// What a compiler that crashes on a file is asked to leave out, in turn. Vectorizers are where compilers crash; loops that were written
+    /// with vector types stay as they are.
+    private static let retreats = [["-fno-tree-slp-vectorize"], ["-fno-tree-slp-vectorize", "-fno-tree-vectorize", "-fno-openmp-simd", "-O1"]]
+
     /// - Throws: `Failure`, or `Diagnostic` where the compiler cannot be run.
     func compile(_ job: Job, to object: String) throws {
-        let result = try run(job, to: object, extra: options.extraFlags)
+        var result = try run(job, to: object, extra: options.extraFlags)
+        for retreat in Self.retreats where Self.isCompilersDefect(result) {
+            var safe = job
+            safe.flags += retreat
+            result = try run(safe, to: object, extra: options.extraFlags)
+        }
         guard result.succeeded && isMade(object) else { throw Failure(job: job, result: result) }
+    }
+
+    /// Whether the compiler crashed, as gcc and clang say it, rather than refused the file.
+    private static func isCompilersDefect(_ result: ChildProcess.Result) -> Bool {
+        if case .crashed(let signal) = result.end { return signal != SIGKILL }
+        return !result.succeeded && ["internal compiler error", "PLEASE submit a bug report"].contains { result.errors.contains($0) }
     }
 
     private func run(_ job: Job, to object: String, extra: [String]) throws -> ChildProcess.Result {

@@ -147,6 +147,10 @@ struct MainText {
             for (i, dimension) in dimensions.enumerated() {
                 if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = (int64_t)(\(text(program.bounded(bound), "d")));\n" }
             }
+            out += "}\n\nstatic void glmc_main_most(const int64_t *d, int64_t *out)\n{\n    (void)d;\n"
+            for (i, extent) in function.outputs.flatMap({ function.tensorType($0).shape }).enumerated() {
+                out += "    out[\(i)] = (int64_t)(\(text(program.bounded(extent), "d")));\n"
+            }
             out += "}\n\n"
         }
         out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    glmc_size bytes = \(plan.fixedBytes);\n"
@@ -238,7 +242,7 @@ struct MainText {
                       .kernel_count = \(program.launches.count), .name = "main", .inputs = \(function.inputs.isEmpty ? "0" : "glmc_main_inputs"), .outputs = glmc_main_outputs, .dims = \(dimensions.isEmpty ? "0" : "glmc_main_dims"),
                       .output_shapes = \(defaults.names)_shapes, .workspace_size = \(defaults.names)_workspace, .run = \(defaults.names)_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .agree = \(agreement.name), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
+            .shapes = \(dimensions.isEmpty ? "0" : "glmc_main_shapes"), .bounds = \(hasRuntimeDimensions ? "glmc_main_bounds" : "0"), .most = \(hasRuntimeDimensions ? "glmc_main_most" : "0"), .agree = \(agreement.name), .workspace = glmc_main_workspace, .least_work = \(worthCutting), .split_work = glmc_main_split_work, .body = glmc_main_body,
             .weights = \(name.weights), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 

@@ -21,6 +21,8 @@ typedef struct glmc_program {
     void (*shapes)(const int64_t *dims, int64_t *inputs, int64_t *outputs);
     /* Writes the upper bounds of the data-dependent dimensions from the others. Null when there are none. */
     void (*bounds)(int64_t *dims);
+    /* Writes the most that every size of every output can be, whatever the data-dependent dimensions turn out to be. Null when there are none. */
+    void (*most)(const int64_t *dims, int64_t *outputs);
     /* Refuses sizes with which an operator is not defined (glmc_disagree). Null when all bound sizes will do. */
     int (*agree)(const int64_t *dims, const glmc_call *call);
     /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
@@ -138,6 +140,7 @@ static int glmc_bind(const glmc_program *program, const glmc_call *call, int64_t
     if (program->bounds) program->bounds(dims);
     if (program->shapes) {
         program->shapes(dims, in, out);
+        if (program->most) program->most(dims, out);
     } else {
         glmc_declared(entry->inputs, entry->input_count, in);
         glmc_declared(entry->outputs, entry->output_count, out);

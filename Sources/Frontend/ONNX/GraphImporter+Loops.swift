@@ -8,7 +8,7 @@ extension GraphImporter {
     /// Loops of more rounds are never written out.
     static let unrollLimit = 256
 
-    /// The first of `attempts` that succeeds. A failed attempt leaves nothing behind.
+    /// The first of `attempts` that succeeds, or `[.failed]` where all need what has failed before. A failed attempt leaves nothing behind.
     /// - Throws: what the last one throws, with the reasons of the others as a hint.
     mutating func firstSuccess(_ attempts: [(inout Self) throws -> [Imported]]) throws -> [Imported] {
         var reasons: [Diagnostic] = [], missing: Set<String> = []
@@ -35,7 +35,8 @@ extension GraphImporter {
             }
         }
         neededSizes.formUnion(missing)
-        guard var last = reasons.popLast() else { throw Diagnostic(.internal, "there is no way to import it") }
+        // What an attempt reads of the surroundings has failed, and that is recorded where it did.
+        guard var last = reasons.popLast() else { return [.failed] }
         // A model that is wrong is wrong in every form.
         if let wrong = reasons.first(where: { $0.kind == .invalid }), last.kind != .invalid { last = wrong }
         var others: [String] = []

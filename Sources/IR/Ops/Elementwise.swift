@@ -93,7 +93,7 @@ public struct Binary: PointwiseOp {
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         guard let a = operands[0], let b = operands[1], a.count == b.count || a.count == 1 || b.count == 1,
               context.operands.allSatisfy({ ($0.tensor?.rank ?? 9) <= 1 }), let element = context.operands[0].tensor?.element else { return [nil] }
-        let values = (0..<Swift.max(a.count, b.count)).map { i in
+        let values = (0..<(a.count == 1 ? b.count : a.count)).map { i in
             function.evaluate(a[a.count == 1 ? 0 : i], b[b.count == 1 ? 0 : i], element)
         }
         let known = values.compactMap { $0 }

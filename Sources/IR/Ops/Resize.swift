@@ -22,6 +22,25 @@ public enum NearestMode: String, Hashable, Sendable, CaseIterable, EnumAttribute
     case roundPreferFloor = "round_prefer_floor"
     case roundPreferCeil = "round_prefer_ceil"
     case floor, ceil
+
+    /// How far from the middle between two pixels a coordinate is still a tie: as ONNX Runtime has it, since coordinates in f32 miss the middle by
+    /// a few roundings.
+    private static let tie = 1e-6
+
+    /// The nearest pixel as `⌊x + shift⌋`, or as `⌈x + shift⌉` with `isCeiling`.
+    var rule: (shift: Double, isCeiling: Bool) {
+        switch self {
+        case .roundPreferFloor: (-0.5 - Self.tie, true)
+        case .roundPreferCeil: (0.5 + Self.tie, false)
+        case .floor: (0, false)
+        case .ceil: (0, true)
+        }
+    }
+
+    /// The pixel nearest to `x` of `limit` pixels.
+    func pixel(_ x: Double, limit: Int) -> Int {
+        Int(Swift.min(Swift.max((x + rule.shift).rounded(rule.isCeiling ? .up : .down), 0), Double(limit - 1)))
+    }
 }
 
 /// Resizes a tensor along any of its axes by interpolation. Axes that keep their extent are copied. Integers are rounded half to
@@ -112,15 +131,7 @@ public struct Resize: PointwiseOp {
             let x = Double(coordinate(Float(i), axis, scale, Float(from), Float(to)))
             if coordinateTransform == .tfCropAndResize && (x < 0 || x > Double(from - 1)) { return nil }
             let floor = x.rounded(.down)
-            if mode == .nearest {
-                let nearest = switch nearestMode {
-                case .roundPreferFloor: (x - 0.5).rounded(.up)
-                case .roundPreferCeil: (x + 0.5).rounded(.down)
-                case .floor: floor
-                case .ceil: x.rounded(.up)
-                }
-                return [(Int(Swift.min(Swift.max(nearest, 0), Double(from - 1))), 1)]
-            }
+            if mode == .nearest { return [(nearestMode.pixel(x, limit: from), 1)] }
             let stretch = antialias ? Swift.min(scales.isEmpty ? Double(to) / Double(from) : scales[axis], 1) : 1
             let reach = mode == .linear ? 1.0 : 2.0
             let first = Int((-reach / stretch).rounded(.down)) + 1

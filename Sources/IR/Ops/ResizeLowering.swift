@@ -41,7 +41,7 @@ extension Resize {
     private func integerIndex(_ axis: Int, _ shape: [Extent], _ i: Expr) -> Expr? {
         guard mode == .nearest, coordinateTransform != .tfCropAndResize, let from = shape[axis].constant, let to = sizes[axis].constant, from > 0, to > 0,
               to <= 1 << 16 else { return nil }
-        let positions = (0..<to).map { nearest(Double(transform(axis, from: from, to: to).position(of: Float($0))), limit: from) }
+        let positions = (0..<to).map { nearestMode.pixel(Double(transform(axis, from: from, to: to).position(of: Float($0))), limit: from) }
         if to % from == 0 {
             let factor = to / from
             if positions.enumerated().allSatisfy({ $1 == $0 / factor }) { return i / .int(factor) }
@@ -49,16 +49,6 @@ extension Resize {
         let step = from / to
         if step > 0, let first = positions.first, positions.enumerated().allSatisfy({ $1 == $0 * step + first }) { return i * .int(step) + .int(first) }
         return nil
-    }
-
-    private func nearest(_ x: Double, limit: Int) -> Int {
-        let rounded: Double = switch nearestMode {
-        case .roundPreferFloor: (x - 0.5).rounded(.up)
-        case .roundPreferCeil: (x + 0.5).rounded(.down)
-        case .floor: x.rounded(.down)
-        case .ceil: x.rounded(.up)
-        }
-        return Int(Swift.min(Swift.max(rounded, 0), Double(limit - 1)))
     }
 
     /// A transform of known sizes: `(i + shift) · multiplier / divisor + offset + tail`, where each step, or with `isWide` only the
@@ -147,12 +137,8 @@ extension Resize {
             outside = outside.map { $0 || here } ?? here
         }
         if mode == .nearest {
-            let rounded: Expr = switch nearestMode {
-            case .roundPreferFloor: .unary(.ceil, x + .float(-0.5, .f64))
-            case .roundPreferCeil: .unary(.floor, x + .float(0.5, .f64))
-            case .floor: .unary(.floor, x)
-            case .ceil: .unary(.ceil, x)
-            }
+            let (shift, isCeiling) = nearestMode.rule
+            let rounded = Expr.unary(isCeiling ? .ceil : .floor, shift == 0 ? x : x + .float(shift, .f64))
             return [(builder.bind(clamped(.cast(rounded, .i64)), "i"), nil)]
         }
         let floor = builder.bind(.unary(.floor, x), "f"), ratio = builder.bind(x - floor, "r")

@@ -4,19 +4,20 @@ public enum ScatterReduction: String, Hashable, Sendable, CaseIterable, EnumAttr
     case none
     case add, multiply, minimum, maximum
 
-    var binary: BinaryOperator? {
+    /// What joins the element that is there and an update; truth values are 0 and 1, and their sum is at most 1.
+    func binary(_ element: ElementType) -> BinaryOperator? {
         switch self {
         case .none: nil
-        case .add: .add
-        case .multiply: .multiply
-        case .minimum: .minimum
-        case .maximum: .maximum
+        case .add: element == .bool ? .or : .add
+        case .multiply: element == .bool ? .and : .multiply
+        case .minimum: element == .bool ? .and : .minimum
+        case .maximum: element == .bool ? .or : .maximum
         }
     }
 
     /// Applies one update to an element in memory.
     func apply(_ reader: ElementReader, _ update: Int, to target: ElementReader, _ writer: ElementWriter, at i: Int) throws {
-        guard let binary else { return }
+        guard let binary = binary(reader.element) else { return }
         if reader.element.isFloat {
             // Rounded to the compute type, then to the element type, as kernels do.
             writer.store(binary.evaluate(target.load(at: i), reader.load(at: update)), at: i)
@@ -27,13 +28,13 @@ public enum ScatterReduction: String, Hashable, Sendable, CaseIterable, EnumAttr
     }
 
     func statement(_ value: Expr, to view: TensorView, _ index: [Expr]) -> Statement {
-        guard let binary else { return view.store(value, index) }
+        guard let binary = binary(view.element) else { return view.store(value, index) }
         let element = view.element.computeType
         return view.store(.binary(binary, view.load(index).converted(to: element), value.converted(to: element)), index)
     }
 
     func check(_ element: ElementType) throws {
-        guard self == .none || element.isFloat || element.isInteger else {
+        guard self == .none || element.isFloat || element.isInteger || element == .bool else {
             throw Diagnostic(.invalid, "\(rawValue) is not defined on \(element.rawValue)")
         }
     }

@@ -19,11 +19,11 @@ extension Pass {
     /// %3 = round_saturate(%2, to: u8) : u8[1, 8, 8, 8]
     /// ```
     ///
-    /// A result may differ by one step from the division that ONNX defines, where it lies close to the middle between two. That is
-    /// why this is a pass of its own: without it, the lowering is exact.
+    /// What is rounded differs by a rounding of f32 from what ONNX defines, where scales were folded into each other; what is not, stays exact: a scale
+    /// that nothing takes on is divided by, unless it is a power of two, and a zero point is added behind the rounding, which decides ties.
     public static let foldRequantization = Pass(
         "fold-requantization", "Folds scales and zero points into the arithmetic around them",
-        rules: [quantizeAsArithmetic, dequantizeAsArithmetic, scaleInwards, constantOutwards, offsetBehindRelu, reluBySaturation])
+        rules: [quantizeAsArithmetic, dequantizeAsArithmetic, scaleInwards, constantOutwards, reluBySaturation])
 }
 
 /// A per-tensor or per-axis parameter, shaped to broadcast against a tensor of rank `rank`.
@@ -34,12 +34,13 @@ private func broadcastParameter(_ tensor: Tensor, axis: Int, rank: Int) -> Tenso
     return tensor.reshaped([tensor.count] + [Int](repeating: 1, count: rank - 1 - position))
 }
 
-/// `quantize(x, s, z)` with constants → `round_saturate(x·(1/s) + z)`.
+/// `quantize(x, s, z)` with constants → `round_saturate(round(x·(1/s)) + z)`, where `1/s` is exact or joins other constants.
 private let quantizeAsArithmetic = Rule("quantize-as-arithmetic", on: Quantize.self) { function, id, op in
     let node = function[id], x = function.tensorType(node.operands[0])
     guard x.element == .f32, op.blockSize == 0, op.element.isInteger, op.element.computeType == op.element, op.element.byteCount < 4,
           let scale = function.constant(node.operands[1]), let zero = function.constant(node.operands[2]), scale.element == .f32,
-          scale.doubles.allSatisfy({ (1 / Float($0)).isNormal }), let s = broadcastParameter(scale, axis: op.axis, rank: x.rank),
+          scale.doubles.allSatisfy({ (1 / Float($0)).isNormal }),
+          function.absorbsScale(node.operands[0]) || scale.doubles.allSatisfy({ $0.significand == 1 }), let s = broadcastParameter(scale, axis: op.axis, rank: x.rank),
           let z = broadcastParameter(zero, axis: op.axis, rank: x.rank) else { return nil }
     return { rewriter in
         let scales = s.doubles, offsets = z.doubles
@@ -47,6 +48,7 @@ private let quantizeAsArithmetic = Rule("quantize-as-arithmetic", on: Quantize.s
         var value = try rewriter.create1(Binary(.multiply), [node.operands[0], inverse], at: .before(id), provenance: node.provenance)
         if offsets.contains(where: { $0 != 0 }) {
             let offset = try rewriter.create1(Constant(Tensor(.f32, z.shape, values: { offsets[$0] })), [], at: .before(id))
+            value = try rewriter.create1(Unary(.round), [value], at: .before(id), provenance: node.provenance)
             value = try rewriter.create1(Binary(.add), [value, offset], at: .before(id), provenance: node.provenance)
         }
         try rewriter.replace(id, with: RoundSaturate(op.element), [value])
@@ -147,6 +149,7 @@ extension Function {
         guard depth < 16, hasOneUse(value), let user = users(of: value).first else { return false }
         switch self[user].op {
         case is RoundSaturate: return true
+        case let op as Unary where op.function == .round: return true
         case let op as Binary where [.add, .multiply, .maximum, .minimum].contains(op.function): return feedsRounding(self[user].results[0], depth: depth + 1)
         case let op as Activation where !op.kind.isTranscendental: return feedsRounding(self[user].results[0], depth: depth + 1)
         default: return false
@@ -154,29 +157,28 @@ extension Function {
     }
 }
 
-/// `relu(x + c₁) + z` → `max(x + (c₁ + z), z)`: the offset of the zero point joins the bias.
-private let offsetBehindRelu = Rule("offset-behind-relu", on: Binary.self) { function, id, op in
+/// `round_saturate(relu(x))` → `round_saturate(x)` for an unsigned type, and `round_saturate(round(relu(x)) + z)` → `round_saturate(round(x) + z)` where
+/// `z` is the least number of the type: saturation does what ReLU does.
+private let reluBySaturation = Rule("relu-by-saturation", on: RoundSaturate.self) { function, id, op in
     let node = function[id]
-    guard op.function == .add, let offset = function.splat(node.operands[1]), function.constant(node.operands[1])?.rank == 0,
-          let (_, activation, inner) = function.match(node.operands[0], Activation.self), activation.kind == .relu,
-          function.hasOneUse(node.operands[0]), function.feedsRounding(node.results[0]),
-          let (_, sum, operands) = function.match(inner[0], Binary.self), sum.function == .add, function.hasOneUse(inner[0]),
-          let bias = function.constant(operands[1]), bias.element == .f32 else { return nil }
+    guard function.hasOneUse(node.operands[0]) else { return nil }
+    if let x = function.reluArgument(node.operands[0]), op.to.isUnsignedInteger { return { try $0.replace(id, with: op, [x]) } }
+    guard let (_, add, terms) = function.match(node.operands[0], Binary.self), add.function == .add, let zero = function.splat(terms[1]),
+          zero == op.to.integerRange.map({ Double($0.lowerBound) }), function.hasOneUse(terms[0]),
+          let (_, round, rounded) = function.match(terms[0], Unary.self), round.function == .round, function.hasOneUse(rounded[0]),
+          let x = function.reluArgument(rounded[0]) else { return nil }
     return { rewriter in
-        let joined = try rewriter.constant(Binary(.add), [bias, .scalar(offset, .f32)], before: id)
-        let shifted = try rewriter.create1(sum, [operands[0], joined], at: .before(id), provenance: node.provenance)
-        try rewriter.replace(id, with: Binary(.maximum), [shifted, node.operands[1]])
+        let value = try rewriter.create1(round, [x], at: .before(id), provenance: node.provenance)
+        let sum = try rewriter.create1(add, [value, terms[1]], at: .before(id), provenance: node.provenance)
+        try rewriter.replace(id, with: op, [sum])
     }
 }
 
-/// `round_saturate(relu(x))` to an unsigned type → `round_saturate(x)`: saturation does it.
-private let reluBySaturation = Rule("relu-by-saturation", on: RoundSaturate.self) { function, id, op in
-    let node = function[id]
-    guard op.to.isUnsignedInteger, function.hasOneUse(node.operands[0]) else { return nil }
-    if let (_, activation, operands) = function.match(node.operands[0], Activation.self), activation.kind == .relu {
-        return { try $0.replace(id, with: op, operands) }
+extension Function {
+    /// `x` where `value` is `relu(x)`, or the larger of `x` and a number that is not positive.
+    fileprivate func reluArgument(_ value: ValueID) -> ValueID? {
+        if let (_, activation, operands) = match(value, Activation.self), activation.kind == .relu { return operands[0] }
+        guard let (_, binary, operands) = match(value, Binary.self), binary.function == .maximum, splat(operands[1]).map({ $0 <= 0 }) == true else { return nil }
+        return operands[0]
     }
-    guard let (_, binary, operands) = function.match(node.operands[0], Binary.self), binary.function == .maximum,
-          function.splat(operands[1]).map({ $0 <= 0 }) == true else { return nil }
-    return { try $0.replace(id, with: op, [operands[0]]) }
 }

@@ -88,11 +88,13 @@ extension GraphImporter {
         let bias = try c.optional(2) ?? filled(0, own, shape(scale))
         let y = try emit(LayerNorm(axis: axis, epsilon: epsilon), [x, scale, bias])
         guard c.outputCount > 1 else { return [y] }
+        let statistics = try c.element("stash_type") ?? .f32
         let wide = own == .f64 ? ElementType.f64 : .f32
         let axes = Array(axis..<rank(x)), stashed = try cast(x, wide)
         let mean = try reduce(.mean, stashed, axes)
         let centred = try sub(stashed, mean)
         let variance = try reduce(.mean, try mul(centred, centred), axes)
-        return [y, mean, try unary(.reciprocal, try unary(.sqrt, try add(variance, epsilon)))]
+        let deviation = try unary(.reciprocal, try unary(.sqrt, try add(variance, epsilon)))
+        return [y, try cast(mean, statistics), try cast(deviation, statistics)]
     }
 }

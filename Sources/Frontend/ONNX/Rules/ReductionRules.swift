@@ -107,6 +107,7 @@ extension GraphImporter {
         let x = try c[0], axis = try normalized(try c.int("axis", c.version < 13 ? 1 : -1), rank: rank(x))
         let isRow = c.version >= 13 || axis == rank(x) - 1
         let rows = isRow ? x : try reshape(x, Array(shape(x)[..<axis]) + [Array(shape(x)[axis...]).product])
+        if shape(rows)[axis] == 0 { return x }
         let best = try emit(ArgReduce(.maximum, axis: axis, keepDims: true, selectLast: false), [rows])
         let line = try iota(shape(rows)[axis], axis: axis, rank: rank(rows))
         return try reshape(try cast(try binary(.equal, line, best), element(x)), shape(x))
