@@ -41,6 +41,7 @@ UNDEFINED = [
     ("Resize", lambda node, values: not is_float(values[0].dtype) and attribute(node, "mode", b"nearest") != b"nearest", "the standard rounds integers, ONNX Runtime cuts them"),
     ("ReduceLogSumExp", lambda node, values: values[0].dtype.kind in "iu", "ONNX Runtime cuts to integers on the way"),
     (".*Pool", lambda node, values: values[0].size == 0, "windows on nothing"),
+    (".*Pool|Conv", lambda node, values: _is_too_small(node, values), "ONNX Runtime rounds the size towards zero where the window is larger than the image"),
     ("Reduce(Prod|SumSquare|L2)", lambda node, values: _overflows(node, values[0]), "integers that overflow"),
     ("ReduceMean", lambda node, values: values[0].size == 0 and values[0].dtype.kind in "iu", "the mean of nothing"),
     (re.compile(".*Normalization|LRN|LSTM|GRU|RNN|Resize|GridSample|RoiAlign|Det|DFT|.*Loss|Gemm|MatMul|Einsum|Conv|ConvTranspose|CumSum|Reduce(Sum|Mean|L2|SumSquare|Prod|LogSum|L1)|.*Pool"),
@@ -103,6 +104,13 @@ def _overflows(node, x):
 
 def _window(node, values):
     return attribute(node, "kernel_shape", []) or values[1].shape[2:]
+
+
+def _is_too_small(node, values):
+    """Whether a window is larger than the image with its padding."""
+    window = [] if node.op_type.startswith("Global") else list(_window(node, values))
+    pads, dilations = attribute(node, "pads") or [0] * 2 * len(window), attribute(node, "dilations") or [1] * len(window)
+    return any(size + pads[i] + pads[i + len(window)] < (k - 1) * d + 1 for i, (size, k, d) in enumerate(zip(values[0].shape[2:], window, dilations)))
 
 
 def _has_nan(x):
