@@ -53,7 +53,8 @@ indirect enum Step {
     /// Gives a data-dependent dimension its size.
     case define(dimension: String, Extent)
     case conditional(TensorPlacement, then: [Step], otherwise: [Step])
-    /// Ends the run with an error where a demand of a region's ops is not met, at the region's start.
+    /// Ends the run with an error where a demand is not met: one of a region's ops at the region's start, one of sizes that are found while running before the
+    /// ops that have them.
     case demand([SizeDemand])
     case loop(LoopStep)
 }
@@ -93,15 +94,13 @@ struct Program {
     var roots: [Root] = []
     var packed: [PackedConstant] = []
     var scratch: [ScratchArea] = []
-    /// The bounds of data-dependent dimensions.
+    /// The bounds of data-dependent dimensions, in terms of the sizes of inputs.
     private let bounds: [String: Extent]
 
     init(function: Function, target: Target) {
         self.function = function
         self.target = target
-        bounds = function.dimensions.reduce(into: [:]) { bounds, dimension in
-            if case .runtime(let bound) = dimension.info.source { bounds[dimension.name] = bound }
-        }
+        bounds = function.foundSizeBounds().known
     }
 
     /// All launches in order, those of branches and loop bodies included.

@@ -328,6 +328,11 @@ extension Extent: CustomStringConvertible {
 }
 
 extension Array where Element == Extent {
+    /// By how much each size but that of `axis` exceeds that of `other`, a shape of the same rank; nothing for one of another rank.
+    func room(for other: [Extent], besides axis: Int) -> [Extent] {
+        count == other.count ? indices.filter { $0 != axis }.map { self[$0] - other[$0] } : []
+    }
+
     /// The values, where all of them are constants.
     public var constants: [Int]? {
         var values: [Int] = []

@@ -1,8 +1,8 @@
 // Between which sizes an expression lies where some of its dimensions are not known yet.
 
 extension Extent {
-    /// The least and the greatest value, in terms of the other dimensions, where each dimension in `limits` is anything from 0 to its limit. Limits may
-    /// mention dimensions that have limits. An expression need not grow with its dimensions: what is left of `n` behind a slice does not.
+    /// The least and the greatest value, in terms of the other dimensions, where each dimension in `limits` is anything from 0 to its limit, which mentions
+    /// none of them. An expression need not grow with its dimensions: what is left of `n` behind a slice does not.
     public func bounds(_ limits: [String: Extent]) -> (low: Extent, high: Extent) {
         guard dimensions.contains(where: { limits[$0] != nil }) else { return (self, self) }
         return terms.reduce((Extent(offset), Extent(offset))) { sum, term in
@@ -20,12 +20,33 @@ extension Extent {
     }
 }
 
+extension Function {
+    /// What the dimensions that are found while the model runs can be at most, in terms of the sizes of inputs; `open` are those whose bounds mention each other.
+    public func foundSizeBounds() -> (known: [String: Extent], open: [String]) {
+        var open: [(name: String, bound: Extent)] = dimensions.compactMap { dimension in
+            if case .runtime(let bound) = dimension.info.source { (dimension.name, bound) } else { nil }
+        }
+        // A bound may mention what was found before; declarations mostly stand in that order.
+        var known: [String: Extent] = [:], names = Set(open.map(\.name)), count = -1
+        while count != open.count {
+            count = open.count
+            open.removeAll { name, bound in
+                guard names.isDisjoint(with: bound.dimensions) else { return false }
+                known[name] = bound.bounds(known).high
+                names.remove(name)
+                return true
+            }
+        }
+        return (known, open.map(\.name))
+    }
+}
+
 extension Extent.Atom {
     fileprivate func bounds(_ limits: [String: Extent]) -> (low: Extent, high: Extent) {
         switch self {
         case .dimension(let name):
             guard let limit = limits[name] else { break }
-            return (0, limit.bounds(limits).high)
+            return (0, limit)
         case .tooComplex: break
         case .floorDivide(let a, let b):
             let dividend = a.bounds(limits), divisor = b.bounds(limits)

@@ -110,6 +110,52 @@ import Testing
         #expect(zip(results, expected).allSatisfy { $0.shape == $1.shape && $0.doubles == $1.doubles })
     }
 
+    /// Sizes that the data make are checked like those that the inputs have, before anything of that size is read or written.
+    @Test(arguments: [
+        "%y = binary.add(%u, %v)", "%s = slice(%v, starts: [0], sizes: [m-n], steps: [1])\n%y = binary.add(%s, %s)", "%y = reshape(%v, shape: [floordiv(m, 2), 2])",
+        "%c = reshape(%v, shape: [1, m])\n%d = reshape(%u, shape: [1, n])\n%y = concat(%c, %d, axis: 0)", "%y = expand(%v, shape: [n])",
+    ])
+    func sizesThatTheDataMakeDoNotFit(_ body: String) throws {
+        let function = try Parser.parseFunction("""
+            func @f(%x: f32[6], %p: bool[6], %q: bool[6]) {
+              dimension n = runtime bound 6
+              dimension m = runtime bound 6
+              %u = compress(%x, %p, axis: 0, count: [n]) : f32[n]
+              %v = compress(%x, %q, axis: 0, count: [m]) : f32[m]
+              \(body)
+              return %y
+            }
+            """)
+        func inputs(_ u: Int, _ v: Int) -> [Tensor] {
+            [Tensor(.f32, [6], values: { Double($0) })] + [u, v].map { count in Tensor(.bool, [6], integers: { $0 < count ? 1 : 0 }) }
+        }
+        for target in [Target.scalar, .native] {
+            let fitting = body.contains("m-n") ? inputs(2, 4) : inputs(4, 4), others = body.contains("m-n") ? inputs(4, 3) : inputs(2, 3)
+            let expected = try Interpreter.run(function, fitting)
+            #expect(try NativeRun(function, target: target)(fitting, threads: 2)[0].doubles == expected[0].doubles)
+            let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: target)(others, threads: 2) }
+            #expect(error?.kind == .badShape && error?.message.contains("follow from these data") == true, "\(String(describing: error))")
+        }
+    }
+
+    /// Bounds in any order, but not in a circle.
+    @Test func boundsOfWhatIsFound() throws {
+        func function(_ n: String, _ m: String) throws -> Function {
+            try Parser.parseFunction("""
+                func @f(%x: f32[6]) {
+                  dimension m = runtime bound \(m)
+                  dimension n = runtime bound \(n)
+                  %u = non_zero(%x, count: [n]) : i64[1, n]
+                  %v = non_zero(%u, count: [m]) : i64[2, m]
+                  return %v
+                }
+                """)
+        }
+        let x = Tensor(.f32, [6], values: { Double($0 % 2) })
+        #expect(try NativeRun(try function("6", "n"), target: .scalar)([x], threads: 1)[0].doubles == Interpreter.run(try function("6", "n"), [x])[0].doubles)
+        #expect(throws: Diagnostic.self) { try NativeRun(try function("m", "n"), target: .scalar) }
+    }
+
     /// More elements than a free axis turns out to have: known before the artifact runs.
     @Test func topOfTooFew() throws {
         let function = try Parser.parseFunction("func @f(%x: f32[n]) {\n%v, %i = top_k(%x, k: 4, axis: 0)\nreturn %v\n}")

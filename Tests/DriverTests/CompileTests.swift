@@ -134,6 +134,15 @@ import Testing
         #expect(glmc("compile", model, "-o", output, "--cflag=-DNOTHING", "--cflag=-g") == 0)
     }
 
+    /// A compiler that crashes on a file is asked again for less; one that crashes always is named.
+    @Test(arguments: [("-fno-tree-slp-vectorize", 0), ("-fno-openmp-simd", 0), ("-never", 70)] as [(String, Int32)])
+    func asksACompilerThatCrashesForLess(_ flag: String, _ status: Int32) throws {
+        let output = folder.file("net.so"), compiler = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "crashing-compiler").path
+        let result = try GlmcProgram.run(["compile", model, "--no-cache", "-march=scalar", "-o", output, "--cc", compiler], environment: ["SAFE_FLAG": flag])
+        #expect(result.status == status && FileManager.default.fileExists(atPath: output) == (status == 0), "\(result.errors)")
+        #expect(status == 0 || result.errors.contains("Segmentation fault"))
+    }
+
     /// A cache that others could write to is not used, and glmc says so once; without a place of the user's own there is none.
     @Test func usesOnlyACacheOfItsOwn() throws {
         let cache = folder.file("cache"), words = ["compile", model, "-march=scalar", "-o", folder.file("net.so")]

@@ -118,6 +118,24 @@ private let y = Onnx.value("y", 1, [2, 3])
         #expect(lines.count == 1 && lines[0].contains("Nonsense"), "\(lines)")
     }
 
+    /// protobuf-c would take `"\0lo"` for an input that is left out.
+    @Test func refusesZeroBytesInNames() {
+        let lines = blockers(Onnx.graph(nodes: [Onnx.node("Mul", ["x", "x"], ["\0lo"]), Onnx.node("Clip", ["x", "\0lo"], ["y"])], inputs: [x], outputs: [y]))
+        #expect(lines.count == 1 && lines[0].contains("zero byte"), "\(lines)")
+    }
+
+    /// Parts that are computed must make up the axis.
+    @Test func checksThatPartsMakeUpTheWhole() throws {
+        func sized(_ name: String, _ sizes: String...) -> Proto { Onnx.value(name, 1, sizes: sizes) }
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Shape", ["p"], ["s"]), Onnx.node("Split", ["x", "s"], ["y", "z"])], inputs: [sized("x", "n"), sized("p", "a", "b")],
+            outputs: [sized("y", "k"), sized("z", "l")])
+        let function = try load(graph).function, p = Tensor(.f32, [2, 3], values: { _ in 0 })
+        #expect(try Interpreter.run(function, [Tensor(.f32, [5], values: { Double($0) }), p]).map(\.doubles) == [[0, 1], [2, 3, 4]])
+        #expect(throws: Diagnostic.self) { try Interpreter.run(function, [Tensor(.f32, [4], values: { _ in 0 }), p]) }
+        #expect(throws: Diagnostic.self) { try Interpreter.run(function, [Tensor(.f32, [6], values: { _ in 0 }), p]) }
+    }
+
     @Test func ordersNodes() throws {
         let graph = Onnx.graph(nodes: [Onnx.node("Neg", ["a"], ["y"]), Onnx.node("Relu", ["x"], ["a"])], inputs: [x], outputs: [y])
         #expect(try load(graph).function.allNodes.count == 2)

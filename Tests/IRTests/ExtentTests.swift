@@ -93,7 +93,7 @@ import Testing
 
     @Test func boundsHoldForEverySizeThatIsFound() throws {
         var noise = Noise(5)
-        let n = Extent.dimension("n"), limits = ["n": Self.a + 3, "m": 2 * n]
+        let n = Extent.dimension("n"), limits = ["n": Self.a + 3, "m": 2 * Self.a + 6]
         // Between the whole and nothing, what every second element of a slice leaves is most.
         let slice = Extent.maximum((Extent.minimum(33, n) - Extent.maximum(n - 33, 0) + 1).floorDivided(by: 2), 0)
         var extents = [slice, 7 - n, n * (3 - n)]

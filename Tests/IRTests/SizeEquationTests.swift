@@ -47,6 +47,37 @@ import Testing
         }
     }
 
+    /// Sizes that an op refuses when they are known are refused when the artifact runs: whatever `infer` demands of free sizes is an equation, or a size that
+    /// is not negative.
+    @Test(arguments: OpSamples.all.keys.sorted()) func refuseWhatInferenceRefuses(_ mnemonic: String) throws {
+        let generator = try #require(OpSamples.all[mnemonic])
+        for seed in 0..<30 {
+            var noise = Noise(seed)
+            let sample = generator(&noise), shapes = sample.operands.map(\.shape)
+            func types(_ size: (Int, Int) -> Extent) -> [TensorType] {
+                sample.operands.enumerated().map { i, tensor in TensorType(tensor.element, tensor.shape.indices.map { size(i, $0) }) }
+            }
+            let free = InferenceContext(operands: types { shapes[$0][$1] == 1 ? 1 : .dimension("o\($0)a\($1)") }.map { .tensor($0) })
+            guard let results = try? sample.op.infer(free) else { continue }
+            for (operand, shape) in shapes.enumerated() {
+                for axis in shape.indices where shape[axis] != 1 {
+                    for size in [0, shape[axis] - 1, shape[axis] + 1, 2 * shape[axis]] where size != 1 && size >= 0 {
+                        let known = types { Extent($0 == operand && $1 == axis ? size : shapes[$0][$1]) }
+                        guard (try? sample.op.infer(InferenceContext(operands: known.map { .tensor($0) }))) == nil else { continue }
+                        var sizes = sample.dimensions
+                        for (i, type) in known.enumerated() { for (j, extent) in type.shape.enumerated() { sizes["o\(i)a\(j)"] = extent.constant } }
+                        func value(_ extent: Extent) -> Int { extent.evaluate(sizes) ?? 0 }
+                        // Where nothing is computed, nothing needs to be refused.
+                        if results.flatMap({ $0.tensor?.shape ?? [] }).contains(where: { value($0) == 0 }) { continue }
+                        let isRefused = sample.op.equalSizes(in: free).contains { value($0.left) != value($0.right) && !($0.leftMayBeOne && value($0.left) == 1) }
+                            || sample.op.nonNegativeSizes(in: free).contains { value($0) < 0 } || results.flatMap { $0.tensor?.shape ?? [] }.contains { value($0) < 0 }
+                        #expect(isRefused, "nothing refuses \(known) for \(sample)")
+                    }
+                }
+            }
+        }
+    }
+
     /// An op may be asked about operands that it would refuse: too few, of any rank.
     @Test(arguments: OpSamples.all.keys.sorted()) func neverTrapOnOperandsThatAreRefused(_ mnemonic: String) throws {
         let generator = try #require(OpSamples.all[mnemonic])

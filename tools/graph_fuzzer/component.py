@@ -1,4 +1,5 @@
 """A finished random graph: one of the independent components of a model, or, reduced, a finding."""
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,9 @@ from .control import CONTROL, attempt
 from .heavy import HEAVY
 from .operators import MOVES, POINTWISE, REDUCTIONS, REST, VIEWS
 from .oracle import FUNCTIONS, uses
+
+# Operators that add up, in an order that is theirs to choose: what the roundings of the sums may change is what those of the terms would.
+SUMS = re.compile(".*(Reduce|Gemm|MatMul|Conv|Einsum|Pool|Normalization|CumSum|LSTM|GRU|RNN|Loss|Mean|Sum|DFT|Det|Resize|Attention).*")
 
 TABLES = [(POINTWISE, 30), (VIEWS, 27), (HEAVY, 22), (REDUCTIONS, 10), (MOVES, 6), (REST, 3), (CONTROL, 5)]
 OPERATORS = {name: generate for table, _ in TABLES for name, generate in table.items()}
@@ -46,13 +50,17 @@ class Component:
         return {n: v for n, v in feeds.items() if n not in self.defaults or v.tobytes() != self.defaults[n].draw({}).tobytes()}
 
     def evaluate(self, oracle, feeds, noise=None, relative=None, everything=False):
-        """The outputs by name. With `noise` (a seed), what computes with rounding is moved by some roundings; with `everything`, all floats are."""
+        """The outputs by name. With `noise` (a seed), what computes with rounding is moved by some roundings, as are the terms of sums; with `everything`, all
+        floats are."""
         values = {**self.constants, **feeds}
         moved = lambda name, data: perturb(data, noise, relative) if noise is not None and (everything or name in self.inexact) else data
         if everything:
             values = {name: moved(name, data) for name, data in values.items()}
         for node in self.nodes:
-            results = oracle.run(node, self.opset, values, self.functions)
+            terms = values
+            if noise is not None and SUMS.match(node.op_type):
+                terms = {**values, **{name: perturb(values[name], noise, relative) for name in uses(node) if name in values}}
+            results = oracle.run(node, self.opset, terms, self.functions)
             values.update({name: moved(name, data) for name, data in zip(node.output, results) if name})
         return {name: values[name] for name in self.outputs}
 

@@ -39,6 +39,8 @@ UNDEFINED = [
      "ONNX Runtime cuts where it should pad by nothing"),
     ("Reshape", lambda node, values: values[0].size == 0 and bool((values[1] == 0).any()), "a size that happens to be 0 would mean a copy"),
     ("Resize", lambda node, values: not is_float(values[0].dtype) and attribute(node, "mode", b"nearest") != b"nearest", "the standard rounds integers, ONNX Runtime cuts them"),
+    ("InstanceNormalization", lambda node, values: values[0].size > 0 and bool((values[0].astype(np.float64).var(axis=tuple(range(2, values[0].ndim))) < 1e-4).any()),
+     "ONNX Runtime cancels where there is next to no variance"),
     ("ReduceLogSumExp", lambda node, values: values[0].dtype.kind in "iu", "ONNX Runtime cuts to integers on the way"),
     (".*Pool", lambda node, values: values[0].size == 0, "windows on nothing"),
     (".*Pool|Conv", lambda node, values: _is_too_small(node, values), "ONNX Runtime rounds the size towards zero where the window is larger than the image"),

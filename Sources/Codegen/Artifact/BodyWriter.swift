@@ -56,8 +56,8 @@ struct BodyWriter {
                 }
                 out += "\(indent)    }\n\(indent)}\n"
             case .demand(let demands):
-                close(indent)
                 // All threads see the same sizes, so all go the same way.
+                if demands.contains(where: \.dependsOnData) { meet(indent) } else { close(indent) }
                 for demand in demands {
                     out += "\(indent)if (\(main.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(ForeignText.literal(main.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
                     hasDemands = true

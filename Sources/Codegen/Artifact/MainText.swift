@@ -65,6 +65,7 @@ struct MainText {
         __attribute__((unused)) static inline glmc_size glmc_quotient(glmc_size a, glmc_size b) { return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0)); }
         __attribute__((unused)) static inline glmc_size glmc_modulo(glmc_size a, glmc_size b) { return b == 0 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0); }
         __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
+        __attribute__((unused)) static inline int64_t glmc_fit(glmc_size a) { return a > INT64_MAX ? INT64_MAX : a < INT64_MIN ? INT64_MIN : (int64_t)a; }
         __attribute__((unused)) static inline int64_t glmc_work(glmc_size a) { return a > INT64_MAX ? INT64_MAX : (int64_t)a; }
         __attribute__((unused)) static inline glmc_size glmc_cut(int64_t work) { return work < \(worthCutting) ? 0 : work; }
         __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
@@ -138,18 +139,18 @@ struct MainText {
             out += "static void glmc_main_shapes(const int64_t *d, int64_t *in, int64_t *out)\n{\n    (void)d; (void)in; (void)out;\n"
             for (array, values) in [("in", function.inputs), ("out", function.outputs)] {
                 let all = values.flatMap { function.tensorType($0).shape }
-                for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = (int64_t)(\(text(extent, "d")));\n" }
+                for (i, extent) in all.enumerated() { out += "    \(array)[\(i)] = glmc_fit(\(text(extent, "d")));\n" }
             }
             out += "}\n\n"
         }
         if hasRuntimeDimensions {
             out += "static void glmc_main_bounds(int64_t *d)\n{\n"
             for (i, dimension) in dimensions.enumerated() {
-                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = (int64_t)(\(text(program.bounded(bound), "d")));\n" }
+                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = glmc_fit(\(text(program.bounded(bound), "d")));\n" }
             }
             out += "}\n\nstatic void glmc_main_most(const int64_t *d, int64_t *out)\n{\n    (void)d;\n"
             for (i, extent) in function.outputs.flatMap({ function.tensorType($0).shape }).enumerated() {
-                out += "    out[\(i)] = (int64_t)(\(text(program.bounded(extent), "d")));\n"
+                out += "    out[\(i)] = glmc_fit(\(text(program.bounded(extent), "d")));\n"
             }
             out += "}\n\n"
         }

@@ -33,8 +33,10 @@ extension MainText {
     /// What a run says that meets an op whose demand is not met.
     func complaint(_ demand: SizeDemand) -> String {
         switch demand.rule {
-        case .equal(let equation): "the sizes of these inputs do not fit \(demand.place), which runs with them: \(equation.left) must be \(equation.right)"
-        case .notNegative(let size): "these inputs are too small for \(demand.place), which runs with them: \(size) must not be negative"
+        case .equal(let equation):
+            "\(demand.dependsOnData ? "the sizes that follow from these data" : "the sizes of these inputs") do not fit \(demand.place), which runs with them: \(equation.left) must be \(equation.right)"
+        case .notNegative(let size):
+            "\(demand.dependsOnData ? "the sizes that follow from these data" : "these inputs") are too small for \(demand.place), which runs with them: \(size) must not be negative"
         }
     }
 }

@@ -14,6 +14,8 @@ struct ProgramBuilder {
 
     /// - Throws: `Diagnostics` naming every node that has no lowering.
     static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> Program {
+        let open = function.foundSizeBounds().open
+        if !open.isEmpty { throw Diagnostic(.invalid, "the bounds of the dimensions \(open.joined(separator: ", ")) mention each other") }
         var builder = ProgramBuilder(function, target: target, threads: threads, families: families)
         try builder.checkConstants()
         builder.program.steps = try builder.lower(function.body) + builder.copyOutputs()
@@ -58,8 +60,11 @@ struct ProgramBuilder {
     mutating func lower(_ block: BlockID) throws -> [Step] {
         var steps: [Step] = []
         var failures: [Diagnostic] = []
+        var demanded: Set<SizeDemand.Rule> = []
         for group in groups[block] ?? [] {
             do {
+                let demands = function.foundSizeDemands(of: group.nodes.sorted { $0.index < $1.index }).filter { demanded.insert($0.rule).inserted }
+                if !demands.isEmpty { steps.append(.demand(demands)) }
                 steps += try lower(group)
             } catch let error as Diagnostic {
                 failures.append(error.inside(name(of: group.root)))

@@ -2,8 +2,8 @@ import COnnx
 
 /// A pass over the protobuf wire format that makes a file safe and cheap to unpack.
 ///
-/// It copies what `descriptor` knows and leaves out the rest, with two changes: messages nested deeper than `maximumDepth` are
-/// refused (protobuf-c recurses per level), and every `TensorProto.raw_data` becomes its position in the input (`raw_offset`,
+/// It copies what `descriptor` knows and leaves out the rest, with three changes: messages nested deeper than `maximumDepth` are
+/// refused (protobuf-c recurses per level), as is text with a zero byte, and every `TensorProto.raw_data` becomes its position in the input (`raw_offset`,
 /// `raw_length`). The copy is as large as the model without its weights, so unpacking never holds a second copy of them.
 struct WireFilter {
     /// Protobuf's own customary limit. A subgraph in a node takes three levels.
@@ -62,6 +62,7 @@ struct WireFilter {
                 append(UInt64(payload.count))
             default:
                 guard accepts(field.pointee, wireType) else { throw .malformed(at: start) }
+                if field.pointee.type == PROTOBUF_C_TYPE_STRING, input[payload].contains(0) { throw .zeroInText(at: start) }
                 append(tag)
                 if wireType == 2 { append(UInt64(payload.count)) }
                 output.append(contentsOf: input[payload])
@@ -151,6 +152,8 @@ enum WireError: Error, Equatable {
     case malformed(at: Int)
     case tooDeep
     case tooLarge
+    /// protobuf-c ends text at a zero byte, which would make one name of two.
+    case zeroInText(at: Int)
     /// protobuf-c refused what the filter let through, or ran out of the memory that a message of this size may need.
     case refused
 
@@ -160,6 +163,7 @@ enum WireError: Error, Equatable {
         case .malformed(let at): "not a protobuf message: no valid field at byte \(at)"
         case .tooDeep: "messages are nested more than \(WireFilter.maximumDepth) levels deep"
         case .tooLarge: "the model without its raw weights exceeds 2 GiB"
+        case .zeroInText(let at): "the text at byte \(at) holds a zero byte, which no name may"
         case .refused: "the protobuf content is inconsistent"
         }
     }

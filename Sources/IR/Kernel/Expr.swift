@@ -186,11 +186,16 @@ extension Expr {
         return .binary(.divide, .select(.binary(.less, whole, .int(0)), whole - divisor + .int(1), whole), divisor)
     }
 
+    /// `quotient`, or 0 where its divisor is a size that turns out to be 0, which is how sizes are computed everywhere.
+    private static func unlessZero(_ divisor: Extent, _ quotient: Expr) -> Expr {
+        (divisor - 1).isNeverNegative ? quotient : .select(.binary(.equal, Expr(divisor), .int(0)), .int(0), quotient)
+    }
+
     private init(_ atom: Extent.Atom) {
         self = switch atom {
         case .dimension(let name): .dimension(name)
-        case .floorDivide(let a, let b): Self.floored(a, b)
-        case .modulo(let a, let b): a.isNeverNegative ? .binary(.remainder, Expr(a), Expr(b)) : Expr(a) - Self.floored(a, b) * Expr(b)
+        case .floorDivide(let a, let b): Self.unlessZero(b, Self.floored(a, b))
+        case .modulo(let a, let b): Self.unlessZero(b, a.isNeverNegative ? .binary(.remainder, Expr(a), Expr(b)) : Expr(a) - Self.floored(a, b) * Expr(b))
         // No type with such a size gets past the verifier.
         case .tooComplex: .int(0)
         case .maximum(let a, let b): .binary(.maximum, Expr(a), Expr(b))

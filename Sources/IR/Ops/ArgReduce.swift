@@ -48,6 +48,11 @@ public struct ArgReduce: PointwiseOp {
         return [.tensor(TensorType(.i64, shape, layout: keepDims ? type.layout : .rowMajor))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        guard let shape = context.shapes.first, shape.indices.contains(axis) else { return [] }
+        return [shape[axis] - 1]
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader, split = AxisSplit(x.shape, axis: axis)
         var shape = x.shape

@@ -29,6 +29,12 @@ public struct Compress: LoopOp {
         return [.tensor(TensorType(types[0].element, shape))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        let shapes = context.shapes
+        guard shapes.count == 2, shapes[1].count == 1, axis == -1 || shapes[0].indices.contains(axis) else { return [] }
+        return [(axis == -1 ? shapes[0].product : shapes[0][axis]) - shapes[1][0]]
+    }
+
     public var foundSizes: [Extent] { [count] }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -44,7 +44,13 @@ public struct Convolution: PointwiseOp {
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
         let shapes = context.shapes
         guard shapes.count == 2, shapes.allSatisfy({ $0.count >= 2 }) else { return [] }
-        return [SizeEquation(shapes[0][1], shapes[1][1] * Extent(groups))]
+        let depth = SizeEquation(shapes[0][1], shapes[1][1] * Extent(groups))
+        return groups > 1 ? [depth, SizeEquation(shapes[1][0].modulo(Extent(groups)), 0)] : [depth]
+    }
+
+    /// A filter is at least one element large.
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        context.shapes.count == 2 ? context.shapes[1].dropFirst(2).map { $0 - 1 } : []
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

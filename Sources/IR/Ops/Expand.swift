@@ -2,12 +2,17 @@
 public struct Expand: ViewOp {
     public static let mnemonic = "expand"
     public static let summary = "Broadcasts to a shape"
-    public static var attributes: [Attribute<Self>] { [Attribute("shape", \.shape)] }
+    public static var attributes: [Attribute<Self>] { [Attribute("shape", \.shape), Attribute("wanted", \.wanted)] }
 
     public var shape: [Extent]
+    /// A shape of which `shape` is the common one with the operand's, as ONNX has it; empty where that is `shape` itself.
+    public var wanted: [Extent]
 
-    public init() { shape = [] }
-    public init(_ shape: [Extent]) { self.shape = shape }
+    public init() { self.init([]) }
+    public init(_ shape: [Extent], wanted: [Extent] = []) {
+        self.shape = shape
+        self.wanted = wanted == shape ? [] : wanted
+    }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let type = try context.tensors(1)[0]
@@ -24,7 +29,7 @@ public struct Expand: ViewOp {
     }
 
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
-        context.shapes.first.map { SizeEquation.broadcast($0, to: shape) } ?? []
+        context.shapes.prefix(1).flatMap { SizeEquation.broadcast($0, to: shape) } + SizeEquation.broadcast(wanted, to: shape)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -91,6 +91,11 @@ public struct GatherElements: PointwiseOp {
         return [.tensor(TensorType(types[0].element, types[1].shape))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        let shapes = context.shapes
+        return shapes.count == 2 ? shapes[0].room(for: shapes[1], besides: axis) : []
+    }
+
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
         try checkIndices(constants[1], into: types[0].shape[axis])
     }

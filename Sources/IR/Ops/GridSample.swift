@@ -27,9 +27,12 @@ public struct GridSample: PointwiseOp {
         guard x.rank >= 3, grid.rank == x.rank, grid.shape[grid.rank - 1] == Extent(x.rank - 2), x.element.isFloat, grid.element.isFloat else {
             throw Diagnostic(.invalid, "cannot sample \(x) at \(grid)")
         }
+        if let empty = x.shape.dropFirst(2).firstIndex(of: 0) { throw Diagnostic(.invalid, "axis \(empty) of \(x) has no elements to sample") }
         if let a = x.shape[0].constant, let b = grid.shape[0].constant, a != b { throw Diagnostic(.invalid, "\(a) images, \(b) grids") }
         return [.tensor(x.with(shape: Array(x.shape[0..<2]) + grid.shape[1..<grid.rank - 1]))]
     }
+
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] { context.shapes.first?.dropFirst(2).map { $0 - 1 } ?? [] }
 
     public var elementCost: ElementCost { .many }
 

@@ -77,6 +77,11 @@ public struct Pad: PlacementOp {
         return [.tensor(type.with(shape: (0..<type.rank).map { type.shape[$0] + Extent(before[$0] + after[$0]) }))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        guard mode != .constant, let shape = context.shapes.first, shape.count == before.count, shape.count == after.count else { return [] }
+        return shape.indices.filter { before[$0] > 0 || after[$0] > 0 }.map { shape[$0] - 1 }
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], strides = rowMajorStrides(x.shape)
         let shape = x.shape.indices.map { x.shape[$0] + before[$0] + after[$0] }

@@ -106,6 +106,12 @@ public struct Resize: PointwiseOp {
         return [.tensor(x.with(shape: sizes))]
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        guard let shape = context.shapes.first, shape.count == sizes.count else { return [] }
+        // What has no elements can only become what has none.
+        return shape.indices.filter { sizes[$0] != shape[$0] }.map { shape[$0] - .minimum(sizes[$0], 1) }
+    }
+
     /// Whether an axis is copied.
     func isIdentity(_ axis: Int, _ shape: [Extent]) -> Bool {
         sizes[axis] == shape[axis] && (scales.isEmpty || abs(scales[axis] - 1) < 1e-9)

@@ -78,6 +78,11 @@ public struct ScatterElements: LoopOp {
         return shapes.count == 3 ? SizeEquation.pairs(shapes[2], shapes[1]) : []
     }
 
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        let shapes = context.shapes
+        return shapes.count == 3 ? shapes[0].room(for: shapes[1], besides: axis) : []
+    }
+
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
         try checkIndices(constants[1], into: types[0].shape[axis])
     }

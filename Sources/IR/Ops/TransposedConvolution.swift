@@ -68,6 +68,11 @@ public struct TransposedConvolution: PointwiseOp {
         return [SizeEquation(shapes[0][1], shapes[1][0])]
     }
 
+    /// A filter is at least one element large.
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        context.shapes.count == 2 ? context.shapes[1].dropFirst(2).map { $0 - 1 } : []
+    }
+
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let types = operands.map { ValueType.tensor($0.type) }
         guard let type = try infer(InferenceContext(operands: types)).first?.tensor, let shape = type.shape.constants else { return [] }

@@ -31,7 +31,8 @@ extension OnnxRules {
         },
         OnnxRule("Expand", since: 8) { g, c in
             let x = try c[0]
-            return try g.expand(x, try TensorType.broadcast(g.shape(x), try g.extents(c[1], "the shape")))
+            let wanted = try g.extents(c[1], "the shape"), common = try TensorType.broadcast(g.shape(x), wanted)
+            return common == g.shape(x) && wanted.allSatisfy(\.isConstant) ? x : try g.emit(Expand(common, wanted: wanted), [x])
         },
         OnnxRule("Concat", since: 4) { g, c in
             guard let axis = try c.int("axis") else { throw Diagnostic(.invalid, "the attribute 'axis' is missing") }
@@ -128,15 +129,19 @@ extension GraphImporter {
             let count = try c.int("num_outputs", c.node.outputs.count)
             guard count == c.node.outputs.count, count > 0 else { throw Diagnostic(.invalid, "num_outputs is \(count), and the node has \(c.node.outputs.count) outputs") }
             // From opset 18 on the last part may be smaller.
-            let each = whole.ceilDivided(by: Extent(count))
-            parts = (0..<count).map { $0 < count - 1 ? each : whole - each * Extent(count - 1) }
+            let each = c.version < 18 ? whole.floorDivided(by: Extent(count)) : whole.ceilDivided(by: Extent(count))
+            parts = (0..<count).map { $0 < count - 1 || c.version < 18 ? each : whole - each * Extent(count - 1) }
         }
         let total = parts.reduce(0) { $0 + $1 }
         if let a = total.constant, let b = whole.constant, a != b { throw Diagnostic(.invalid, "parts of \(parts) do not make up \(b)") }
+        // As a reshape, so that an artifact checks that the parts make up the whole.
+        var divided = shape(x)
+        divided[axis] = total
+        let checked = total == whole ? x : try reshape(x, divided)
         var start: Extent = 0
         return try parts.map { size in
             defer { start = start + size }
-            return try slice(x, axis: axis, start: start, size: size)
+            return try slice(checked, axis: axis, start: start, size: size)
         }
     }
 
