@@ -5,7 +5,7 @@
 Valid seeds of every kind are mutated (bits, blocks, splices, lengths, interesting numbers, hostile text) and given to the cheapest command that reads
 them. A finding is an undocumented exit code, a signal, an empty message, raw control characters, a file left behind, more than 20 s of processor time or
 2 GB of memory; a cached object or an artifact whose damage goes unnoticed is one too. Findings are kept in --keep, each with the command that repeats it."""
-import argparse, collections, io, json, os, random, re, resource, shutil, signal, struct, subprocess, sys, tempfile, time, zipfile, zlib
+import argparse, copy, collections, io, json, os, random, re, resource, shutil, signal, struct, subprocess, sys, tempfile, time, zipfile, zlib
 
 import numpy as np
 import onnx
@@ -165,9 +165,9 @@ def mutate_wire(r, data, other):
         if not all_lists: break
         where = r.choice(all_lists); i = r.randrange(len(where)); field = where[i]; kind = r.randrange(7)
         if kind == 0: del where[i]
-        elif kind == 1: where.insert(r.randrange(len(where) + 1), json.loads(json.dumps(field)) if field[1] == 0 else list(field))
+        elif kind == 1: where.insert(r.randrange(len(where) + 1), copy.deepcopy(field))
         elif kind == 2: j = r.randrange(len(where)); where[i], where[j] = where[j], where[i]
-        elif kind == 3: where[i] = list(r.choice(r.choice([x for x in lists(others) if x])))
+        elif kind == 3: where[i] = copy.deepcopy(r.choice(r.choice([x for x in lists(others) if x])))
         elif field[1] == 0: field[2] = number(r)
         elif field[1] == 2 and isinstance(field[2], bytes):
             if r.random() < 0.5: field[2] = r.choice(HOSTILE).encode("utf-8", "surrogatepass")
