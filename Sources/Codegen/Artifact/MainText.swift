@@ -102,8 +102,8 @@ struct MainText {
                 case .dimension(let dimension): return "(glmc_size)\(array)[\(dimensionIndex[dimension] ?? 0)]"
                 case .floorDivide(let a, let b): return "glmc_quotient(\(text(a, array)), \(text(b, array)))"
                 case .modulo(let a, let b): return "glmc_modulo(\(text(a, array)), \(text(b, array)))"
-                // No type with such a size gets past the verifier.
-                case .tooComplex: return "0"
+                // No type with such a size gets past the verifier, but a bound of one that does may be: more than any run is given.
+                case .tooComplex: return "((glmc_size)1 << 80)"
                 case .maximum(let a, let b): return "glmc_larger(\(text(a, array)), \(text(b, array)))"
                 case .minimum(let a, let b): return "glmc_smaller(\(text(a, array)), \(text(b, array)))"
                 }
