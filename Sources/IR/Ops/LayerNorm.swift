@@ -121,11 +121,16 @@ private func inferNorm(_ context: InferenceContext, operands: Int, axis: Int) th
     _ = try normalizedAxis(axis, rank: x.rank)
     for parameter in types.dropFirst() {
         guard parameter.element == x.element else { throw Diagnostic(.invalid, "a parameter is \(parameter.element.rawValue), the input \(x.element.rawValue)") }
-        guard parameter.rank <= x.rank, try TensorType.broadcast(x.shape, parameter.shape) == x.shape else {
+        guard parameter.rank <= x.rank, zip(parameter.shape.reversed(), x.shape.reversed()).allSatisfy(isParameterSize) else {
             throw Diagnostic(.invalid, "a parameter of shape \(parameter.shape) does not broadcast to \(x.shape)")
         }
     }
     return [.tensor(x)]
+}
+
+/// Whether a parameter of size `size` may stand beside an axis of `axis` elements; what only a run can tell is an equation.
+private func isParameterSize(_ size: Extent, beside axis: Extent) -> Bool {
+    size == 1 || size == axis || size.constant == nil || axis.constant == nil
 }
 
 /// Parameters are as large as the input, or 1 by their type.
