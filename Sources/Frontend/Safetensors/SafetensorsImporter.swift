@@ -2,10 +2,16 @@ import GlmcIR
 
 /// Builds models from a folder of safetensors: the graph comes from an architecture that `config.json` names.
 public enum SafetensorsImporter {
-    /// The architectures by `model_type`.
-    static let architectures: [String: @Sendable (SafetensorsFolder, ImportOptions) throws -> Function] = [
-        "bert": { try Bert.build($0, $1) },
-    ]
+    typealias Build = @Sendable (SafetensorsFolder, ImportOptions) throws -> ImportedModel
+
+    /// What builds a model, by `model_type`.
+    static let architectures: [String: Build] = {
+        var builds: [String: Build] = ["bert": { ImportedModel(function: try Bert.build($0, $1)) }]
+        for family in DecoderFamilies.all {
+            for type in family.types { builds[type] = { try DecoderModel($0, family).score($1) } }
+        }
+        return builds
+    }()
 
     /// Names that `config.json` may give as `model_type`.
     public static var modelTypes: [String] { architectures.keys.sorted() }
@@ -18,12 +24,18 @@ public enum SafetensorsImporter {
         guard let build = architectures[type] else {
             throw Diagnostic(.unsupported, "the model type '\(type)' is not supported", at: [path], hint: "supported: \(modelTypes.joined(separator: ", "))")
         }
-        return try within(path) { ImportedModel(function: try build(folder, options), consumedInputs: [], warnings: []) }
+        return try within(path) { try build(folder, options) }
     }
 
     /// Errors of `body` name the folder.
     private static func within<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
-        do { return try body() } catch let error as Diagnostic { throw error.inside(path) }
+        do {
+            return try body()
+        } catch let error as Diagnostic {
+            throw error.inside(path)
+        } catch let error as Diagnostics {
+            throw Diagnostics(error.all.map { $0.inside(path) })
+        }
     }
 }
 
@@ -90,20 +102,5 @@ extension SafetensorsFolder {
 
     private func bad(_ key: String, _ wanted: String, _ value: JSONValue?) -> Diagnostic {
         Diagnostic(.invalid, "must be \(wanted)" + (value.map { ", not \($0.kind)" } ?? ", and is missing"), at: ["config.json", "'\(key)'"])
-    }
-}
-
-extension JSONValue {
-    /// What it is, for a message: numbers themselves, of others only the kind.
-    fileprivate var kind: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .int(let value): "\(value)"
-        case .double(let value): "\(value)"
-        case .string: "a string"
-        case .array: "a list"
-        case .object: "an object"
-        }
     }
 }

@@ -11,20 +11,6 @@ extension OnnxRules {
 }
 
 extension GraphImporter {
-    /// [B, S, H·d] as [B, H, S, d].
-    mutating func splitHeads(_ x: ValueID, _ heads: Int) throws -> ValueID {
-        let s = shape(x)
-        try require(x, rank: 3, "a tensor of packed heads")
-        guard heads > 0 else { throw Diagnostic(.invalid, "the number of heads is missing") }
-        return try transpose(try reshape(x, [s[0], s[1], Extent(heads), s[2].floorDivided(by: Extent(heads))]), [0, 2, 1, 3])
-    }
-
-    /// [B, H, S, d] as [B, S, H·d].
-    mutating func mergeHeads(_ x: ValueID) throws -> ValueID {
-        let s = shape(x)
-        return try reshape(try transpose(x, [0, 2, 1, 3]), [s[0], s[2], s[1] * s[3]])
-    }
-
     mutating func attention(_ c: OnnxCall) throws -> [Imported] {
         var (q, k, v) = (try c[0], try c[1], try c[2])
         let isPacked = rank(q) == 3
@@ -104,12 +90,6 @@ extension GraphImporter {
         return Extent(heads / shared)
     }
 
-    /// [B, H, S, d] with every head `group` times in a row.
-    private mutating func repeatHeads(_ x: ValueID, _ group: Extent) throws -> ValueID {
-        let s = shape(x)
-        return try reshape(try expand(try unsqueeze(x, [2]), [s[0], s[1], group, s[2], s[3]]), [s[0], s[1] * group, s[2], s[3]])
-    }
-
     /// Everything that restricts which keys a query sees, other than plain causality, as one mask; and whether causality remains.
     private mutating func attentionMask(_ c: OnnxCall, _ q: ValueID, _ k: ValueID, _ pastLength: Extent) throws -> (mask: ValueID?, isCausal: Bool) {
         let (queries, keys) = (shape(q)[2], shape(k)[2])
@@ -154,22 +134,6 @@ extension GraphImporter {
         return (mask, isCausal)
     }
 
-    /// True where key j ≤ i + offset.
-    private mutating func causalMask(_ queries: Extent, _ keys: Extent, offset: ValueID) throws -> ValueID {
-        let last = try add(try iota(queries, axis: 2, rank: 4), offset)
-        return try binary(.lessOrEqual, try iota(keys, axis: 3, rank: 4), last)
-    }
-
-    /// A mask (bool or additive) that also respects a second, bool one.
-    private mutating func combined(_ mask: ValueID, _ allowed: ValueID) throws -> ValueID {
-        if element(mask) == .bool { return try binary(.and, mask, allowed) }
-        return try select(allowed, mask, try scalar(-.infinity, like: mask))
-    }
-
-    private mutating func additive(_ mask: ValueID, _ element: ElementType) throws -> ValueID {
-        try select(mask, try scalar(0, element), try scalar(-.infinity, element))
-    }
-
     mutating func rotaryEmbedding(_ c: OnnxCall) throws -> ValueID {
         var x = try c[0]
         let isPacked = rank(x) == 3
@@ -183,21 +147,8 @@ extension GraphImporter {
             sine = try gather(sine, positions, axis: 0)
         }
         // [B, S, width/2] against [B, H, S, width/2].
-        cosine = try unsqueeze(cosine, [1])
-        sine = try unsqueeze(sine, [1])
-        let half = Extent(width / 2), isInterleaved = try c.flag("interleaved")
-        let step = isInterleaved ? 2 : 1
-        let a = try slice(x, axis: 3, start: 0, size: half, step: step)
-        let b = try slice(x, axis: 3, start: isInterleaved ? 1 : half, size: half, step: step)
-        let real = try sub(try mul(cosine, a), try mul(sine, b)), imaginary = try add(try mul(sine, a), try mul(cosine, b))
-        var y: ValueID
-        if isInterleaved {
-            let pairs = try concat([try unsqueeze(real, [4]), try unsqueeze(imaginary, [4])], axis: 4)
-            y = try reshape(pairs, Array(shape(real)[..<3]) + [Extent(width)])
-        } else {
-            y = try concat([real, imaginary], axis: 3)
-        }
-        if width < head { y = try concat([y, try slice(x, axis: 3, start: Extent(width), size: Extent(head - width))], axis: 3) }
+        (cosine, sine) = (try unsqueeze(cosine, [1]), try unsqueeze(sine, [1]))
+        let y = try rotated(x, cosine, sine, width: width, isInterleaved: try c.flag("interleaved"))
         return isPacked ? try mergeHeads(y) : y
     }
 

@@ -1,0 +1,46 @@
+import GlmcIR
+
+/// What differs between the entry points of a decoder: where its tokens stand, and which keys and values their queries meet.
+protocol DecoderContext {
+    /// The tokens' positions in their sequences, i64 [batch, n]; batch may be 1 for all.
+    var positions: ValueID { get }
+
+    /// Causal attention of one layer.
+    ///
+    /// - Parameters:
+    ///   - q: queries of the new tokens, [batch, heads, n, d].
+    ///   - k: their keys, [batch, key heads, n, d], rotated already.
+    ///   - v: their values, [batch, key heads, n, e].
+    ///   - window: a query at position i meets only keys at positions above i − window; nil: all up to i.
+    ///   - scale: what scores are multiplied with.
+    ///   - softcap: scores s become c·tanh(s/c); 0 for none.
+    /// - Returns: [batch, heads, n, e].
+    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID
+}
+
+/// Whole sequences, from their first token on; nothing is kept.
+struct WholeSequences: DecoderContext {
+    let positions: ValueID
+    private let count: Extent
+    private var masks: [Int: ValueID] = [:]
+
+    /// - Parameter tokens: i64 [batch, n].
+    init(_ tokens: ValueID, in g: inout ModelGraph) throws {
+        count = g.shape(tokens)[1]
+        positions = try g.iota(count, axis: 1, rank: 2)
+    }
+
+    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
+        let mask = try window.map { try [self.mask($0, in: &g)] } ?? []
+        return try g.emit(Attention(scale: scale, causal: true, softcap: softcap), [q, k, v] + mask)
+    }
+
+    /// True where key j > query i − window, the same for all layers.
+    private mutating func mask(_ window: Int, in g: inout ModelGraph) throws -> ValueID {
+        if let mask = masks[window] { return mask }
+        let first = try g.sub(try g.iota(count, axis: 2, rank: 4), Double(window))
+        let mask = try g.binary(.greater, try g.iota(count, axis: 3, rank: 4), first)
+        masks[window] = mask
+        return mask
+    }
+}

@@ -1,0 +1,115 @@
+import GlmcIR
+
+/// A family of decoders: what its configuration and its tensors are called, and what it does differently from LLaMA (Touvron et al. 2023).
+struct DecoderFamily: Sendable {
+    /// `model_type` in the configuration.
+    var types: [String]
+    var names = DecoderNames()
+    /// What the family calls keys, by their usual names.
+    var keys: [String: String] = [:]
+    /// What holds where a key is absent.
+    var defaults: [String: JSONValue] = [:]
+    /// Keys without influence on results, beside `irrelevantKeys`.
+    var irrelevant: Set<String> = []
+    /// Values at which keys have no influence, beside `standardNeutral`.
+    var neutral: [String: [JSONValue]] = [:]
+    /// Reads what the family has beyond `DecoderConfig(common:)`.
+    var read: @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void = { _, _ in }
+
+    init(
+        _ types: String..., names: DecoderNames = DecoderNames(), keys: [String: String] = [:], defaults: [String: JSONValue] = [:], irrelevant: Set<String> = [],
+        neutral: [String: [JSONValue]] = [:], read: @escaping @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void
+    ) {
+        (self.types, self.names, self.keys, self.defaults) = (types, names, keys, defaults)
+        (self.irrelevant, self.neutral, self.read) = (irrelevant, neutral, read)
+    }
+
+    /// What most families take for granted.
+    private static let standardDefaults: [String: JSONValue] = ["hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000]
+
+    /// What keys may say without changing anything, in families that do not read them.
+    private static let standardNeutral: [String: [JSONValue]] = [
+        "add_cross_attention": [false], "attention_bias": [false], "is_encoder_decoder": [false], "mlp_bias": [false], "moe_layer_freq": [1],
+        "pruned_heads": [.object([])], "rope_interleaved": [false], "scoring_func": ["sigmoid"], "tie_encoder_decoder": [false], "topk_method": ["noaux_tc"],
+        "use_bidirectional_attention": [false], "use_mrope": [false], "use_sliding_window": [false],
+    ]
+
+    /// All of a configuration, of which every key is accounted for. Models that also see pictures have the decoder's part in `text_config`.
+    func config(_ object: JSONValue) throws -> DecoderConfig {
+        let defaults = Self.standardDefaults.merging(defaults) { $1 }
+        var outer = try ConfigReader(object, names: keys, defaults: defaults)
+        guard let text = try outer.optionalObject("text_config")?.whole else { return try config(&outer) }
+        var inner = try ConfigReader(text, at: outer.place + ["'text_config'"], names: keys, defaults: defaults)
+        var config = try config(&inner)
+        if outer.has("tie_word_embeddings"), try outer.flag("tie_word_embeddings") { config.isTied = true }
+        try finish(outer)
+        return config
+    }
+
+    private func config(_ c: inout ConfigReader) throws -> DecoderConfig {
+        var config = try DecoderConfig(common: &c)
+        try read(&config, &c)
+        try config.finish(&c)
+        try finish(c)
+        return config
+    }
+
+    private func finish(_ c: ConfigReader) throws {
+        try c.finish(irrelevant: irrelevantKeys.union(irrelevant), neutral: Self.standardNeutral.merging(neutral) { $1 })
+    }
+}
+
+/// A decoder in a folder: its description, and where its weights are.
+struct DecoderModel {
+    let family: DecoderFamily
+    let folder: SafetensorsFolder
+    let config: DecoderConfig
+    let root: (body: String, head: String)
+
+    init(_ folder: SafetensorsFolder, _ family: DecoderFamily) throws {
+        (self.family, self.folder) = (family, folder)
+        config = try family.config(folder.config)
+        let roots = family.names.roots
+        root = roots.first { folder.tensors[$0.body + family.names.embedding + ".weight"] != nil } ?? roots[0]
+    }
+
+    /// The entry that gives the logits of every token of whole sequences.
+    ///
+    /// Input: `tokens` i64 [batch, sequence]. Output: `logits` f32 [batch, sequence, vocabulary].
+    /// - Throws: `Diagnostics` with every tensor that does not fit the configuration.
+    func score(_ options: ImportOptions) throws -> ImportedModel {
+        var graph = ModelGraph("score", folder)
+        let tokens = try graph.tokenInputs(["tokens"], options, longest: config.longest)[0]
+        var decoder = Decoder(config, family.names, root: root, context: try WholeSequences(tokens, in: &graph), in: graph)
+        let logits = try decoder.logits(try decoder.hidden(tokens))
+        decoder.g.rewriter.setName("logits", of: logits)
+        decoder.g.rewriter.setResults([logits])
+        try finish(decoder.g)
+        return ImportedModel(function: decoder.g.rewriter.function, warnings: warnings)
+    }
+
+    /// Demands that all tensors belong to something.
+    func finish(_ graph: ModelGraph) throws {
+        var ignored = family.names.ignored + family.names.leftOut.map(\.pattern)
+        let count = config.layers.count
+        ignored += (count..<count + config.extraLayers).map { "\(root.body)\(family.names.layers).\($0).*" }
+        let head = root.head + ".weight"
+        if config.isTied, graph.hasTensor(head) {
+            // Some files store a tied matrix twice.
+            guard graph.areEqual(head, root.body + family.names.embedding + ".weight") else {
+                throw Diagnostic(.invalid, "differs from the embedding, to which config.json ties it", at: ["tensor '\(head)'"], hint: "set tie_word_embeddings to what the model was trained with")
+            }
+            ignored.append(head)
+        }
+        try graph.finish(ignoring: ignored)
+    }
+
+    /// Parts of the file that are not compiled.
+    var warnings: [Diagnostic] {
+        family.names.leftOut.compactMap { pattern, part in
+            let prefix = pattern.dropLast()
+            guard folder.tensors.keys.contains(where: { $0.hasPrefix(prefix) }) else { return nil }
+            return Diagnostic(.unsupported, "\(part) is left out: the artifact takes text only", at: [folder.path])
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import GlmcIR
+
+/// A normalisation over the last axis, with weights `NAME.weight` and, where it centres, `NAME.bias`.
+struct NormForm: Hashable {
+    /// Layer normalisation, which subtracts the mean; otherwise root-mean-square normalisation.
+    var centres = false
+    var epsilon: Double
+    /// The factor is this plus the weight.
+    var offset = 0.0
+}
+
+/// The graph of a model whose weights lie in a folder. Weights stay in the file's type and orientation; what is missing or misshapen is noted,
+/// and `finish` reports it at once.
+struct ModelGraph: GraphBuilding {
+    var rewriter: Rewriter
+    var block: BlockID { rewriter.function.body }
+    var provenance: [String] = []
+    private let tensors: [String: SafetensorsTensor]
+    private var values: [String: ValueID] = [:]
+    private var problems: [Diagnostic] = []
+
+    /// So many tensors that are not as they should be say enough.
+    private static let mostProblems = 500
+
+    init(_ name: String, _ folder: SafetensorsFolder) {
+        rewriter = Rewriter(Function(name))
+        tensors = folder.tensors
+        rewriter.setMetadata("producer", "safetensors")
+    }
+
+    // MARK: Weights
+
+    func hasTensor(_ name: String) -> Bool { tensors[name] != nil }
+
+    /// The tensor `name` as it is in the file. One that is missing or has another shape is noted, and a value of the right type stands in.
+    mutating func weight(_ name: String, _ shape: [Int]) throws -> ValueID {
+        if let value = values[name], self.shape(value).constants == shape { return value }
+        let problem: Diagnostic?
+        if let tensor = tensors[name] {
+            if tensor.shape != shape {
+                problem = Diagnostic(.invalid, "has shape \(tensor.shape), and config.json asks for \(shape)", at: [quoted(name)])
+            } else if !tensor.element.irType.isFloat {
+                problem = Diagnostic(.unsupported, "is \(tensor.element.rawValue), not a float", at: [quoted(name)])
+            } else {
+                let value = try constant(try Tensor(tensor.element.irType, shape, storage: tensor.bytes.owner, byteOffset: tensor.bytes.offset))
+                rewriter.setName(name, of: value)
+                values[name] = value
+                return value
+            }
+        } else {
+            problem = Diagnostic(.invalid, "is missing, and config.json asks for \(shape)", at: [quoted(name)])
+        }
+        problem.map { problems.append($0) }
+        if problems.count >= Self.mostProblems { throw Diagnostics(problems) }
+        try Verifier.checkType(.tensor(TensorType(.f32, shape.map { Extent($0) })))
+        let value = try filled(0, .f32, shape.map { Extent($0) })
+        values[name] = value
+        return value
+    }
+
+    /// A weight in f32, in which models compute.
+    mutating func parameter(_ name: String, _ shape: [Int]) throws -> ValueID { try cast(try weight(name, shape), .f32) }
+
+    /// Whether two tensors are there and hold the same.
+    func areEqual(_ a: String, _ b: String) -> Bool {
+        guard let x = tensors[a], let y = tensors[b], x.element == y.element, x.shape == y.shape else { return false }
+        return x.bytes.withUnsafeBytes { p in y.bytes.withUnsafeBytes { q in p.elementsEqual(q) } }
+    }
+
+    /// - Parameter ignored: patterns of tensors that the model does not need; `*` at either end stands for anything.
+    /// - Throws: `Diagnostics` with every tensor that is missing, has another shape or type, or belongs to nothing.
+    func finish(ignoring ignored: [String] = []) throws {
+        let extra = tensors.keys.filter { name in values[name] == nil && !ignored.contains { matches(name, $0) } }.sorted()
+        let superfluous = extra.prefix(Self.mostProblems).map { name in
+            Diagnostic(.invalid, "belongs to no part of the model that config.json describes; its shape is \(tensors[name]?.shape ?? [])", at: [quoted(name)])
+        }
+        if !problems.isEmpty || !superfluous.isEmpty { throw Diagnostics(problems + superfluous) }
+    }
+
+    private func quoted(_ name: String) -> String { "tensor '\(name)'" }
+
+    private func matches(_ name: String, _ pattern: String) -> Bool {
+        let core = pattern.split(separator: "*").joined()
+        return switch (pattern.hasPrefix("*"), pattern.hasSuffix("*")) {
+        case (true, true): name.contains(core)
+        case (true, false): name.hasSuffix(core)
+        case (false, true): name.hasPrefix(core)
+        case (false, false): name == pattern
+        }
+    }
+
+    // MARK: Layers
+
+    /// x·wᵀ + b with `NAME.weight` [to, from], or x·w + b with [from, to] where `isTransposed`. Nodes that follow name it as their source.
+    mutating func linear(_ x: ValueID, _ name: String, _ from: Int, _ to: Int, bias: Bool, isTransposed: Bool = false) throws -> ValueID {
+        provenance = [name]
+        let w = try parameter(name + ".weight", isTransposed ? [from, to] : [to, from])
+        let y = try matmul(x, isTransposed ? w : try transpose(w, [1, 0]))
+        return bias ? try add(y, try parameter(name + ".bias", [to])) : y
+    }
+
+    /// Normalises the last axis, of size `width`.
+    mutating func norm(_ x: ValueID, _ name: String, _ width: Int, _ form: NormForm) throws -> ValueID {
+        provenance = [name]
+        var scale = try parameter(name + ".weight", [width])
+        if form.offset != 0 { scale = try add(scale, form.offset) }
+        if form.centres { return try emit(LayerNorm(axis: -1, epsilon: form.epsilon), [x, scale, try parameter(name + ".bias", [width])]) }
+        return try emit(RMSNorm(axis: -1, epsilon: form.epsilon), [x, scale])
+    }
+
+    /// Rows of the table `name` [rows, width], picked by integers, in f32.
+    mutating func embedding(_ name: String, _ rows: Int, _ width: Int, at indices: ValueID) throws -> ValueID {
+        provenance = [name]
+        return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0), .f32)
+    }
+
+    // MARK: Inputs
+
+    /// Adds inputs i64 [batch, sequence], whose sizes are free unless `options` fix them.
+    /// - Parameter longest: how many positions the model has.
+    mutating func tokenInputs(_ names: [String], _ options: ImportOptions, longest: Int) throws -> [ValueID] {
+        for name in options.shapes.keys.sorted() where !names.contains(name) {
+            throw Diagnostic(.invalid, "the model has no input '\(name)'", hint: "its inputs: \(names.joined(separator: ", "))")
+        }
+        var sizes = options.dimensions
+        for name in sizes.keys.sorted() where name != "batch" && name != "sequence" {
+            throw Diagnostic(.invalid, "the model has no dimension '\(name)'", hint: "its dimensions: batch, sequence")
+        }
+        for (name, shape) in options.shapes {
+            guard shape.count == 2 else { throw Diagnostic(.invalid, "input '\(name)' has rank 2, not \(shape.count)") }
+            for (dimension, size) in zip(["batch", "sequence"], shape) {
+                if let other = sizes.updateValue(size, forKey: dimension), other != size {
+                    throw Diagnostic(.invalid, "the dimension '\(dimension)' is given two sizes, \(other) and \(size)")
+                }
+            }
+        }
+        if let sequence = sizes["sequence"], sequence > longest { throw Diagnostic(.invalid, "a sequence of \(sequence) exceeds the model's \(longest) positions") }
+        let shape = ["batch", "sequence"].enumerated().map { axis, name -> Extent in
+            if let size = sizes[name] { return Extent(size) }
+            rewriter.addDimension(name, DimensionInfo(.input(0, axis: axis)))
+            return .dimension(name)
+        }
+        try Verifier.checkType(.tensor(TensorType(.i64, shape)))
+        return names.map { rewriter.addArgument(.tensor(TensorType(.i64, shape)), name: $0) }
+    }
+}
