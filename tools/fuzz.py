@@ -78,7 +78,8 @@ def write(folder, finding):
     folder.mkdir(parents=True, exist_ok=True)
     name, made = finding.seed, model(finding.components)
     (folder / f"{name}.onnx").write_bytes(made.SerializeToString())
-    plain = lambda v: v if is_native(v.dtype) else v.view(f"u{v.dtype.itemsize}")
+    # numpy saves the 16 bits of a bfloat16 as "V2", as glmc does.
+    plain = lambda v: v if is_native(v.dtype) or v.dtype.name == "bfloat16" else v.view(f"u{v.dtype.itemsize}")
     np.savez(folder / f"{name}.npz", **{n: plain(v) for n, v in {**finding.feeds, **finding.expected}.items()})
     flags = [*finding.flags, *(f"--shape={n}:{'x'.join(map(str, s))}" for n, s in finding.shapes.items())]
     operators = sorted({o for c in finding.components for o in c.operators})

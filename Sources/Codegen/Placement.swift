@@ -174,8 +174,12 @@ struct Placements {
         guard let views = op.placements(ofOperands: node.operands.map { function.tensorType($0) }, in: home.view) else { return }
         for i in eligible where placements[node.operands[i]] == nil {
             // What is computed once may not lie in memory that moves from round to round.
-            guard function.definingNode(node.operands[i]).map({ function[$0].block }) == node.block else { continue }
-            set(node.operands[i], home.showing(views[i]))
+            guard let producer = function.definingNode(node.operands[i]).map({ function[$0] }), producer.block == node.block else { continue }
+            let place = home.showing(views[i])
+            // Nor may a kernel's results lie where a size says that it has yet to find.
+            let found = Set(producer.op.foundSizes.flatMap(\.dimensions))
+            guard ([place.offset] + place.strides).allSatisfy({ found.isDisjoint(with: $0.dimensions) }) else { continue }
+            set(node.operands[i], place)
             placedInside.insert(.operand(group.root, i))
         }
     }

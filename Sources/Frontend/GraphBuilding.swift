@@ -23,6 +23,13 @@ extension GraphBuilding {
     /// Takes note that two sizes have to be equal.
     mutating func expect(_ a: Extent, equals b: Extent) { expect([SizeEquation(a, b)]) }
 
+    /// Takes note that two sizes of `what` have to be equal.
+    /// - Throws: where they are known and differ.
+    mutating func require(_ a: Extent, equals b: Extent, _ what: String) throws {
+        if let a = a.constant, let b = b.constant, a != b { throw Diagnostic(.invalid, "\(what): \(a) does not fit \(b)") }
+        expect(a, equals: b)
+    }
+
     // MARK: Types
 
     func type(_ id: ValueID) -> TensorType { rewriter.function.tensorType(id) }

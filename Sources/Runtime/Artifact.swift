@@ -61,6 +61,9 @@ public final class Artifact: @unchecked Sendable {
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
         try Self.check(absolute, shown: path, checksBytes ? { glmc_seal_library($0, $1) } : nil)
         guard let library = dlopen(absolute, RTLD_NOW | RTLD_LOCAL) else {
+            if Self.isProgram(absolute) {
+                throw RuntimeError(.notAnArtifact, "'\(path)' is a program, which runs by itself ('\(path) --help' says how); only libraries (.so) can be loaded: compile the model to one")
+            }
             throw RuntimeError(.notAnArtifact, "'\(path)' cannot be loaded: \(String(cString: dlerror()))")
         }
         guard let symbol = dlsym(library, "glmc_model_get") else {
@@ -86,6 +89,19 @@ public final class Artifact: @unchecked Sendable {
         guard let file = try? Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) else { throw RuntimeError(.notAnArtifact, "'\(shown)' cannot be read") }
         guard file.withUnsafeBytes({ isSound($0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) != 0 }) else {
             throw RuntimeError(.notAnArtifact, "'\(shown)' is damaged or incomplete: its bytes are not those that were compiled; compile the model again")
+        }
+    }
+
+    /// Whether an ELF file names an interpreter (PT_INTERP), as programs do and libraries do not.
+    private static func isProgram(_ path: String) -> Bool {
+        guard let file = try? Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) else { return false }
+        return file.withUnsafeBytes { bytes in
+            func number<T: FixedWidthInteger>(_ type: T.Type, at offset: Int) -> T? {
+                offset >= 0 && offset <= bytes.count - MemoryLayout<T>.size ? T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: T.self)) : nil
+            }
+            guard number(UInt32.self, at: 0) == 0x464c_457f, let start = number(UInt64.self, at: 32).flatMap(Int.init(exactly:)), start < bytes.count,
+                  let size = number(UInt16.self, at: 54), let count = number(UInt16.self, at: 56) else { return false }
+            return (0..<Int(count)).contains { number(UInt32.self, at: start + $0 * Int(size)) == 3 }
         }
     }
 

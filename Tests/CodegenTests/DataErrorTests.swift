@@ -138,6 +138,81 @@ import Testing
         }
     }
 
+    /// What a kernel finds is written behind what else it finds, or transposed: where that lies depends on a size that it has yet to find.
+    @Test(arguments: [
+        "%d, %f, %i, %c = unique(%x, count: [n])\n%y = concat(%c, %f, %c, axis: 0)", "%d, %f, %i, %c = unique(%x, sorted: false, count: [n])\n%y = concat(%f, %c, axis: 0)",
+        "%a = non_zero(%x, count: [n])\n%t = transpose(%a, permutation: [1, 0])\n%y = concat(%t, %t, axis: 1)",
+        "%a = non_zero(%x, count: [n])\n%e = binary.add(%a, %a)\n%y = concat(%e, %a, axis: 1)",
+    ])
+    func partsThatLieBehindWhatIsFound(_ body: String) throws {
+        let function = try Parser.parseFunction("func @f(%x: f32[9]) {\ndimension n = runtime bound 9\n\(body)\nreturn %y\n}")
+        let x = Tensor([3, 1, 0, 3, 5, 1, 0, 3, 2] as [Float])
+        let expected = try Interpreter.run(function, [x])
+        for target in [Target.scalar, .native] {
+            let results = try NativeRun(function, target: target)([x], threads: 2)
+            #expect(results[0].shape == expected[0].shape && results[0].doubles == expected[0].doubles)
+        }
+    }
+
+    /// The parameters' size says how many elements the data must make.
+    @Test func normalisationOfWhatIsFound() throws {
+        let function = try Parser.parseFunction("""
+            func @f(%x: f32[6]) {
+              dimension n = runtime bound 6
+              %p = constant(value: f32[3](1, 2, 3))
+              %i = non_zero(%x, count: [n]) : i64[1, n]
+              %v = cast(%i, to: "f32")
+              %y = layer_norm(%v, %p, %p, axis: 1)
+              return %y
+            }
+            """)
+        func x(_ count: Int) -> Tensor { Tensor(.f32, [6], values: { $0 < count ? 1 : 0 }) }
+        let expected = try Interpreter.run(function, [x(3)])[0], result = try NativeRun(function, target: .native)([x(3)], threads: 2)[0]
+        #expect(result.shape == [1, 3] && relativeError(result, expected) <= 1e-6)
+        for count in [0, 1, 2, 4] {
+            let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: .native)([x(count)], threads: 2) }
+            #expect(error?.kind == .badShape, "\(count)")
+        }
+    }
+
+    /// A value without memory has elements, too: more than can be counted are refused.
+    @Test func moreElementsThanCanBeCounted() throws {
+        let function = try Parser.parseFunction("""
+            func @f(%a: f32[n, 0], %b: f32[m, 0]) {
+              %c = constant(value: f32[](1))
+              %e = expand(%c, shape: [n, m])
+              %s = unary.exp(%e)
+              %y = reduce.add(%s, axes: [0, 1])
+              return %y
+            }
+            """)
+        let most = Tensor(.f32, [1 << 32, 0], values: { _ in 0 }), few = Tensor(.f32, [2, 0], values: { _ in 0 })
+        #expect(abs(try NativeRun(function, target: .scalar, tuned: false)([few, few], threads: 1)[0].doubles[0] - 10.873127) < 1e-4)
+        let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: .scalar, tuned: false)([most, most], threads: 1) }
+        #expect(error?.kind == .badShape)
+    }
+
+    /// What the data make is small here, but its bound, (a + … + h)⁵, takes more terms than are written: no run gets room for it.
+    @Test func boundsThatAreTooComplex() throws {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"]
+        let function = try Parser.parseFunction("""
+            func @f(\(names.map { "%\($0): f32[\($0)]" }.joined(separator: ", "))) {
+              dimension n = runtime bound \(names.joined(separator: "+"))
+              %x = concat(\(names.map { "%\($0)" }.joined(separator: ", ")), axis: 0)
+              %i = non_zero(%x, count: [n]) : i64[1, n]
+              %v = cast(%i, to: "f32")
+              %r = reshape(%v, shape: [1, 1, 1, 1, n])
+              %w = expand(%r, shape: [n, n, n, n, n])
+              %s = softmax(%w, axis: 4)
+              %y = reduce.add(%s, axes: [0, 1, 2, 3, 4])
+              return %y
+            }
+            """)
+        let inputs = names.map { Tensor([$0 == "c" ? 1 : 0] as [Float]) }
+        let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: .scalar)(inputs, threads: 1) }
+        #expect(error?.kind == .badShape)
+    }
+
     /// Bounds in any order, but not in a circle.
     @Test func boundsOfWhatIsFound() throws {
         func function(_ n: String, _ m: String) throws -> Function {

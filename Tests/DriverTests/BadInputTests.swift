@@ -70,6 +70,12 @@ import Testing
             ("short data", Self.external("short.bin"), 1, "short.bin"),
             ("far data", Self.external("short.bin", offset: "9223372036854775807"), 1, "short.bin"),
             ("no outputs", Self.model([relu], outputs: []), 1, "output"),
+            ("parameters of a batch norm", Self.model([Onnx.node("BatchNormalization", ["x", "p", "p", "p", "p"], ["y"])], initializers: [Onnx.floatTensor("p", [1], [1])]), 1, "1 does not fit 3"),
+            ("parameters of an instance norm", Self.model([Onnx.node("InstanceNormalization", ["x", "p", "p"], ["y"])], initializers: [Onnx.floatTensor("p", [1], [1])],
+                                                          inputs: [Onnx.value("x", 1, [2, 3, 4])], outputs: [Onnx.value("y", 1, [2, 3, 4])]), 1, "1 does not fit 3"),
+            ("three values", Self.model([Onnx.node("OneHot", ["i", "d", "v"], ["y"])], initializers: [Onnx.tensor("d", 7, [1]).packed(7, [3]), Onnx.floatTensor("v", [3], [0, 1, 2])],
+                                        inputs: [Onnx.value("i", 7, [2])]), 1, "3 does not fit 2"),
+            ("diagonal", Self.model([Onnx.node("Einsum", ["x"], ["y"], [Onnx.attribute("equation", string: "ii->i")])], outputs: [Onnx.value("y", 1, [2])]), 1, "2 does not fit 3"),
             ("unknown", Self.model([Onnx.node("Nonsense", ["x"], ["a"]), Onnx.node("Gibberish", ["a"], ["y"])]), 4, "Gibberish"),
         ]
         for item in cases { try expect(item.status, item.part, "compile", write("\(item.name).onnx", item.bytes), "-o", folder.file("out.so"), "--no-cache") }
@@ -166,5 +172,17 @@ import Testing
         let foreign = try #require(Toolchain.available.first).path
         #expect(try ChildProcess.run([foreign, "-shared", "-o", folder.file("foreign.so"), "-x", "c", "/dev/null"]).succeeded)
         try expect(1, "glmc_model_get", "run", folder.file("foreign.so"), "--random", "1")
+        let program = folder.file("program")
+        let made = try GlmcProgram.run(["compile", model, "-o", program, "--no-cache", "-march=scalar"])
+        #expect(made.end == .exited(0) && made.errors.contains("+ what the free sizes need"), "\(made.errors)")
+        try expect(1, "is a program, which runs by itself", "run", program, "--random", "1")
+    }
+
+    @Test func refusesFlagsThatMeanNothing() throws {
+        let model = try write("fixed.onnx", Self.model([Onnx.node("Relu", ["x"], ["y"])]))
+        try expect(1, "none of its sizes has a name", "compile", model, "--dry-run", "--dim", "n=4")
+        try expect(2, "given twice for 'x'", "compile", model, "--dry-run", "--shape", "x:2x3", "--shape", "x:2x3")
+        try expect(2, "'/dev/null' is none", "compile", model, "--dry-run", "--save-temps", "/dev/null")
+        try expect(2, "-O0 to -O3", "compile", model, "--dry-run", "-O4")
     }
 }

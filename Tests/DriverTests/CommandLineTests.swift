@@ -43,9 +43,10 @@ import Testing
         #expect(message("m", "--ouptut=x") == "glmc sample has no flag --ouptut / did you mean --output?")
         #expect(message("m", "--output").hasPrefix("--output needs a value"))
         #expect(message("m", "--no-cache=1").hasPrefix("--no-cache takes no value"))
-        #expect(message("m", "-O7").hasPrefix("'7' is no value of -O"))
+        #expect(message("m", "-O7") == "'7' is no value of -O / -O0 to -O3")
         #expect(message("m", "-j", "many").contains("a whole number from 1 to 64"))
         #expect(message("m", "--dim", "n").contains("NAME=VALUE"))
+        #expect(message("m", "--dim", "n=4", "--dim=n=5").hasPrefix("--dim is given twice for 'n'"))
         #expect(message().hasPrefix("something is missing"))
         #expect(message("a", "b").hasPrefix("'b' is one argument too many"))
         #expect(message("m", "-z").hasPrefix("glmc sample has no flag -z"))
@@ -66,6 +67,12 @@ import Testing
         }
         #expect(Glmc.subcommands.filter { !$0.isHidden }.allSatisfy { Help.overview(Glmc.subcommands).contains("  \($0.name)") })
         #expect(Set(Glmc.subcommands.map(\.name)).count == Glmc.subcommands.count)
+    }
+
+    /// A long name does not widen the rows of others.
+    @Test func columnsCutLongCells() {
+        let lines = columns([[String(repeating: "n", count: 5000), "f32"], ["x", String(repeating: "m", count: 200)]]).split(separator: "\n")
+        #expect(lines[0] == String(repeating: "n", count: 59) + "…  f32" && lines[1] == "x" + String(repeating: " ", count: 61) + String(repeating: "m", count: 200))
     }
 
     @Test func exitCodesFollowTheKind() {

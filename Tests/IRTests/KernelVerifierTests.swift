@@ -75,6 +75,7 @@ import Testing
         Case("area without contents", [parallel([store(y, load(own))])], "own is read, but nothing has been stored in it"),
         Case("accumulator that is not declared", [.single([.declare(v, one), serial([.assign(v, .variable(v) + load(x))], kind: .simd(reductions: [])), store(y, .variable(v), at: .int(0))])], "is no accumulator of the loop"),
         Case("accumulator of a parallel loop", [.declare(v, one), parallel([.assign(v, load(x)), store(y, one)])], "in a loop of independent iterations"),
+        Case("dimension read where it is defined", [.single([.setDimension("n", .int(3)), serial([store(y, load(x))], to: .dimension("n"))])], "the dimension n is read by the kernel that defines it"),
         Case("dimension by every thread", [.setDimension("n", .int(3)), copy], "the dimension n is defined by every thread"),
         Case("unrolled without end", [.single([serial([store(y, one)], kind: .unrolled, to: .dimension("n"))])], "runs an unknown number of times"),
         Case("step of zero", [parallel([store(y, one)], step: 0)], "has step 0"),

@@ -51,6 +51,10 @@ public enum Onnx {
         Proto().string(1, name).packed(8, ints).int(20, 7)
     }
 
+    public static func attribute(_ name: String, string: String) -> Proto {
+        Proto().string(1, name).string(4, string).int(20, 3)
+    }
+
     public static func attribute(_ name: String, graph: Proto) -> Proto {
         Proto().string(1, name).message(6, graph).int(20, 5)
     }

@@ -55,7 +55,7 @@ def judge(component, oracle, feeds, expected, got, narrow=None):
             wrong[name] = found
     if not wrong:
         return {}, 0
-    slack = {}
+    slack, reshaped = {}, set()
     for seed in range(4):
         try:
             moved = component.evaluate(oracle, feeds, seed + 10, NARROW[narrow][0] if narrow else None, everything=bool(narrow))
@@ -64,7 +64,7 @@ def judge(component, oracle, feeds, expected, got, narrow=None):
         for name in wrong:
             e, m = expected[name], moved[name]
             if e.shape != m.shape:
-                slack[name] = np.inf
+                reshaped.add(name)
                 continue
             e, m = e.astype(np.float64), m.astype(np.float64)
             if (np.isfinite(e) != np.isfinite(m)).any():
@@ -74,6 +74,8 @@ def judge(component, oracle, feeds, expected, got, narrow=None):
                 slack[name] = max(slack.get(name, 0), np.abs(e[ok] - m[ok]).max(initial=0))
     still = {}
     for name, found in wrong.items():
+        if name in reshaped:
+            continue
         by = slack.get(name, 0)
         if by == np.inf and expected[name].shape == got[name].shape:
             continue

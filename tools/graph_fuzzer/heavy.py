@@ -1,5 +1,6 @@
 """The rows of operators that compute: products, windows, norms, recurrences, quantisation, signals, losses."""
 import numpy as np
+from onnx import TensorProto
 
 from .builder import DTYPES, F32, I64, Skip, free
 from .operators import HEAVY, REST, maybe, row
@@ -142,7 +143,9 @@ def channel_norm(g, op):
     scale, bias = g.weight(x.dtype, [n]), g.weight(x.dtype, [n])
     if op == "BatchNormalization":
         return g.node(op, [x, scale, bias, g.weight(x.dtype, [c]), g.weight(x.dtype, [c], "positive")], epsilon=epsilon)
-    return g.node(op, [x, scale, bias], epsilon=epsilon, **({"num_groups": groups} if op == "GroupNormalization" else {}))
+    # Unless the node says otherwise, ONNX Runtime normalises doubles in groups as float32, the default of `stash_type`; glmc as doubles.
+    stash = TensorProto.DOUBLE if op == "GroupNormalization" and g.opset >= 21 and x.dtype == np.float64 else None
+    return g.node(op, [x, scale, bias], epsilon=epsilon, stash_type=stash, **({"num_groups": groups} if op == "GroupNormalization" else {}))
 
 
 @row(HEAVY, "LayerNormalization", "RMSNormalization")

@@ -128,6 +128,15 @@ struct MainText {
         }
     }
 
+    /// How many elements values between inputs and outputs have, with memory of their own or without: no kernel counts beyond what an address holds.
+    private var elementCounts: [Extent] {
+        let function = program.function
+        var seen: Set<Extent> = []
+        return function.nodes(in: function.body).flatMap { function[$0].results }.compactMap { function.type($0).tensor?.shape.product }.map(program.bounded).filter { count in
+            !count.isConstant && !count.isTooComplex && seen.insert(count).inserted
+        }
+    }
+
     private var hasRuntimeDimensions: Bool {
         dimensions.contains { if case .runtime = $0.info.source { true } else { false } }
     }
@@ -148,13 +157,14 @@ struct MainText {
             for (i, dimension) in dimensions.enumerated() {
                 if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = glmc_fit(\(text(program.bounded(bound), "d")));\n" }
             }
-            out += "}\n\nstatic void glmc_main_most(const int64_t *d, int64_t *out)\n{\n    (void)d;\n"
+            out += "}\n\nstatic void glmc_main_most(const int64_t *d, int64_t *out)\n{\n    (void)d; (void)out;\n"
             for (i, extent) in function.outputs.flatMap({ function.tensorType($0).shape }).enumerated() {
                 out += "    out[\(i)] = glmc_fit(\(text(program.bounded(extent), "d")));\n"
             }
             out += "}\n\n"
         }
         out += "static int64_t glmc_main_workspace(const int64_t *d, int threads)\n{\n    (void)d;\n    glmc_size bytes = \(plan.fixedBytes);\n"
+        for count in elementCounts { out += "    if ((\(text(count, "d"))) >> 62) return -1;\n" }
         for extent in extentsThatMayBeNegative { out += "    if (\(text(extent, "d")) < 0) return -1;\n" }
         for slot in plan.slots { out += "    bytes += \(largest(slot, "d"));\n" }
         out += "    bytes += (glmc_size)threads * \(text(plan.perThreadBytes, "d"));\n"

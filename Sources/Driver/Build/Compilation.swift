@@ -115,6 +115,7 @@ struct Compilation: Sendable {
         int8 = try Int8(arguments)
         narrowFloats = try NarrowFloats(arguments)
         saveFolder = arguments.string("save-temps")
+        if let folder = saveFolder, Files.exists(folder), !Files.isFolder(folder) { throw arguments.misuse("--save-temps takes a folder, and '\(folder)' is none") }
         if !arguments.has("no-cache"), let folder = ObjectCache.defaultFolder {
             do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
         }

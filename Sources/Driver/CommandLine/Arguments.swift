@@ -32,7 +32,7 @@ public struct Arguments: Sendable {
                         index += 1
                     }
                     guard flag.choices.isEmpty || flag.choices.contains(value) else {
-                        throw usage("'\(value)' is no value of \(flag.spelling)", nearest: value, among: flag.choices)
+                        throw misused(flag, value)
                     }
                     values[flag.name, default: []].append(value)
                 }
@@ -52,6 +52,13 @@ public struct Arguments: Sendable {
 
     private func usage(_ message: String) -> Diagnostic {
         Diagnostic(.usage, message, hint: "glmc help \(subcommand.name)")
+    }
+
+    /// A letter with a value attached takes one of a range, where none is like another.
+    private func misused(_ flag: Flag, _ value: String) -> Diagnostic {
+        let message = "'\(value)' is no value of \(flag.spelling)"
+        guard case .attached = flag.form, let first = flag.choices.first, let last = flag.choices.last else { return usage(message, nearest: value, among: flag.choices) }
+        return Diagnostic(.usage, message, hint: "\(flag.spelling)\(first) to \(flag.spelling)\(last)")
     }
 
     private func usage(_ message: String, nearest word: String, among names: [String]) -> Diagnostic {
@@ -104,14 +111,18 @@ public struct Arguments: Sendable {
     }
 
     /// Values of the form `NAME=REST`, in order.
-    public func pairs(_ name: String, separator: Character = "=") throws(Diagnostic) -> [(name: String, value: String)] {
+    /// - Throws: a `.usage` diagnostic for another form, and for a name that comes twice.
+    public func pairs(_ flag: String, separator: Character = "=") throws(Diagnostic) -> [(name: String, value: String)] {
         var result: [(name: String, value: String)] = []
-        for text in all(name) {
+        var seen: Set<String> = []
+        for text in all(flag) {
             // The last separator: names of tensors may hold colons, sizes and files' values do not begin before it.
             guard let at = separator == ":" ? text.lastIndex(of: separator) : text.firstIndex(of: separator), at != text.startIndex else {
-                throw usage("\(spelling(name)) takes NAME\(separator)VALUE, not '\(text)'")
+                throw usage("\(spelling(flag)) takes NAME\(separator)VALUE, not '\(text)'")
             }
-            result.append((String(text[..<at]), String(text[text.index(after: at)...])))
+            let name = String(text[..<at])
+            guard seen.insert(name).inserted else { throw usage("\(spelling(flag)) is given twice for '\(name)'") }
+            result.append((name, String(text[text.index(after: at)...])))
         }
         return result
     }

@@ -11,9 +11,18 @@ func bytesText(_ count: Int) -> String {
     return unit == 0 ? "\(count) bytes" : formatted(value < 10 ? "%.2f" : "%.1f", value) + " " + units[unit]
 }
 
-/// Left-aligned columns, two blanks apart.
+/// What a model's workspace takes: a part that is fixed and, where sizes are free, one that grows with them.
+func memoryText(_ fixedBytes: Int, hasFreeSizes: Bool) -> String { bytesText(fixedBytes) + (hasFreeSizes ? " + what the free sizes need" : "") }
+
+/// Left-aligned columns, two blanks apart. What is long is cut, so that one cell does not widen every row; the last cell of a row is not.
 func columns(_ rows: [[String]], indent: String = "") -> String {
-    let rows = rows.map { $0.map(\.printableOnOneLine) }
+    let most = 60
+    let rows = rows.map { row in
+        row.enumerated().map { index, cell in
+            let cell = cell.printableOnOneLine
+            return index == row.count - 1 || cell.count <= most ? cell : cell.prefix(most - 1) + "…"
+        }
+    }
     var widths: [Int] = []
     for row in rows {
         for (index, cell) in row.enumerated() {

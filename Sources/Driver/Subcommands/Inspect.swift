@@ -42,7 +42,7 @@ extension Subcommand {
             }
             let record = manifest?["entries"]?.array?.first { $0["name"]?.string == entry.name }
             if let arena = record?["arena"], let bytes = arena["bytes"]?.int {
-                lines.append(["memory", bytesText(bytes), arena["lower_bound"]?.int.map { "live at once: \(bytesText($0))" } ?? "", ""])
+                lines.append(["memory", memoryText(bytes, hasFreeSizes: !entry.dimensions.isEmpty), arena["lower_bound"]?.int.map { "live at once: \(bytesText($0))" } ?? "", ""])
             }
             lines.append(["kernels", "\(entry.kernelCount)", "", ""])
             sections.append("\(entry.name):\n" + columns(lines, indent: "  "))

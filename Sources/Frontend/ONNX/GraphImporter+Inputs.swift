@@ -29,7 +29,7 @@ extension GraphImporter {
             }
         }
         for name in options.dimensions.keys.sorted() where !known.contains(name) {
-            throw Diagnostic(.invalid, "the model has no dimension '\(name)'", hint: "its dimensions: \(known.sorted().joined(separator: ", "))")
+            throw Diagnostic(.invalid, "the model has no dimension '\(name)'", hint: known.isEmpty ? "none of its sizes has a name; --shape fixes those of an input" : "its dimensions: \(known.sorted().joined(separator: ", "))")
         }
         var names = DimensionNames()
         for (name, tree) in trees { try define(name, try tree.imported { try tensorInput($0, sizes, &names) }, at: "input '\(name)'") }

@@ -9,6 +9,8 @@ public struct KernelVerifier {
     /// What surrounds the current statement.
     var context = Context()
     var memory: [MemoryUse]
+    /// Dimensions that the kernel defines, and those that it reads.
+    private var definedDimensions: Set<String> = [], readDimensions: Set<String> = []
 
     /// A variable or loop variable.
     struct Declaration {
@@ -31,6 +33,7 @@ public struct KernelVerifier {
         do {
             try verifier.checkBuffers()
             try verifier.check(kernel.body)
+            try verifier.checkDimensions()
             try verifier.checkMemory(results)
         } catch let error as Diagnostic {
             throw error.inside("kernel \(kernel.name)")
@@ -44,6 +47,12 @@ public struct KernelVerifier {
     }
 
     func fail(_ message: String) -> Diagnostic { Diagnostic(.internal, message) }
+
+    /// A kernel reads its dimensions when it is called: one that it defines itself has no value then.
+    private func checkDimensions() throws {
+        guard let name = definedDimensions.intersection(readDimensions).min() else { return }
+        throw fail("the dimension \(name) is read by the kernel that defines it")
+    }
 
     // MARK: Statements
 
@@ -106,6 +115,7 @@ public struct KernelVerifier {
         case .setDimension(let name, let value):
             try expect(value, .index, "the dimension \(name)")
             guard context.isSingle else { throw fail("the dimension \(name) is defined by every thread") }
+            definedDimensions.insert(name)
         case .report(_, let value, let lower, let upper):
             for index in [value, lower, upper] { try expect(index, .index, "a reported value") }
         case .barrier:
@@ -228,7 +238,10 @@ public struct KernelVerifier {
             guard let known = scope[variable.name] else { throw fail("\(variable.name) is not in scope") }
             guard known.type == variable.type else { throw fail("\(variable.name) is declared as \(known.type) and read as \(variable.type)") }
             return variable.type
-        case .dimension, .threadIndex, .threadCount: return .index
+        case .dimension(let name):
+            readDimensions.insert(name)
+            return .index
+        case .threadIndex, .threadCount: return .index
         case .unary(let op, let a):
             let type = try check(a)
             guard Self.takes(op, type.element), isArithmetic(type.element) else { throw fail("\(op.rawValue) of \(type)") }

@@ -121,8 +121,10 @@ private func inferNorm(_ context: InferenceContext, operands: Int, axis: Int) th
     _ = try normalizedAxis(axis, rank: x.rank)
     for parameter in types.dropFirst() {
         guard parameter.element == x.element else { throw Diagnostic(.invalid, "a parameter is \(parameter.element.rawValue), the input \(x.element.rawValue)") }
-        guard parameter.rank <= x.rank, zip(parameter.shape.reversed(), x.shape.reversed()).allSatisfy(isParameterSize) else {
-            throw Diagnostic(.invalid, "a parameter of shape \(parameter.shape) does not broadcast to \(x.shape)")
+        let misfit = "a parameter of shape \(parameter.shape) does not broadcast to \(x.shape)"
+        guard parameter.rank <= x.rank else { throw Diagnostic(.invalid, misfit) }
+        for (size, axis) in zip(parameter.shape.reversed(), x.shape.reversed()) where !isParameterSize(size, beside: axis) {
+            throw Diagnostic(.invalid, "\(misfit): \(axis) against \(size)")
         }
     }
     return [.tensor(x)]

@@ -140,6 +140,8 @@ extension GraphImporter {
 
     mutating func oneHot(_ c: OnnxCall) throws -> ValueID {
         let indices = try cast(c[0], .i64), values = try c[2]
+        try require(values, rank: 1, "the values")
+        try require(shape(values)[0], equals: 2, "the elements of the values, off and on")
         let depthID = try c[1]
         let depth: Extent
         if element(depthID).isInteger, let first = try extents(depthID, "the depth").first {

@@ -101,6 +101,7 @@ extension GraphImporter {
     private mutating func diagonal(_ x: ValueID, _ labels: [String]) throws -> (ValueID, [String]) {
         var (x, labels) = (x, labels)
         while let j = labels.indices.first(where: { labels[..<$0].contains(labels[$0]) }), let i = labels.firstIndex(of: labels[j]) {
+            try require(shape(x)[i], equals: shape(x)[j], "the sizes of '\(labels[j])'")
             let same = try binary(.equal, try iota(shape(x)[i], axis: i, rank: rank(x)), try iota(shape(x)[j], axis: j, rank: rank(x)))
             x = try reduce(.add, try select(same, x, try scalar(0, like: x)), [j], keep: false)
             labels.remove(at: j)

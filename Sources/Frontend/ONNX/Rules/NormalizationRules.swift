@@ -6,7 +6,9 @@ extension OnnxRules {
         OnnxRule(tensors: "BatchNormalization", since: 7) { g, c in try g.batchNorm(c) },
         OnnxRule("InstanceNormalization") { g, c in
             let x = try c[0]
-            return try g.normalized(x, axes: Array(2..<max(2, g.rank(x))), epsilon: try c.float("epsilon", 1e-5),
+            guard g.rank(x) >= 2 else { throw Diagnostic(.invalid, "takes an image, not \(g.type(x))") }
+            for i in 1...2 { try g.requireParameter(c[i], of: x) }
+            return try g.normalized(x, axes: Array(2..<g.rank(x)), epsilon: try c.float("epsilon", 1e-5),
                 scale: try g.perChannel(c[1], rank: g.rank(x)), bias: try g.perChannel(c[2], rank: g.rank(x)))
         },
         OnnxRule("GroupNormalization", since: 18) { g, c in try g.groupNorm(c) },
@@ -33,6 +35,7 @@ extension GraphImporter {
     mutating func batchNorm(_ c: OnnxCall) throws -> [ValueID] {
         let x = try c[0], epsilon = try c.float("epsilon", 1e-5)
         guard rank(x) >= 2 else { throw Diagnostic(.invalid, "takes an image, not \(type(x))") }
+        for i in 1...4 { try requireParameter(c[i], of: x) }
         let own = element(x)
         var (mean, variance) = (try c[3], try c[4])
         var running: [ValueID] = []
@@ -55,6 +58,12 @@ extension GraphImporter {
         // Parameters may be wider than the data.
         let wide = element(factor)
         return [try cast(try add(try mul(try cast(x, wide), factor), offset), own)] + running
+    }
+
+    /// - Throws: where `v` does not hold one number for each channel of `x`; a single one does not stand for all.
+    mutating func requireParameter(_ v: ValueID, of x: ValueID) throws {
+        try require(v, rank: 1, "a parameter")
+        try require(shape(v)[0], equals: shape(x)[1], "a parameter's elements and the channels")
     }
 
     /// (x − mean) / √(variance + ε) · scale + bias over `axes`; scale and bias broadcast.
