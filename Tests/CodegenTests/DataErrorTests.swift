@@ -192,7 +192,7 @@ import Testing
         #expect(error?.kind == .badShape)
     }
 
-    /// What the data make is small here, but its bound, (a + … + h)⁵, takes more terms than are written: no run gets room for it.
+    /// What the data make is small here, but its bound, (a + … + h)⁶, takes more terms than are written: no run gets room for it.
     @Test func boundsThatAreTooComplex() throws {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"]
         let function = try Parser.parseFunction("""
@@ -201,10 +201,10 @@ import Testing
               %x = concat(\(names.map { "%\($0)" }.joined(separator: ", ")), axis: 0)
               %i = non_zero(%x, count: [n]) : i64[1, n]
               %v = cast(%i, to: "f32")
-              %r = reshape(%v, shape: [1, 1, 1, 1, n])
-              %w = expand(%r, shape: [n, n, n, n, n])
-              %s = softmax(%w, axis: 4)
-              %y = reduce.add(%s, axes: [0, 1, 2, 3, 4])
+              %r = reshape(%v, shape: [1, 1, 1, 1, 1, n])
+              %w = expand(%r, shape: [n, n, n, n, n, n])
+              %s = softmax(%w, axis: 5)
+              %y = reduce.add(%s, axes: [0, 1, 2, 3, 4, 5])
               return %y
             }
             """)
