@@ -17,7 +17,7 @@ let package = Package(
         .target(name: "COnnx", dependencies: ["CProtobufC"], path: "Sources/COnnx", exclude: ["onnx.proto"]),
         .target(name: "CGlmcABI", path: "Sources/CGlmcABI"),
         .target(name: "GlmcIR", path: "Sources/IR"),
-        .target(name: "GlmcFrontend", dependencies: ["GlmcIR", "COnnx", "CZlib"], path: "Sources/Frontend"),
+        .target(name: "GlmcFrontend", dependencies: ["GlmcIR", "COnnx", "CZlib", "CGlmcABI"], path: "Sources/Frontend"),
         .target(name: "GlmcPasses", dependencies: ["GlmcIR"], path: "Sources/Passes"),
         .target(name: "GlmcCodegen", dependencies: ["GlmcIR", "CGlmcABI"], path: "Sources/Codegen", resources: [.embedInCode("Prelude")]),
         .target(name: "GlmcFuzz", dependencies: ["GlmcIR"], path: "Sources/Fuzz"),

@@ -90,7 +90,7 @@ static inline int glmc_set_has(const glmc_tokenizer_view *view, uint32_t set, ui
 enum { GLMC_LOOK_AHEAD, GLMC_LOOK_NOT_AHEAD, GLMC_LOOK_ATOMIC };
 enum { GLMC_LINE_START, GLMC_LINE_END, GLMC_TEXT_START, GLMC_TEXT_END, GLMC_LAST_LINE_END, GLMC_BOUNDARY, GLMC_NO_BOUNDARY };
 
-typedef struct glmc_frame { uint32_t pc, exhausted; uint64_t low, at, high; } glmc_frame;
+typedef struct glmc_choice { uint32_t pc, exhausted; uint64_t low, at, high; } glmc_choice;
 
 typedef struct glmc_matcher {
     const glmc_tokenizer_view *view;
@@ -177,14 +177,14 @@ static inline int64_t glmc_match(glmc_matcher *matcher, uint32_t pc, uint64_t at
             uint64_t low = at;
             for (uint32_t count = 0; (code->c == UINT32_MAX || count < code->c) && glmc_set_at(matcher, code->a, at, &bytes); count++) at += bytes;
             if (code->op == GLMC_OP_LOOP) {
-                glmc_frame frame = {pc, 0, low, at, at};
+                glmc_choice frame = {pc, 0, low, at, at};
                 glmc_append(&matcher->frames, &frame, sizeof frame);
             }
             pc++;
             break;
         }
         case GLMC_OP_SPLIT: {
-            glmc_frame frame = {pc, 0, at, at, at};
+            glmc_choice frame = {pc, 0, at, at, at};
             glmc_append(&matcher->frames, &frame, sizeof frame);
             pc = code->a;
             break;
@@ -211,7 +211,7 @@ static inline int64_t glmc_match(glmc_matcher *matcher, uint32_t pc, uint64_t at
         if (result >= 0 || matcher->frames.failed) break;
         while (fails) {
             if (matcher->frames.count == base) goto done;
-            glmc_frame *top = (glmc_frame *)(void *)(matcher->frames.data + matcher->frames.count) - 1;
+            glmc_choice *top = (glmc_choice *)(void *)(matcher->frames.data + matcher->frames.count) - 1;
             code = &program[top->pc];
             if (code->op == GLMC_OP_SPLIT && !top->exhausted) {
                 top->exhausted = 1;
@@ -226,15 +226,15 @@ static inline int64_t glmc_match(glmc_matcher *matcher, uint32_t pc, uint64_t at
             } else {
                 /* A loop without a limit that leads nowhere from here leads nowhere from any later place in it. */
                 for (uint64_t place = top->low; place <= (code->op == GLMC_OP_LOOP && code->c == UINT32_MAX ? top->high : top->low); place++) glmc_learn(matcher, code->state, place, 1);
-                matcher->frames.count -= sizeof(glmc_frame);
+                matcher->frames.count -= sizeof(glmc_choice);
             }
         }
     }
 done:
     while (matcher->frames.count > base) { /* what still stands on the path led here */
-        glmc_frame *top = (glmc_frame *)(void *)(matcher->frames.data + matcher->frames.count) - 1;
+        glmc_choice *top = (glmc_choice *)(void *)(matcher->frames.data + matcher->frames.count) - 1;
         if (remembers && result >= 0) glmc_learn(matcher, program[top->pc].state, top->low, 2);
-        matcher->frames.count -= sizeof(glmc_frame);
+        matcher->frames.count -= sizeof(glmc_choice);
     }
     return result;
 }

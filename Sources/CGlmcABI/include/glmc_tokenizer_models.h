@@ -199,7 +199,7 @@ static inline void glmc_unigram(const glmc_tokenizer_view *view, glmc_model_work
 }
 
 /* Appends the tokens of one string that is not empty. */
-static inline void glmc_model(const glmc_tokenizer_view *view, glmc_model_work *work, const uint8_t *text, uint64_t size) {
+static inline void glmc_tokenize_string(const glmc_tokenizer_view *view, glmc_model_work *work, const uint8_t *text, uint64_t size) {
     switch (view->header->model) {
     case GLMC_MODEL_BPE: glmc_bpe(view, work, text, size); break;
     case GLMC_MODEL_WORDPIECE: glmc_wordpiece(view, work, text, size); break;

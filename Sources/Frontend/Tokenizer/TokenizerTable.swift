@@ -1,0 +1,160 @@
+import CGlmcABI
+import GlmcIR
+
+/// Compiles a Hugging Face tokenizer to the table that glmc_tokenizer.h works on.
+public enum TokenizerTable {
+    /// - Parameter path: a `tokenizer.json`, or a folder that holds one; `tokenizer_config.json` beside it names the special tokens.
+    /// - Returns: the table, to be put at an address that is a multiple of 64.
+    /// - Throws: `Diagnostic` where a file is bad, or holds what is not supported: by its place in the JSON and its name.
+    public static func build(_ path: String) throws -> [UInt8] {
+        let isFolder = Files.isFolder(path)
+        let folder = isFolder ? path : Files.folder(of: path)
+        let file = isFolder ? path + "/tokenizer.json" : path
+        guard Files.exists(file) else {
+            throw Diagnostic(
+                file: path, reason: "holds no tokenizer.json",
+                hint: "a SentencePiece tokenizer.model is not read; load it with transformers' AutoTokenizer and save it with save_pretrained")
+        }
+        let config = folder + "/tokenizer_config.json"
+        return try build(parse(file), config: Files.exists(config) ? parse(config) : .null, file: file)
+    }
+
+    /// Compiles what the files hold; `file` is for messages.
+    static func build(_ tokenizer: JSONValue, config: JSONValue, file: String) throws(Diagnostic) -> [UInt8] {
+        do { return try assemble(TokenizerNode(tokenizer, path: ""), TokenizerNode(config, path: "")) } catch { throw error.inside(file) }
+    }
+
+    private static func parse(_ path: String) throws -> JSONValue {
+        do {
+            return try Files.map(path).withUnsafeBytes { text throws(JSONError) in try JSONValue(parsing: text) }
+        } catch let error as JSONError {
+            throw Diagnostic(file: path, reason: "is not JSON: \(error.reason) at byte \(error.offset)")
+        }
+    }
+
+    private static func assemble(_ root: TokenizerNode, _ config: TokenizerNode) throws(Diagnostic) -> [UInt8] {
+        guard case .object = root.value else { throw root.fails("is not a JSON object") }
+        var builder = TableBuilder()
+        var ids = try builder.model(root["model"])
+        let normalizer = try builder.normalizer(root["normalizer"]), pretokenizer = try builder.pretokenizer(root["pre_tokenizer"]), decoder = try builder.decoder(root["decoder"])
+        builder.header.normalizer = builder.span(of: normalizer)
+        builder.header.pretokenizer = builder.span(of: pretokenizer)
+        builder.header.decoder = builder.span(of: decoder)
+        try builder.addTokens(root["added_tokens"], &ids)
+        try builder.templates(root["post_processor"], ids)
+        builder.special(config, ids)
+        let table = builder.write()
+        guard table.count <= Int(UInt32.max) else { throw root.fails("makes a table of more than 4 GB") }
+        let isGood = table.withUnsafeBytes { glmc_tokenizer_check($0.baseAddress, UInt64($0.count)) }
+        guard isGood == 1 else { throw Diagnostic(.internal, "the tokenizer's table does not pass its own check") }
+        return table
+    }
+}
+
+extension TableBuilder {
+    fileprivate mutating func addTokens(_ node: TokenizerNode, _ ids: inout [String: Int]) throws(Diagnostic) {
+        guard !node.isNull else { return }
+        var next = max(tokens.count(where: { $0 != nil }), 0)
+        var named: [String: Int] = [:]
+        let bare = header.normalizer.count > 0 ? write() : []
+        for item in try node.items() {
+            let content = try item["content"].text(), isNormalized = try item["normalized"].flag(default: true)
+            guard !content.isEmpty else { continue }
+            let id = ids[content] ?? next
+            if id == next, ids[content] == nil { next += 1 }
+            let written = try item["id"].id()
+            guard written == id else { throw item["id"].fails("is \(written) where the vocabulary makes it \(id)") }
+            ids[content] = id
+            while kinds.count <= id {
+                kinds.append(0)
+                tokens.append(nil)
+                if !scores.isEmpty { scores.append(0) }
+            }
+            kinds[id] |= UInt8(GLMC_TOKEN_ADDED)
+            if try item["special"].flag(default: false) { kinds[id] |= UInt8(GLMC_TOKEN_SPECIAL) }
+            var flags: UInt32 = 0
+            for (key, flag) in [("single_word", GLMC_ADDED_SINGLE_WORD), ("lstrip", GLMC_ADDED_LSTRIP), ("rstrip", GLMC_ADDED_RSTRIP)] where try item[key].flag(default: false) { flags |= UInt32(flag) }
+            let bytes = Array(content.utf8)
+            let token = AddedToken(id: id, content: bytes, decoded: isNormalized && !bare.isEmpty ? Self.normalized(bytes, by: bare) : bytes, flags: flags, isNormalized: isNormalized)
+            if let place = named[content] { added[place] = token } else {
+                named[content] = added.count
+                added.append(token)
+            }
+        }
+    }
+
+    /// `text` as a table's normalizer leaves it.
+    private static func normalized(_ text: [UInt8], by table: [UInt8]) -> [UInt8] {
+        table.withUnsafeBytes { table in
+            var view = glmc_tokenizer_open(table.baseAddress)
+            return withUnsafePointer(to: &view) { view in
+                var work = glmc_work()
+                work.view = view
+                defer { glmc_work_release(&work) }
+                text.withUnsafeBufferPointer { glmc_load(&work.now, $0.baseAddress, UInt64($0.count), 1) }
+                glmc_run_steps(&work, view.pointee.header.pointee.normalizer)
+                return Array(UnsafeBufferPointer(start: work.now.text.data, count: Int(work.now.text.count)))
+            }
+        }
+    }
+
+    fileprivate mutating func templates(_ node: TokenizerNode, _ ids: [String: Int]) throws(Diagnostic) {
+        let found = try frames(node)
+        let first = glmc_template(kind: 0, id: 0, type: 0), second = glmc_template(kind: 1, id: 0, type: 0)
+        let (single, pair) = found ?? ([first], [first, second])
+        for part in single + pair where part.kind == 2 && Int(part.id) >= kinds.count { throw node.fails("names the token \(part.id), and the vocabulary ends at \(kinds.count - 1)") }
+        header.single = span(of: single)
+        header.pair = span(of: pair)
+    }
+
+    /// What a post-processor puts around one text and around two; nil where it changes no tokens.
+    private func frames(_ node: TokenizerNode) throws(Diagnostic) -> (single: [glmc_template], pair: [glmc_template])? {
+        if node.isNull { return nil }
+        func token(_ node: TokenizerNode, _ type: UInt32) throws(Diagnostic) -> glmc_template {
+            guard let pair = node.value.array, pair.count == 2 else { throw node.fails("must be a token and its number") }
+            return glmc_template(kind: 2, id: UInt32(try TokenizerNode(pair[1], path: node.path).id()), type: type)
+        }
+        func text(_ which: UInt32, _ type: UInt32) -> glmc_template { glmc_template(kind: which, id: 0, type: type) }
+        switch node.type {
+        case "ByteLevel": return nil
+        case "BertProcessing":
+            let single = [try token(node["cls"], 0), text(0, 0), try token(node["sep"], 0)]
+            return (single, single + [text(1, 1), try token(node["sep"], 1)])
+        case "RobertaProcessing":
+            let start = try token(node["cls"], 0), end = try token(node["sep"], 0)
+            return ([start, text(0, 0), end], [start, text(0, 0), end, end, text(1, 0), end])
+        case "TemplateProcessing": return (try frame(node["single"], node["special_tokens"]), try frame(node["pair"], node["special_tokens"]))
+        case "Sequence":
+            var result: (single: [glmc_template], pair: [glmc_template])?
+            for item in try node["processors"].items() {
+                guard let next = try frames(item) else { continue }
+                guard result == nil else { throw item.isUnsupported("a second processor that adds tokens") }
+                result = next
+            }
+            return result
+        default: throw node.isUnsupported("the post-processor '\(node.type)'")
+        }
+    }
+
+    private func frame(_ node: TokenizerNode, _ tokens: TokenizerNode) throws(Diagnostic) -> [glmc_template] {
+        var parts: [glmc_template] = []
+        for item in try node.items() {
+            let sequence = item["Sequence"], special = item["SpecialToken"]
+            let type = try (sequence.isNull ? special : sequence)["type_id"].count(default: 0)
+            if !sequence.isNull {
+                parts.append(glmc_template(kind: try sequence["id"].text() == "A" ? 0 : 1, id: 0, type: type))
+            } else if !special.isNull {
+                for id in try tokens[try special["id"].text()]["ids"].items() { parts.append(glmc_template(kind: 2, id: UInt32(try id.id()), type: type)) }
+            } else {
+                throw item.isUnsupported("a piece that is neither Sequence nor SpecialToken")
+            }
+        }
+        return parts
+    }
+
+    /// The tokens that tokenizer_config.json calls beginning, end, padding and unknown; one that is not in the vocabulary is none.
+    fileprivate mutating func special(_ config: TokenizerNode, _ ids: [String: Int]) {
+        func id(_ key: String) -> Int32 { (config[key].value.string ?? config[key]["content"].value.string).flatMap { ids[$0] }.map { Int32($0) } ?? -1 }
+        header.special = (id("bos_token"), id("eos_token"), id("pad_token"), id("unk_token"))
+    }
+}
