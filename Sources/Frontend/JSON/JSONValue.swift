@@ -90,14 +90,14 @@ private struct JSONParser {
     private mutating func object(_ depth: Int) throws(JSONError) -> JSONValue {
         position += 1
         var members: [JSONValue.Member] = []
-        var keys: Set<String> = []
+        var keys: Set<[UInt8]> = []  // by their bytes: to String, two spellings of an accent are one key
         skipSpace()
         if take("}") { return .object([]) }
         while true {
             skipSpace()
             guard peek == UInt8(ascii: "\"") else { throw failure("a key is expected") }
             let key = try string()
-            guard keys.insert(key).inserted else { throw failure("key '\(key)' appears twice") }
+            guard keys.insert(Array(key.utf8)).inserted else { throw failure("key '\(key)' appears twice") }
             skipSpace()
             guard take(":") else { throw failure("':' is expected") }
             members.append(.init(key: key, value: try value(depth: depth + 1)))

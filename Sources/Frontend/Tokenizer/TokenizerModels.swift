@@ -1,10 +1,26 @@
 import CGlmcABI
 import GlmcIR
 
+/// Tokens' numbers by their text, compared byte by byte: to `String`, two spellings of an accent would be one token.
+struct TokenNumbers {
+    private var numbers: [[UInt8]: Int] = [:]
+
+    subscript(text: [UInt8]) -> Int? {
+        get { numbers[text] }
+        set { numbers[text] = newValue }
+    }
+    subscript(text: String) -> Int? {
+        get { numbers[Array(text.utf8)] }
+        set { numbers[Array(text.utf8)] = newValue }
+    }
+
+    mutating func reserveCapacity(_ count: Int) { numbers.reserveCapacity(count) }
+}
+
 /// The model of tokenizer.json: its vocabulary, merges and scores.
 extension TableBuilder {
     /// - Returns: the ids by text, for what else names tokens.
-    mutating func model(_ node: TokenizerNode) throws(Diagnostic) -> [String: Int] {
+    mutating func model(_ node: TokenizerNode) throws(Diagnostic) -> TokenNumbers {
         let type = node["type"].isNull ? (node["merges"].isNull ? "of no type" : "BPE") : node.type
         switch type {
         case "BPE": return try bpe(node)
@@ -21,14 +37,14 @@ extension TableBuilder {
         }
     }
 
-    private func unknown(_ node: TokenizerNode, _ ids: [String: Int]) throws(Diagnostic) -> Int32 {
+    private func unknown(_ node: TokenizerNode, _ ids: TokenNumbers) throws(Diagnostic) -> Int32 {
         guard let id = ids[try node.text()] else { throw node.fails("is not in the vocabulary") }
         return Int32(id)
     }
 
-    private mutating func vocabulary(_ node: TokenizerNode) throws(Diagnostic) -> [String: Int] {
+    private mutating func vocabulary(_ node: TokenizerNode) throws(Diagnostic) -> TokenNumbers {
         guard case .object(let members) = node.value else { throw node.fails("must be an object of tokens and their numbers") }
-        var ids: [String: Int] = [:]
+        var ids = TokenNumbers()
         ids.reserveCapacity(members.count)
         var largest = -1
         for member in members {
@@ -47,7 +63,7 @@ extension TableBuilder {
         return ids
     }
 
-    private mutating func noteFallback(_ ids: [String: Int]) {
+    private mutating func noteFallback(_ ids: TokenNumbers) {
         let digits = Array("0123456789ABCDEF")
         withUnsafeMutableBytes(of: &header.fallback) { bytes in
             let table = bytes.bindMemory(to: Int32.self)
@@ -55,7 +71,7 @@ extension TableBuilder {
         }
     }
 
-    private mutating func bpe(_ node: TokenizerNode) throws(Diagnostic) -> [String: Int] {
+    private mutating func bpe(_ node: TokenizerNode) throws(Diagnostic) -> TokenNumbers {
         let ids = try vocabulary(node["vocab"])
         header.model = UInt32(GLMC_MODEL_BPE)
         if !node["dropout"].isNull, node["dropout"].value.double != 0 { throw node["dropout"].isUnsupported("dropout, which makes tokens random,") }
@@ -71,29 +87,28 @@ extension TableBuilder {
         merges.reserveCapacity(list.count)
         for (index, merge) in list.enumerated() {
             func wrong(_ reason: String) -> Diagnostic { TokenizerNode(merge, path: node["merges"].path + "[\(index)]").fails(reason) }
-            let left: String, right: String
+            let left: [UInt8], right: [UInt8]
             switch merge {
             case .string(let text):
                 let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
                 if index == 0, text.hasPrefix("#version") { continue }
                 guard parts.count == 2 else { throw wrong("must be two tokens with a space between") }
-                (left, right) = (String(Substring(parts[0])), String(Substring(parts[1])))
+                (left, right) = (Array(parts[0]), Array(parts[1]))
             case .array(let parts):
                 guard parts.count == 2, let first = parts[0].string, let second = parts[1].string else { throw wrong("must be two tokens") }
-                (left, right) = (first, second)
+                (left, right) = (Array(first.utf8), Array(second.utf8))
             default: throw wrong("must be two tokens")
             }
-            guard right.utf8.count >= prefix.utf8.count else { throw wrong("has a second token without the prefix '\(prefix)'") }
-            let whole = left + (prefix.isEmpty ? right : String(decoding: right.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
-            guard let a = ids[left], let b = ids[right], let c = ids[whole] else { throw wrong("names a token that is not in the vocabulary") }
+            guard right.count >= prefix.utf8.count else { throw wrong("has a second token without the prefix '\(prefix)'") }
+            guard let a = ids[left], let b = ids[right], let c = ids[left + right.dropFirst(prefix.utf8.count)] else { throw wrong("names a token that is not in the vocabulary") }
             merges.append(glmc_merge(left: UInt32(a), right: UInt32(b), result: UInt32(c)))
         }
         return ids
     }
 
-    private mutating func unigram(_ node: TokenizerNode) throws(Diagnostic) -> [String: Int] {
+    private mutating func unigram(_ node: TokenizerNode) throws(Diagnostic) -> TokenNumbers {
         header.model = UInt32(GLMC_MODEL_UNIGRAM)
-        var ids: [String: Int] = [:]
+        var ids = TokenNumbers()
         var lowest = Double.infinity
         for item in try node["vocab"].items() {
             guard let pair = item.value.array, pair.count == 2, let token = pair[0].string, let score = pair[1].double else { throw item.fails("must be a token and its score") }

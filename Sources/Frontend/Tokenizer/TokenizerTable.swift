@@ -52,10 +52,10 @@ public enum TokenizerTable {
 }
 
 extension TableBuilder {
-    fileprivate mutating func addTokens(_ node: TokenizerNode, _ ids: inout [String: Int]) throws(Diagnostic) {
+    fileprivate mutating func addTokens(_ node: TokenizerNode, _ ids: inout TokenNumbers) throws(Diagnostic) {
         guard !node.isNull else { return }
         var next = max(tokens.count(where: { $0 != nil }), 0)
-        var named: [String: Int] = [:]
+        var named = TokenNumbers()
         let bare = header.normalizer.count > 0 ? write() : []
         for item in try node.items() {
             let content = try item["content"].text(), isNormalized = try item["normalized"].flag(default: true)
@@ -98,7 +98,7 @@ extension TableBuilder {
         }
     }
 
-    fileprivate mutating func templates(_ node: TokenizerNode, _ ids: [String: Int]) throws(Diagnostic) {
+    fileprivate mutating func templates(_ node: TokenizerNode, _ ids: TokenNumbers) throws(Diagnostic) {
         let found = try frames(node)
         let first = glmc_template(kind: 0, id: 0, type: 0), second = glmc_template(kind: 1, id: 0, type: 0)
         let (single, pair) = found ?? ([first], [first, second])
@@ -153,7 +153,7 @@ extension TableBuilder {
     }
 
     /// The tokens that tokenizer_config.json calls beginning, end, padding and unknown; one that is not in the vocabulary is none.
-    fileprivate mutating func special(_ config: TokenizerNode, _ ids: [String: Int]) {
+    fileprivate mutating func special(_ config: TokenizerNode, _ ids: TokenNumbers) {
         func id(_ key: String) -> Int32 { (config[key].value.string ?? config[key]["content"].value.string).flatMap { ids[$0] }.map { Int32($0) } ?? -1 }
         header.special = (id("bos_token"), id("eos_token"), id("pad_token"), id("unk_token"))
     }
