@@ -3,7 +3,7 @@
 
 usage: gguf_tokenizers.py MODELS OUT      writes OUT/NAME/tokenizer.json and, where there are test vectors, OUT/NAME/vectors.json
 Needs: gguf, numpy. What a GGUF file leaves out (patterns, normalizers, decoders) are facts about the families, as their tokenizer.json files state them."""
-import glob, json, os, sys
+import base64, glob, json, os, sys
 import gguf
 
 S = lambda pattern, behavior="Isolated", invert=False: {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
@@ -62,7 +62,9 @@ def rebuilt(name, path):
                    model=dict(type="BPE", dropout=None, unk_token="<unk>", continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=True, byte_fallback=True, ignore_merges=False,
                               vocab=vocab, merges=merges))
     elif model == "t5":
-        out.update(pre_tokenizer=dict(type="Metaspace", replacement="▁", prepend_scheme="always", split=True), decoder=dict(type="Metaspace", replacement="▁", prepend_scheme="always", split=True),
+        rules = dict(type="Precompiled", precompiled_charsmap=base64.b64encode(bytes(field("precompiled_charsmap"))).decode())
+        out.update(normalizer={"type": "Sequence", "normalizers": [rules, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+                   pre_tokenizer=dict(type="Metaspace", replacement="▁", prepend_scheme="always", split=True), decoder=dict(type="Metaspace", replacement="▁", prepend_scheme="always", split=True),
                    model=dict(type="Unigram", unk_id=field("unknown_token_id"), byte_fallback=False, vocab=[[t, float(s)] for t, s in zip(tokens, field("scores"))]))
     elif pre in PRE:
         steps = PRE[pre]

@@ -122,7 +122,17 @@ private struct JSONParser {
 
     private mutating func string() throws(JSONError) -> String {
         position += 1
-        var bytes: [UInt8] = []
+        let start = position
+        while position < text.count, text[position] >= 0x20, text[position] != UInt8(ascii: "\\") {
+            guard text[position] == UInt8(ascii: "\"") else {
+                position += 1
+                continue
+            }
+            guard let string = String(validating: UnsafeRawBufferPointer(rebasing: text[start..<position]), as: UTF8.self) else { throw failure("a string is not UTF-8") }
+            position += 1
+            return string
+        }
+        var bytes = Array(text[start..<position])
         while let byte = peek {
             position += 1
             switch byte {

@@ -105,6 +105,13 @@ struct TableBuilder {
         return builder.finish()
     }
 
+    /// A table of the steps alone, to ask what the normalizer makes of a token.
+    func writeSteps() -> [UInt8] {
+        var builder = self
+        (builder.tokens, builder.kinds, builder.merges, builder.scores) = ([], [], [], [])
+        return builder.finish()
+    }
+
     private mutating func finish() -> [UInt8] {
         var starts: [UInt32] = []
         var vocabulary: [UInt8] = []
@@ -142,12 +149,12 @@ struct TableBuilder {
             result.ranges.count = UInt32(ranges.count) - result.ranges.first
             return result
         }
-        let slots = Self.slots(for: tokens.count, where: { tokens[$0] != nil }, hash: { glmc_hash_slot(tokens[$0]?.withUnsafeBufferPointer { glmc_hash(Self.hashStart, $0.baseAddress, UInt64($0.count)) } ?? 0) })
-        var last: [UInt64: Int] = [:]
-        for (index, merge) in merges.enumerated() { last[UInt64(merge.left) << 32 | UInt64(merge.right)] = index }
-        let pairs = Self.slots(
-            for: merges.count, where: { last[UInt64(merges[$0].left) << 32 | UInt64(merges[$0].right)] == $0 },
-            hash: { glmc_pair_slot(merges[$0].left, merges[$0].right) })
+        let slots = Self.slots(for: tokens.count, where: { tokens[$0] != nil }, same: { _, _ in false }) { id in
+            glmc_hash_slot(tokens[id]?.withUnsafeBufferPointer { glmc_hash(Self.hashStart, $0.baseAddress, UInt64($0.count)) } ?? 0)
+        }
+        let pairs = Self.slots(for: merges.count, where: { _ in true }, same: { merges[$0].left == merges[$1].left && merges[$0].right == merges[$1].right }) {
+            glmc_pair_slot(merges[$0].left, merges[$0].right)
+        }
         let instructions = code.map { glmc_instruction(op: $0.op, a: $0.a, b: $0.b, c: $0.c, state: $0.state) }
 
         var body: [UInt8] = []
@@ -192,14 +199,14 @@ struct TableBuilder {
 
     private static let hashStart: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    /// Open addressing, at most half full.
-    private static func slots(for count: Int, where isIn: (Int) -> Bool, hash: (Int) -> UInt32) -> [UInt32] {
+    /// Open addressing, at most half full; of entries that are the same the last one counts.
+    private static func slots(for count: Int, where isIn: (Int) -> Bool, same: (Int, Int) -> Bool, hash: (Int) -> UInt32) -> [UInt32] {
         var size = 2
         while size < 2 * count { size *= 2 }
         var slots = [UInt32](repeating: 0, count: size)
         for index in 0..<count where isIn(index) {
             var slot = Int(hash(index)) & (size - 1)
-            while slots[slot] != 0 { slot = (slot + 1) & (size - 1) }
+            while slots[slot] != 0, !same(Int(slots[slot]) - 1, index) { slot = (slot + 1) & (size - 1) }
             slots[slot] = UInt32(index + 1)
         }
         return slots

@@ -32,6 +32,7 @@ extension TableBuilder {
         case "Prepend": return [Step(kind: Int(GLMC_STEP_PREPEND), text: Array(try node["prepend"].text().utf8))]
         case "BertNormalizer": return try bert(node)
         case "ByteLevel": return [Step(kind: Int(GLMC_STEP_TO_BYTES))]
+        case "Precompiled": return [try precompiled(node["precompiled_charsmap"])]
         default: throw node.isUnsupported("the normalizer '\(node.type)'")
         }
     }
@@ -87,6 +88,24 @@ extension TableBuilder {
         if lowers { all.append(lowercase()) }
         return all
     }
+
+    /// SentencePiece's rules: in base 64 the number of bytes of a double array, that array, and the texts that it leads to, each ended by 0. Rules apply to
+    /// grapheme clusters of less than 6 bytes first; the pattern is that of extended grapheme clusters (UAX #29, table 1b) as far as clusters so short need it.
+    private mutating func precompiled(_ node: TokenizerNode) throws(Diagnostic) -> Step {
+        guard units.isEmpty else { throw node.isUnsupported("a second precompiled map") }
+        guard let bytes = Tiktoken.decoded(Array(try node.text().utf8)), bytes.count >= 4 else { throw node.fails("must be a map in base 64") }
+        let size = bytes[0..<4].reversed().reduce(0) { $0 << 8 | Int($1) }
+        guard size % 4 == 0, size <= bytes.count - 4 else { throw node.fails("is shorter than it says") }
+        units = stride(from: 4, to: 4 + size, by: 4).map { at in bytes[at..<at + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) } }
+        let text = Array(bytes[(4 + size)...])
+        guard String(validating: text, as: UTF8.self) != nil else { throw node.fails("leads to text that is not UTF-8") }
+        return Step(kind: Int(GLMC_STEP_PRECOMPILED), a: try number(of: Pattern.parse(Self.clusters)), text: text)
+    }
+
+    private static let control = #"\p{Cc}\p{Zl}\p{Zp}[\p{Cf}&&[^\x{200c}\x{200d}\x{600}-\x{605}\x{6dd}\x{70f}\x{890}\x{891}\x{8e2}\x{110bd}\x{110cd}\x{e0020}-\x{e007f}]]"#
+    private static let clusters =
+        #"\r\n|[\#(control)]|[\x{1100}-\x{115f}\x{a960}-\x{a97c}]*[\x{ac00}-\x{d7a3}\x{1160}-\x{11ff}]+[\p{M}\x{200d}]*"#
+        + #"|[^\#(control)][\p{M}\x{200c}\x{200d}\x{ff9e}\x{ff9f}\x{1f3fb}-\x{1f3ff}]*"#
 
     // MARK: Pre-tokenizers
 

@@ -79,7 +79,7 @@ extension TableBuilder {
         let prefix = node["continuing_subword_prefix"].isNull ? "" : try node["continuing_subword_prefix"].text()
         header.prefix = place(Array(prefix.utf8))
         header.suffix = place(Array(node["end_of_word_suffix"].isNull ? "".utf8 : try node["end_of_word_suffix"].text().utf8))
-        for (key, flag) in [("byte_fallback", GLMC_BYTE_FALLBACK), ("fuse_unk", GLMC_FUSE_UNKNOWN), ("ignore_merges", GLMC_WHOLE_FIRST)] where try node[key].flag(default: false) {
+        for (key, flag) in [("byte_fallback", GLMC_BYTE_FALLBACK), ("fuse_unk", GLMC_FUSE_UNKNOWN), ("ignore_merges", GLMC_WHOLE_FIRST), ("rank_by_token", GLMC_RANK_BY_TOKEN)] where try node[key].flag(default: false) {
             header.flags |= UInt32(flag)
         }
         noteFallback(ids)

@@ -3,20 +3,24 @@ import GlmcIR
 
 /// Compiles a Hugging Face tokenizer to the table that glmc_tokenizer.h works on.
 public enum TokenizerTable {
-    /// - Parameter path: a `tokenizer.json`, or a folder that holds one; `tokenizer_config.json` beside it names the special tokens.
+    /// - Parameter path: a `tokenizer.json`, or a folder that holds one, or the `tokenizer.model` of glm-4; `tokenizer_config.json` beside it names the special tokens.
     /// - Returns: the table, to be put at an address that is a multiple of 64.
     /// - Throws: `Diagnostic` where a file is bad, or holds what is not supported: by its place in the JSON and its name.
     public static func build(_ path: String) throws -> [UInt8] {
         let isFolder = Files.isFolder(path)
         let folder = isFolder ? path : Files.folder(of: path)
         let file = isFolder ? path + "/tokenizer.json" : path
+        let config = folder + "/tokenizer_config.json", model = folder + "/tokenizer.model"
+        let settings = Files.exists(config) ? try parse(config) : .null
         guard Files.exists(file) else {
+            if isFolder, Files.exists(model), let root = try Files.map(model).withUnsafeBytes({ Tiktoken.looksLike($0) ? try Tiktoken.tokenizer($0, config: TokenizerNode(settings, path: "")) : nil }) {
+                return try build(root, config: settings, file: model)
+            }
             throw Diagnostic(
                 file: path, reason: "holds no tokenizer.json",
                 hint: "a SentencePiece tokenizer.model is not read; load it with transformers' AutoTokenizer and save it with save_pretrained")
         }
-        let config = folder + "/tokenizer_config.json"
-        return try build(parse(file), config: Files.exists(config) ? parse(config) : .null, file: file)
+        return try build(parse(file), config: settings, file: file)
     }
 
     /// Compiles what the files hold; `file` is for messages.
@@ -56,7 +60,7 @@ extension TableBuilder {
         guard !node.isNull else { return }
         var next = max(tokens.count(where: { $0 != nil }), 0)
         var named = TokenNumbers()
-        let bare = header.normalizer.count > 0 ? write() : []
+        let bare = header.normalizer.count > 0 ? writeSteps() : []
         for item in try node.items() {
             let content = try item["content"].text(), isNormalized = try item["normalized"].flag(default: true)
             guard !content.isEmpty else { continue }
