@@ -58,37 +58,46 @@ public struct CompileReport: Sendable {
 
     public init() {}
 
-    init(_ program: Program, _ plan: MemoryPlan, _ weights: Weights) {
-        kernelCount = program.kernels.count
-        launchCount = program.launches.count
+    init(_ programs: [Program], _ plans: [MemoryPlan], _ weights: Weights) {
+        kernelCount = programs.first?.kernels.count ?? 0
+        launchCount = programs.reduce(0) { $0 + $1.launches.count }
         weightBytes = weights.byteCount
-        arenaBytes = plan.fixedBytes
-        arenaLowerBound = plan.lowerBound
+        // Entry points do not run at the same time in one session.
+        arenaBytes = plans.map(\.fixedBytes).max() ?? 0
+        arenaLowerBound = plans.map(\.lowerBound).max() ?? 0
     }
 }
 
 /// What is being done, for a progress bar: the stage and the share of it that is done.
 public typealias CompileProgress = @Sendable (_ stage: String, _ share: Double) -> Void
 
-/// From a function to a file.
+/// From a module to a file.
 public enum ArtifactCompiler {
-    /// Compiles `function` and leaves the artifact at `path`, complete or not at all.
-    /// - Throws: `Diagnostic`/`Diagnostics` for nodes without a lowering, files that cannot be written, a failing C compiler.
+    /// Compiles a module of one function.
     @discardableResult
     public static func compile(_ function: Function, to path: String, options: CompileOptions, progress: @escaping CompileProgress = { _, _ in }) throws -> CompileReport {
-        try checkInterface(function)
+        try compile(Module(function), to: path, options: options, progress: progress)
+    }
+
+    /// Compiles `module` and leaves the artifact at `path`, complete or not at all.
+    /// - Throws: `Diagnostic`/`Diagnostics` for nodes without a lowering, files that cannot be written, a failing C compiler.
+    @discardableResult
+    public static func compile(_ module: Module, to path: String, options: CompileOptions, progress: @escaping CompileProgress = { _, _ in }) throws -> CompileReport {
+        for function in module.functions { try checkInterface(function) }
         guard (options.kind == .cudaSource) == (options.target.family == .cuda) else {
             throw Diagnostic(.usage, "for the target \(options.target.name) there is no such kind of output", at: [path],
                              hint: options.target.family == .cuda ? "write a .cu file and compile it with nvcc" : "a .cu file needs a CUDA target: -march=sm_90")
         }
         let name = ModelName(options.name)
-        if options.kind == .cudaSource { return try compileCuda(function, to: path, options: options) }
-        let program = try ProgramBuilder.build(function, target: options.target, threads: options.threads, families: options.families)
-        let plan = MemoryPlan(program, isWatched: options.watchesMemory)
-        let weights = Weights(program, isWatched: options.watchesMemory)
-        let manifest = Manifest(program: program, plan: plan, weights: weights, options: options).json
-        let main = try MainText(program: program, plan: plan, weights: weights, name: name, manifest: manifest, version: options.version, worthCutting: options.worthCutting).text()
-        let files = try KernelFiles.split(program, name: name)
+        if options.kind == .cudaSource { return try compileCuda(module, to: path, options: options) }
+        let programs = try ProgramBuilder.build(module, target: options.target, threads: options.threads, families: options.families)
+        let plans = programs.map { MemoryPlan($0, isWatched: options.watchesMemory) }
+        let weights = Weights(programs, isWatched: options.watchesMemory)
+        let manifest = Manifest(programs: programs, plans: plans, weights: weights, options: options).json
+        let main = try MainText(
+            programs: programs, plans: plans, weights: weights, name: name, target: options.target, manifest: manifest, version: options.version, worthCutting: options.worthCutting
+        ).text()
+        let files = try KernelFiles.split(programs, name: name)
 
         let work = try TemporaryFolder()
         defer { withExtendedLifetime(work) {} }
@@ -100,7 +109,7 @@ public enum ArtifactCompiler {
         try weights.write(to: blob) { progress("packing weights", $0) }
         try work.write("weights.s", Array(Weights.assembly(name, file: blob).utf8))
 
-        var report = CompileReport(program, plan, weights)
+        var report = CompileReport(programs, plans, weights)
         if options.kind == .cSource {
             let beside = weightsFile(beside: path)
             let text = SingleFile.text(main: main, kernels: files, name: name, blob: beside.lastPathComponent, target: options.target)
@@ -119,7 +128,8 @@ public enum ArtifactCompiler {
         return report
     }
 
-    private static func compileCuda(_ function: Function, to path: String, options: CompileOptions) throws -> CompileReport {
+    private static func compileCuda(_ module: Module, to path: String, options: CompileOptions) throws -> CompileReport {
+        guard module.functions.count == 1, let function = module.functions.first else { throw Diagnostic(.unsupported, "a CUDA artifact cannot hold several entry points yet") }
         let source = try CudaText.emit(function, options: options)
         let work = try TemporaryFolder(), beside = weightsFile(beside: path)
         try source.writeWeights(work.file("weights.bin"))

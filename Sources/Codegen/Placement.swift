@@ -8,6 +8,8 @@ struct Root {
         case arena
         case input(Int)
         case output(Int)
+        /// The caller's buffer of an input that is a state: an output, its new value, lies there too.
+        case state(input: Int)
         case constant(Tensor)
     }
     var kind: Kind
@@ -50,6 +52,8 @@ struct Placements {
     /// How many values lie in each root.
     private var residents: [RootID: Int] = [:]
     private var constantRoots: [Tensor: RootID] = [:]
+    /// All values that lie, or lay once, in each root.
+    private var values: [RootID: [ValueID]] = [:]
     /// Operands of placement ops that were written in place by their producers.
     private var placedInside: Set<Use> = []
     private let function: Function
@@ -57,20 +61,24 @@ struct Placements {
     /// The position in `groups` of each node's group.
     private var groupOf: [NodeID: Int] = [:]
     private let internalValues: Set<ValueID>
+    /// The block of each group.
+    private let blockOf: [BlockID]
 
     /// - Parameter groups: all groups of all blocks.
     init(_ function: Function, groups: [[Group]], blocks: [BlockID]) {
         self.function = function
         self.groups = groups.flatMap { $0 }
+        blockOf = zip(groups, blocks).flatMap { list, block in list.map { _ in block } }
         internalValues = Set(self.groups.flatMap { group in
             group.nodes.filter { $0 != group.root }.flatMap { function[$0].results }
         })
         for (i, group) in self.groups.enumerated() { for node in group.nodes { groupOf[node] = i } }
+        let states = Set(function.states.map(\.input)), updates = Set(function.states.map { function.outputs[$0.output] })
         for (i, input) in function.inputs.enumerated() {
             let type = function.tensorType(input)
-            set(input, dense(type, in: addRoot(.input(i), type)))
+            set(input, dense(type, in: addRoot(states.contains(input) ? .state(input: i) : .input(i), type)))
         }
-        for (i, output) in function.outputs.enumerated() where placements[output] == nil && isComputed(output) {
+        for (i, output) in function.outputs.enumerated() where placements[output] == nil && isComputed(output) && !updates.contains(output) {
             let type = function.tensorType(output)
             if type.layout == .rowMajor || Layout.rowMajor.strides(of: type.shape) == type.layout.strides(of: type.shape) {
                 set(output, dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type)))
@@ -94,9 +102,14 @@ struct Placements {
         return result
     }
 
-    /// The caller's buffer for output `i`.
+    /// The caller's buffer for output `i`: that of a state for its new value.
     mutating func outputPlacement(_ i: Int, _ type: TensorType) -> TensorPlacement {
-        dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type))
+        if let state = function.states.first(where: { $0.output == i }), let input = function.inputs.firstIndex(of: state.input),
+           let root = roots.firstIndex(where: { $0.kind == .state(input: input) }) {
+            return dense(type, in: RootID(index: root))
+        }
+        let known = roots.firstIndex { $0.kind == .output(i) }
+        return dense(type.with(layout: .rowMajor), in: known.map { RootID(index: $0) } ?? addRoot(.output(i), type))
     }
 
     private func isRoot(_ node: NodeID) -> Bool { groupOf[node].map { groups[$0].root == node } ?? false }
@@ -119,6 +132,7 @@ struct Placements {
     private mutating func set(_ value: ValueID, _ placement: TensorPlacement) {
         if let old = placements.updateValue(placement, forKey: value) { residents[old.root, default: 0] -= 1 }
         residents[placement.root, default: 0] += 1
+        values[placement.root, default: []].append(value)
     }
 
     private func dense(_ type: TensorType, in root: RootID) -> TensorPlacement {
@@ -225,7 +239,7 @@ struct Placements {
         for result in node.results where placements[result] == nil {
             if case .control = group.kind {
                 place(result)
-            } else if let operand = reusableOperand(of: group), let place = placements[operand] {
+            } else if let operand = reusableOperand(of: group) ?? updatableOperand(of: group), let place = placements[operand] {
                 set(result, place)
             } else {
                 place(result)
@@ -253,6 +267,28 @@ struct Placements {
 
     /// Fresh memory for a value of `type`.
     mutating func temporary(_ type: TensorType) -> TensorPlacement { dense(type, in: addRoot(.arena, type)) }
+
+    /// The operand in whose memory an op may write its result's new elements: memory of this run or a state, all of whose other readers come before.
+    private func updatableOperand(of group: Group) -> ValueID? {
+        let node = function[group.root]
+        guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.advances.isEmpty else { return nil }
+        switch roots[place.root.index].kind {
+        case .arena, .state: break
+        case .input, .output, .constant: return nil
+        }
+        let operand = node.operands[position]
+        guard function.definingNode(operand).map({ function[$0].block == node.block }) ?? (function.inputs.contains(operand) && node.block == function.body),
+              function.tensorType(operand) == function.tensorType(node.results[0]), let own = groupOf[group.root] else { return nil }
+        let block = blockOf[own]
+        let isFree = values[place.root, default: []].allSatisfy { value in
+            function[value].uses.allSatisfy { use in
+                guard case .operand(let user, let at) = use else { return false }
+                if user == group.root { return value == operand && at == position }
+                return groupOf[user].map { blockOf[$0] == block && $0 < own } ?? false
+            }
+        }
+        return isFree ? operand : nil
+    }
 
     /// An operand that only this purely elementwise group reads and whose memory the result may take over element by element.
     private func reusableOperand(of group: Group) -> ValueID? {

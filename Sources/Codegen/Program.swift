@@ -14,7 +14,7 @@ struct LoopID: Hashable { let index: Int }
 enum Argument: Hashable {
     /// The start of a root, or what it is moved to by the loops around the call.
     case root(RootID, advances: [Advance] = [])
-    /// By position in `Program.packed`.
+    /// By position in `SharedCode.packed`.
     case packed(Int)
     /// By position in `Program.scratch`.
     case scratch(Int)
@@ -28,7 +28,7 @@ struct ScratchArea: Hashable {
 
 /// One call of a kernel.
 struct Launch {
-    /// By position in `Program.kernels`.
+    /// By position in `SharedCode.kernels`.
     var kernel: Int
     var arguments: [Argument]
     /// The ops whose demands on the data the kernel checks, by name, as its `Statement.report` number them.
@@ -84,15 +84,50 @@ struct LoopStep {
     }
 }
 
-/// A model lowered to kernels over memory: everything but addresses and text.
+/// Kernels and packed weights, which all entry points of a module share.
+struct SharedCode {
+    /// A kernel, and the dimensions that it reads by their position; none where it reads none.
+    struct Kernel: Hashable {
+        var function: KernelFunction
+        var dimensions: [String]
+
+        var dimensionIndex: [String: Int] { Dictionary(uniqueKeysWithValues: dimensions.enumerated().map { ($1, $0) }) }
+    }
+    /// Distinct kernels; equal code is shared.
+    private(set) var kernels: [Kernel] = []
+    private(set) var packed: [PackedConstant] = []
+    private var kernelIndex: [Kernel: Int] = [:]
+    private var packedIndex: [PackingKey: Int] = [:]
+
+    /// The number of a kernel of a function with these dimensions; equal code is emitted once.
+    mutating func index(of function: KernelFunction, dimensions: [String]) -> Int {
+        let kernel = Kernel(function: function, dimensions: function.readsDimensions ? dimensions : [])
+        let index = kernelIndex[kernel] ?? kernels.count
+        if index == kernels.count {
+            kernels.append(kernel)
+            kernelIndex[kernel] = index
+        }
+        return index
+    }
+
+    mutating func index(of constant: PackedConstant) -> Int {
+        let index = packedIndex[constant.key] ?? packed.count
+        if index == packed.count {
+            packed.append(constant)
+            packedIndex[constant.key] = index
+        }
+        return index
+    }
+}
+
+/// An entry point lowered to kernels over memory: everything but addresses and text.
 struct Program {
     var function: Function
     var target: Target
-    /// Distinct kernels; equal code is shared.
-    var kernels: [KernelFunction] = []
+    /// What launches name kernels and packed weights in: the same for all entry points of a module.
+    var code = SharedCode()
     var steps: [Step] = []
     var roots: [Root] = []
-    var packed: [PackedConstant] = []
     var scratch: [ScratchArea] = []
     /// The bounds of data-dependent dimensions, in terms of the sizes of inputs.
     private let bounds: [String: Extent]
@@ -102,6 +137,9 @@ struct Program {
         self.target = target
         bounds = function.foundSizeBounds().known
     }
+
+    var kernels: [KernelFunction] { code.kernels.map(\.function) }
+    var packed: [PackedConstant] { code.packed }
 
     /// All launches in order, those of branches and loop bodies included.
     var launches: [Launch] { Self.launches(steps) }

@@ -53,11 +53,20 @@ public struct DimensionInfo: Hashable, Sendable {
     public enum Source: Hashable, Sendable {
         /// Read off axis `axis` of input `input` (position among the arguments).
         case input(Int, axis: Int)
+        /// What input `input` holds, an integer of rank 0: how much of a cache is filled.
+        case value(Int)
         /// Computed while the model runs; never larger than the bound.
         case runtime(bound: Extent)
     }
     public var source: Source
     public init(_ source: Source) { self.source = source }
+}
+
+/// What a function keeps between calls: an input in whose memory the caller finds an output's value afterwards.
+public struct StateBinding: Hashable, Sendable {
+    public let input: ValueID
+    /// By position among the outputs.
+    public let output: Int
 }
 
 /// A function in SSA form. A value: copies are snapshots. Nodes, values and blocks live in arenas and are named by handles that
@@ -69,6 +78,8 @@ public struct Function: Sendable {
     public var dimensions: [(name: String, info: DimensionInfo)] = []
     /// Inputs that a caller may leave out, and what they are then. Their types are those of the tensors.
     public internal(set) var defaults: [ValueID: Tensor] = [:]
+    /// Inputs that outputs update in place: the states that the module keeps, by the inputs' names.
+    public internal(set) var states: [StateBinding] = []
     /// Free-form facts about the model: producer, opset, SHA-256, …
     public var metadata: [String: String] = [:]
 

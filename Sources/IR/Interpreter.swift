@@ -29,6 +29,11 @@ public struct Interpreter {
             return tensor
         }
         let frame = Frame(function, dimensions: dimensions, observe: observe, disturb: disturb)
+        for (name, info) in function.dimensions {
+            guard case .value(let position) = info.source else { continue }
+            guard inputs[position].element == .i64, inputs[position].rank == 0 else { throw Diagnostic(.invalid, "must be an i64 of rank 0", at: ["input \(function[arguments[position]].name)"]) }
+            try frame.bind(name, to: inputs[position].integers[0], of: function[arguments[position]].name)
+        }
         for (argument, tensor) in zip(arguments, inputs) {
             do {
                 try frame.bindDimensions(of: function.type(argument), to: tensor)
@@ -65,6 +70,12 @@ private final class Frame {
         self.disturb = disturb
         values = Array(repeating: nil, count: function.valueCount)
         runtimeDimensions = Set(function.dimensions.filter { if case .runtime = $0.info.source { true } else { false } }.map(\.name))
+    }
+
+    /// Gives a dimension the size that an input holds.
+    func bind(_ dimension: String, to size: Int, of input: String) throws {
+        guard size >= 0 else { throw Diagnostic(.invalid, "is \(size); the dimension '\(dimension)' cannot be negative", at: ["input \(input)"]) }
+        dimensions[dimension] = size
     }
 
     /// Gives dimensions that stand alone in `type` their size in `tensor`, unless they have one from an input already.

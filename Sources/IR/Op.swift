@@ -40,8 +40,9 @@ public protocol Op: Hashable, Sendable {
     var isPure: Bool { get }
     /// Sizes that are known once the op has run: named dimensions that it defines. Default: none.
     var foundSizes: [Extent] { get }
-    /// Which operand may share its memory with result 0, element for element. Default: none.
-    var inPlaceOperands: [Int] { get }
+    /// The operand that result 0 is but for some elements which the op writes. Where nothing reads it later, the result takes over its memory, and `lower`,
+    /// which gets the same view twice then, must not copy it (see `KernelBuilder.beginUpdate`). Only for `LoopOp`s. Default: none.
+    var updatedOperand: Int? { get }
     /// Whether a `uniform` op treats all axes alike (only broadcasting looks at them), so that axes may be merged. Default: true;
     /// an op with per-axis parameters says false.
     var isAxisAgnostic: Bool { get }
@@ -59,7 +60,7 @@ extension Op {
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {}
     public var isPure: Bool { true }
     public var foundSizes: [Extent] { [] }
-    public var inPlaceOperands: [Int] { [] }
+    public var updatedOperand: Int? { nil }
     public var layoutBehavior: LayoutBehavior { .rowMajor }
     public var isAxisAgnostic: Bool { true }
     /// Whether every result element depends only on the operand elements at its own, or the broadcast, index.

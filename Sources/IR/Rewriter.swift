@@ -73,11 +73,19 @@ public struct Rewriter {
         let kept = inputs.filter { function.defaults[$0] == nil }
         for (i, input) in kept.enumerated() { function.valueArena[input.index].definition = .argument(body, i) }
         function.dimensions = function.dimensions.map { name, info in
-            guard case .input(let old, let axis) = info.source, let new = kept.firstIndex(of: inputs[old]) else { return (name, info) }
-            return (name, DimensionInfo(.input(new, axis: axis)))
+            switch info.source {
+            case .input(let old, let axis): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.input($0, axis: axis)) } ?? info)
+            case .value(let old): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.value($0)) } ?? info)
+            case .runtime: (name, info)
+            }
         }
         function.blockArena[body.index].arguments = kept
         function.defaults = [:]
+    }
+
+    /// Makes output `output` the new value of the state that `input` is.
+    public mutating func addState(_ input: ValueID, output: Int) {
+        function.states.append(StateBinding(input: input, output: output))
     }
 
     /// A new empty block to pass to `create` as a region.

@@ -245,6 +245,13 @@ extension KernelBuilder {
         }
     }
 
+    /// Gives `result` the elements of `operand`, some of which the kernel is going to exchange. Nothing where both are the same memory.
+    public mutating func beginUpdate(of operand: TensorView, in result: TensorView) {
+        if operand == result { return }
+        copy(operand, to: result)
+        emit(.barrier)
+    }
+
     /// The index whose row-major flat position in `shape` is `flat`.
     public mutating func unflatten(_ flat: Expr, _ shape: [Extent]) -> [Expr] {
         var index = [Expr](repeating: .int(0), count: shape.count)

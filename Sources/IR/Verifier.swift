@@ -37,7 +37,46 @@ public enum Verifier {
         for (input, value) in function.defaults where !function.inputs.contains(input) || function.type(input) != .tensor(value.type) {
             throw Diagnostic(.internal, "the default of '\(function[input].name)' is a tensor of type \(value.type), which is not that of an input (\(function.type(input)))")
         }
+        try checkDimensions(of: function)
         try verify(function.body, in: function, &visible, readBy)
+        try checkStates(of: function)
+    }
+
+    private static func checkDimensions(of function: Function) throws {
+        for (name, info) in function.dimensions {
+            guard case .value(let position) = info.source else { continue }
+            guard function.inputs.indices.contains(position), let type = function.type(function.inputs[position]).tensor, type.rank == 0, type.element == .i64 else {
+                throw Diagnostic(.invalid, "the dimension '\(name)' is the value of input \(position), which is no i64 of rank 0")
+            }
+        }
+    }
+
+    /// A state is an input of its own for each output that updates it, of the same type, and nothing reads its old value behind an op that updates it.
+    private static func checkStates(of function: Function) throws {
+        var seen: Set<ValueID> = [], outputs: Set<Int> = []
+        for state in function.states {
+            let place = "the state '\(function[state.input].name)'"
+            guard function.inputs.contains(state.input), function.outputs.indices.contains(state.output), function.defaults[state.input] == nil,
+                  seen.insert(state.input).inserted, outputs.insert(state.output).inserted else {
+                throw Diagnostic(.invalid, "\(place) needs an input and an output of its own")
+            }
+            let type = function.tensorType(state.input)
+            guard type == function.tensorType(function.outputs[state.output]), type.isStatic else {
+                throw Diagnostic(.invalid, "\(place) is \(function.type(state.input)), and its new value \(function.type(function.outputs[state.output])): it must keep its type, of fixed sizes")
+            }
+        }
+        if seen.isEmpty { return }
+        var updated: Set<ValueID> = []
+        for id in function.nodes(in: function.body) {
+            let node = function[id]
+            let reads = node.operands + node.regions.flatMap { region in
+                function[region].results + function.nodesDeep(in: region).flatMap { function[$0].operands }
+            }
+            if let value = reads.first(where: updated.contains) {
+                throw Diagnostic(.invalid, "\(node.op.mnemonic) reads the old value of the state '\(function[value].name)' behind the op that updates it")
+            }
+            if let position = node.op.updatedOperand, seen.contains(node.operands[position]) { updated.insert(node.operands[position]) }
+        }
     }
 
     /// - Parameter readBy: the value in whose list each use stands.

@@ -34,6 +34,13 @@ public struct PassManager: Sendable {
         public var duration: Duration
         /// What it had to say about single nodes, for `glmc explain`.
         public var remarks: [Remark]
+
+        /// Adds what the same pass did to another function of the module.
+        public mutating func add(_ other: PassReport) {
+            rewrites += other.rewrites
+            duration += other.duration
+            remarks += other.remarks
+        }
     }
 
     /// A pass threw, or left an invalid function behind. Holds everything to run it again.

@@ -113,8 +113,8 @@ import Testing
         let program = try ProgramBuilder.build(function, target: target, threads: 2)
         let plan = MemoryPlan(program)
         #expect(plan.fixedBytes >= plan.lowerBound && plan.fixedBytes <= 2 * plan.lowerBound + MemoryPlan.alignment)
-        let text = try MainText(program: program, plan: plan, weights: Weights(program), name: ModelName("f"), manifest: "{}", version: "").text()
+        let text = try MainText(programs: [program], plans: [plan], weights: Weights([program]), name: ModelName("f"), target: target, manifest: "{}", version: "").text()
         #expect(text.utf8.count < 1_000 * Self.nodes)
-        _ = try KernelFiles.split(program, name: ModelName("f"))
+        _ = try KernelFiles.split([program], name: ModelName("f"))
     }
 }

@@ -10,18 +10,22 @@ struct NativeRun {
     private let folder: URL
 
     init(_ function: Function, target: Target, tuned: Bool = true, compiler: String? = nil) throws {
+        try self.init(Module(function), name: function.name, target: target, tuned: tuned, compiler: compiler)
+    }
+
+    init(_ module: Module, name: String, target: Target, tuned: Bool = true, compiler: String? = nil) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("glmc-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        var options = CompileOptions(name: function.name)
+        var options = CompileOptions(name: name)
         options.worthCutting = 1
         options.target = target
         options.compiler = compiler
         options.optimization = "-O1"
         options.families = tuned ? KernelFamily.all : []
         options.extraFlags = ["-Werror"]
-        options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(function.name)-\(target.name)" }
+        options.saveFolder = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"].map { "\($0)/\(name)-\(target.name)" }
         let path = folder.appendingPathComponent("model.so").path
-        report = try ArtifactCompiler.compile(function, to: path, options: options)
+        report = try ArtifactCompiler.compile(module, to: path, options: options)
         artifact = try Artifact(path: path)
     }
 

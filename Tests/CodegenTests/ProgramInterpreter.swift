@@ -13,7 +13,7 @@ struct ProgramInterpreter {
     func run(_ inputs: [Tensor], order: KernelInterpreter.Order = .forward) throws -> [Tensor] {
         var roots = try program.roots.map { root -> [UInt8] in
             switch root.kind {
-            case .input(let i): Array(inputs[i].bytes)
+            case .input(let i), .state(let i): Array(inputs[i].bytes)
             case .constant(let tensor): Array(tensor.bytes)
             case .arena, .output: [UInt8](repeating: 0x5A, count: try size(root.byteCount))
             }

@@ -68,6 +68,7 @@ typedef struct glmc_tensor {
 
 /* glmc_tensor_info.flags */
 #define GLMC_DATA_DEPENDENT 1u /* the shape follows from the data: output_shapes gives an upper bound, run writes the actual shape */
+#define GLMC_DIMENSION 4u      /* of an input: an i64 of rank 0 on the host, whose value is a dimension; output_shapes and workspace_size read it */
 #define GLMC_OPTIONAL 2u       /* of an input: it has a default, which lies in the weights; a caller that feeds nothing passes null data */
 
 /* An input or output, as the model declares it. */
@@ -88,7 +89,7 @@ typedef struct glmc_tensor_info {
 typedef struct glmc_dim_info {
     const char *name;
     int64_t min, max;    /* inclusive; max is INT64_MAX when nothing bounds it */
-    uint32_t flags;      /* GLMC_DATA_DEPENDENT: found while running; else: bound by the shapes of the inputs */
+    uint32_t flags;      /* GLMC_DATA_DEPENDENT: found while running; else: bound by the shapes of the inputs, or by a value of one (GLMC_DIMENSION) */
     uint32_t reserved;
 } glmc_dim_info;
 
@@ -136,9 +137,9 @@ typedef struct glmc_entry {
     const glmc_tensor_info *inputs;
     const glmc_tensor_info *outputs;
     const glmc_dim_info *dims;
-    /* Checks the inputs and writes dtype, rank, shape and device of every output. Reads no input data. */
+    /* Checks the inputs and writes dtype, rank, shape and device of every output. Reads no input data but that of dimensions. */
     int (*output_shapes)(const struct glmc_entry *self, const glmc_call *call);
-    /* The workspace that `run` needs for these inputs and threads. Reads no input data. */
+    /* The workspace that `run` needs for these inputs and threads. Reads no input data but that of dimensions. */
     int (*workspace_size)(const struct glmc_entry *self, const glmc_call *call, uint64_t *bytes);
     /* Checks everything, computes, writes the outputs and their shapes. */
     int (*run)(const struct glmc_entry *self, const glmc_call *call);

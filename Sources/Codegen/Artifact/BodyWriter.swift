@@ -6,7 +6,7 @@ struct BodyWriter {
     /// The most launches of a segment that is cut: enough to keep every thread busy.
     private static let largestSegment = 256
 
-    let main: MainText
+    let main: EntryText
     /// Kernels that give a dimension its size.
     private let definesDimension: [Bool]
     private(set) var out = ""
@@ -21,7 +21,7 @@ struct BodyWriter {
     private var pending: [Launch] = []
     private var calls = ""
 
-    init(main: MainText) {
+    init(main: EntryText) {
         self.main = main
         definesDimension = main.program.kernels.map { $0.body.contains(where: \.definesDimension) }
     }
@@ -184,11 +184,5 @@ struct BodyWriter {
             return false
         }
         return main.plan.overlap(a, b)
-    }
-}
-
-extension Statement {
-    var definesDimension: Bool {
-        if case .setDimension = self { true } else { body.contains(where: \.definesDimension) }
     }
 }

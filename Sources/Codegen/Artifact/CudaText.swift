@@ -26,7 +26,7 @@ public enum CudaText {
         guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
             throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
         }
-        let plan = MemoryPlan(program), weights = Weights(program)
+        let plan = MemoryPlan(program), weights = Weights([program])
         let index = Dictionary(uniqueKeysWithValues: function.dimensions.enumerated().map { ($1.name, $0) })
         var out = """
         \(ForeignText.comment("\(name.text): compiled by glmc \(options.version) for \(options.target.name)."))
@@ -38,10 +38,10 @@ public enum CudaText {
             var printer = KernelPrinter(kernel, dialect: .cuda, dimensionIndex: index)
             out += "\n\(ForeignText.comment(kernel.name))\n" + (try printer.text(symbol: name.kernel(i)))
         }
-        let main = MainText(program: program, plan: plan, weights: weights, name: name, manifest: "{}", version: options.version)
-        let presets = weights.defaultOffsets.keys.sorted().map(String.init).joined(separator: ", ")
+        let main = EntryText(program: program, plan: plan, weights: weights, name: name)
+        let presets = weights.defaultOffsets[0].keys.sorted().map(String.init).joined(separator: ", ")
         let optional = presets.isEmpty ? "" : "\n * Null among `in` at \(presets): the input's default, which lies in the weights."
-        out += "\n" + main.sizeHelpers + "\n"
+        out += "\n" + SizeText.helpers(worthCutting: main.worthCutting) + "\n"
         out += """
         /* Bytes of device memory that a run needs beside inputs, outputs and weights, for these dimensions in `d`: */
         \(ForeignText.comment(function.dimensions.map(\.name).joined(separator: ", "), limit: 1000))
@@ -66,10 +66,10 @@ public enum CudaText {
             out += try self.launch(launch, main, name)
         }
         out += "    return GLMC_LAST_ERROR();\n}\n"
-        return Source(text: out, weightBytes: max(weights.byteCount, 64), report: CompileReport(program, plan, weights)) { try weights.write(to: $0) { _ in } }
+        return Source(text: out, weightBytes: max(weights.byteCount, 64), report: CompileReport([program], [plan], weights)) { try weights.write(to: $0) { _ in } }
     }
 
-    private static func launch(_ launch: Launch, _ main: MainText, _ name: ModelName) throws -> String {
+    private static func launch(_ launch: Launch, _ main: EntryText, _ name: ModelName) throws -> String {
         let kernel = main.program.kernels[launch.kernel]
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
         let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { main.program.scratch[i].perThread } else { false } }
@@ -80,8 +80,9 @@ public enum CudaText {
             case .root(let root, _):
                 switch main.program.roots[root.index].kind {
                 case .input(let i):
-                    let preset = main.weights.defaultOffsets[i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
+                    let preset = main.weights.defaultOffsets[main.number][i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
                     address = preset ?? "in[\(i)]"
+                case .state(let i): address = "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"
                 default: address = main.address(root)
                 }

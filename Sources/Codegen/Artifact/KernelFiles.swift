@@ -14,19 +14,21 @@ enum KernelFiles {
     /// A file is closed when it exceeds this many characters.
     static let fileSize = 24_000
 
-    static func split(_ program: Program, name: ModelName) throws -> [File] {
-        let index = Dictionary(uniqueKeysWithValues: program.function.dimensions.enumerated().map { ($1.name, $0) })
+    /// - Parameter programs: the entry points of a module, which share their code.
+    static func split(_ programs: [Program], name: ModelName) throws -> [File] {
+        guard let code = programs.first?.code, let target = programs.first?.target else { return [] }
         var sources: [Int: [String]] = [:]
-        for launch in program.launches { sources[launch.kernel, default: []] += launch.provenance }
+        for launch in programs.flatMap(\.launches) { sources[launch.kernel, default: []] += launch.provenance }
         var files: [File] = []
         var body = "", usesVectors = false
         func close() {
             if body.isEmpty { return }
-            files.append(File(name: "kernels\(files.count).c", kernels: body, vectorBits: usesVectors ? program.target.vectorBits : 0))
+            files.append(File(name: "kernels\(files.count).c", kernels: body, vectorBits: usesVectors ? target.vectorBits : 0))
             (body, usesVectors) = ("", false)
         }
-        for (i, kernel) in program.kernels.enumerated() {
-            var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: index)
+        for (i, shared) in code.kernels.enumerated() {
+            let kernel = shared.function
+            var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: shared.dimensionIndex)
             let symbol = name.kernel(i)
             let text = try printer.text(symbol: symbol)
             usesVectors = usesVectors || kernel.usesVectors

@@ -3,7 +3,7 @@ import GlmcIR
 /// C text that tells AddressSanitizer about the gaps of a watched memory plan: while a run lasts, touching one is an error.
 /// Without gaps all of it is empty.
 struct MemoryWatch {
-    let main: MainText
+    let main: EntryText
 
     private var isNeeded: Bool { !main.plan.gaps.isEmpty || !main.weights.gaps.isEmpty }
 
@@ -13,7 +13,7 @@ struct MemoryWatch {
         var out = """
         void __asan_poison_memory_region(const volatile void *, size_t);
         void __asan_unpoison_memory_region(const volatile void *, size_t);
-        static void glmc_main_watch(const glmc_frame *f, int nt, void (*mark)(const volatile void *, size_t))
+        static void \(main.symbol("watch"))(const glmc_frame *f, int nt, void (*mark)(const volatile void *, size_t))
         {
             (void)nt;
 
@@ -31,6 +31,6 @@ struct MemoryWatch {
         return out + "}\n\n"
     }
 
-    var begin: String { isNeeded ? "    if (tid == 0) glmc_main_watch(f, worker->count, __asan_poison_memory_region);\n    glmc_meet(f, worker);\n" : "" }
-    var end: String { isNeeded ? "    glmc_meet(f, worker);\n    if (tid == 0) glmc_main_watch(f, worker->count, __asan_unpoison_memory_region);\n" : "" }
+    var begin: String { isNeeded ? "    if (tid == 0) \(main.symbol("watch"))(f, worker->count, __asan_poison_memory_region);\n    glmc_meet(f, worker);\n" : "" }
+    var end: String { isNeeded ? "    glmc_meet(f, worker);\n    if (tid == 0) \(main.symbol("watch"))(f, worker->count, __asan_unpoison_memory_region);\n" : "" }
 }

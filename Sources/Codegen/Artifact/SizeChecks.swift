@@ -1,12 +1,12 @@
 import GlmcIR
 
-extension MainText {
+extension EntryText {
     /// The function that refuses sizes with which an op that always runs is not defined, and its name for the table; `0` where every size
     /// will do.
     var agreement: (text: String, name: String) {
         let demands = program.function.sizeDemands(of: program.function.body)
         if demands.isEmpty { return ("", "0") }
-        var out = "static int glmc_main_agree(const int64_t *d, const glmc_call *call)\n{\n"
+        var out = "static int \(symbol("agree"))(const int64_t *d, const glmc_call *call)\n{\n"
         for demand in demands {
             let place = ForeignText.literal(demand.place)
             switch demand.rule {
@@ -17,7 +17,7 @@ extension MainText {
                 out += "    if (\(violation(demand))) return glmc_too_small(call, \(place), \(ForeignText.literal(size.description)), (long long)\(text(size, "d")));\n"
             }
         }
-        return (out + "    return GLMC_OK;\n}\n\n", "glmc_main_agree")
+        return (out + "    return GLMC_OK;\n}\n\n", symbol("agree"))
     }
 
     /// A C condition over `d`: whether a demand is not met.

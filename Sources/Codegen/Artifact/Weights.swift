@@ -1,13 +1,14 @@
 import Foundation
 import GlmcIR
 
-/// All constant data of a program as one blob: packed weights first, then constants that kernels read as they are, then
-/// defaults of inputs.
+/// All constant data of a module as one blob: packed weights first, then constants that kernels read as they are, then defaults of inputs. What
+/// several entry points read stands in it once.
 struct Weights {
     private(set) var packedOffsets: [Int] = []
-    private(set) var constantOffsets: [RootID: Int] = [:]
-    /// Where the defaults of inputs lie, by position of the input.
-    private(set) var defaultOffsets: [Int: Int] = [:]
+    /// By entry point.
+    private(set) var constantOffsets: [[RootID: Int]] = []
+    /// Where the defaults of inputs lie, by entry point and position of the input.
+    private(set) var defaultOffsets: [[Int: Int]] = []
     private(set) var byteCount = 0
     /// Bytes behind every constant that nothing may touch, where the blob is watched.
     private(set) var gaps: [Range<Int>] = []
@@ -15,21 +16,33 @@ struct Weights {
     private var segments: [(offset: Int, byteCount: Int, write: @Sendable (UnsafeMutableRawBufferPointer) -> Void)] = []
 
     /// Lays out the blob.
-    /// - Parameter isWatched: leaves gaps, for tools that find stray accesses.
-    init(_ program: Program, isWatched: Bool = false) {
+    /// - Parameters:
+    ///   - programs: the entry points, which share their code.
+    ///   - isWatched: leaves gaps, for tools that find stray accesses.
+    init(_ programs: [Program], isWatched: Bool = false) {
         gap = isWatched ? 64 : 0
-        for constant in program.packed {
+        for constant in programs.first?.packed ?? [] {
             packedOffsets.append(add(constant.byteCount, constant.pack))
         }
-        var used: Set<RootID> = []
-        for launch in program.launches { for case .root(let root, _) in launch.arguments { used.insert(root) } }
-        for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
-            guard case .constant(let tensor) = root.kind else { continue }
-            constantOffsets[RootID(index: i)] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+        var known: [Tensor: Int] = [:]
+        for program in programs {
+            var used: Set<RootID> = [], offsets: [RootID: Int] = [:]
+            for launch in program.launches { for case .root(let root, _) in launch.arguments { used.insert(root) } }
+            for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
+                guard case .constant(let tensor) = root.kind else { continue }
+                let offset = known[tensor] ?? add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+                known[tensor] = offset
+                offsets[RootID(index: i)] = offset
+            }
+            constantOffsets.append(offsets)
         }
-        for (i, input) in program.function.inputs.enumerated() {
-            guard let tensor = program.function.defaults[input] else { continue }
-            defaultOffsets[i] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+        for program in programs {
+            var offsets: [Int: Int] = [:]
+            for (i, input) in program.function.inputs.enumerated() {
+                guard let tensor = program.function.defaults[input] else { continue }
+                offsets[i] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+            }
+            defaultOffsets.append(offsets)
         }
     }
 

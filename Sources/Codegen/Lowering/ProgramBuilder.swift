@@ -9,14 +9,26 @@ struct ProgramBuilder {
     private var program: Program
     var placements: Placements
     private var groups: [BlockID: [Group]] = [:]
-    private var kernelIndex: [KernelFunction: Int] = [:]
-    private var packedIndex: [PackingKey: Int] = [:]
 
+    /// Lowers every function of a module; the programs share their code.
     /// - Throws: `Diagnostics` naming every node that has no lowering.
-    static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> Program {
+    static func build(_ module: Module, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> [Program] {
+        var programs: [Program] = []
+        for function in module.functions {
+            programs.append(try build(function, target: target, threads: threads, families: families, code: programs.last?.code ?? SharedCode()))
+        }
+        guard let code = programs.last?.code else { return [] }
+        for i in programs.indices { programs[i].code = code }
+        return programs
+    }
+
+    /// - Parameter code: what other functions of the module have, to which this one adds.
+    /// - Throws: `Diagnostics` naming every node that has no lowering.
+    static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all, code: SharedCode = SharedCode()) throws -> Program {
         let open = function.foundSizeBounds().open
         if !open.isEmpty { throw Diagnostic(.invalid, "the bounds of the dimensions \(open.joined(separator: ", ")) mention each other") }
         var builder = ProgramBuilder(function, target: target, threads: threads, families: families)
+        builder.program.code = code
         try builder.checkConstants()
         builder.program.steps = try builder.lower(function.body) + builder.copyOutputs()
         builder.program.roots = builder.placements.roots
@@ -124,7 +136,9 @@ struct ProgramBuilder {
         let results = try node.results.map { assembly.view(try place($0), isWritten: true) }
         assembly.builder.origin = id.index
         try op.lower(operands, to: results, in: &assembly.builder)
-        return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]), results: results)
+        // Of what is updated in place, only some elements are stored.
+        let whole = op.updatedOperand.map { operands[$0] == results[0] } ?? false ? Array(results.dropFirst()) : results
+        return try launch(assembly, name: node.op.mnemonic, nodes: [id], operations: operations(of: [id]), results: whole)
     }
 
     /// Copies what could not be shared, and fills what no operand covers.
@@ -175,14 +189,26 @@ struct ProgramBuilder {
         return try launch(assembly, name: "copy", nodes: nodes, operations: 0, results: [result])
     }
 
-    /// Outputs that are inputs, constants, views, or outputs already delivered elsewhere.
+    /// Outputs that are inputs, constants, views, or outputs already delivered elsewhere. States take their new values last, when all have been read: what
+    /// lies in the memory of another state is set aside before.
     private mutating func copyOutputs() throws -> [Step] {
-        var steps: [Step] = []
+        var steps: [Step] = [], updates: [(value: ValueID, source: TensorPlacement?, home: TensorPlacement)] = []
         for (i, output) in function.outputs.enumerated() {
-            let type = function.tensorType(output)
-            if let place = placements[output], placements.roots[place.root.index].kind == .output(i) { continue }
-            steps += try copy(output, to: placements.outputPlacement(i, type), nodes: [])
+            let home = placements.outputPlacement(i, function.tensorType(output))
+            if placements[output] == home { continue }
+            guard case .state = placements.roots[home.root.index].kind else {
+                steps += try copy(output, to: home, nodes: [])
+                continue
+            }
+            var source = placements[output]
+            if let place = source, case .state = placements.roots[place.root.index].kind {
+                let aside = placements.temporary(function.tensorType(output).with(layout: .rowMajor))
+                steps += try copy(output, to: aside, nodes: [])
+                source = aside
+            }
+            updates.append((output, source, home))
         }
+        for update in updates { steps += try copy(update.value, from: update.source, to: update.home, nodes: []) }
         return steps
     }
 
@@ -236,7 +262,7 @@ struct ProgramBuilder {
         for source in ordered.flatMap({ function[$0].provenance }) where !unique.contains(source) { unique.append(source) }
         let work = isFill ? 0 : nodes.reduce(Extent(0)) { $0 + WorkEstimate.of($1, in: function) }
         let bytes = nodes.reduce(Extent(0)) { sum, id in sum + function[id].results.reduce(0) { $0 + function.tensorType($1).byteCount } }
-        let phases = try kernel.phases()
+        let phases = try kernel.phases(), dimensions = function.dimensions.map(\.name)
         return phases.enumerated().map { number, phase in
             // The last phase is the kernel proper; the others prepare its operands.
             let isProper = number == phases.count - 1
@@ -248,7 +274,7 @@ struct ProgramBuilder {
                 if phase.body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
             }
             return .launch(Launch(
-                kernel: index(of: phase), arguments: arguments, origins: origins, reads: reads, writes: writes,
+                kernel: program.code.index(of: phase, dimensions: dimensions), arguments: arguments, origins: origins, reads: reads, writes: writes,
                 isSingle: phase.body.allSatisfy { if case .single = $0 { true } else { false } }, isFill: isFill,
                 provenance: unique, family: isProper ? name : "\(name)-prepare", operations: isProper ? operations : 0, bytes: bytes, work: work))
         }
@@ -261,26 +287,10 @@ struct ProgramBuilder {
             case (.scratch(let count, let perThread), _):
                 program.scratch.append(ScratchArea(byteCount: count * Extent(buffer.element.byteCount), perThread: perThread))
                 return .scratch(program.scratch.count - 1)
-            case (_, .packed(let constant)):
-                let index = packedIndex[constant.key] ?? program.packed.count
-                if index == program.packed.count {
-                    program.packed.append(constant)
-                    packedIndex[constant.key] = index
-                }
-                return .packed(index)
+            case (_, .packed(let constant)): return .packed(program.code.index(of: constant))
             case (_, .root(let root, let advances)): return .root(root, advances: advances)
             case (_, nil): return nil
             }
         }
-    }
-
-    /// The number of a kernel; equal code is emitted once.
-    private mutating func index(of kernel: KernelFunction) -> Int {
-        let index = kernelIndex[kernel] ?? program.kernels.count
-        if index == program.kernels.count {
-            program.kernels.append(kernel)
-            kernelIndex[kernel] = index
-        }
-        return index
     }
 }

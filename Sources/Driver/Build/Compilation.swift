@@ -130,12 +130,26 @@ struct Compilation: Sendable {
         CrashReport.enter("reading \(path)")
         let model = try ModelFile.load(path, imports)
         for warning in model.warnings { console.warning(warning.description) }
-        let optional = model.function.inputs.filter { model.function.defaults[$0] != nil }.map { "'\(model.function[$0].name)'" }
+        let optional = model.module.functions.flatMap { function in function.inputs.filter { function.defaults[$0] != nil }.map { "'\(function[$0].name)'" } }
         if !optional.isEmpty {
             let names = optional.prefix(3).joined(separator: ", ") + (optional.count > 3 ? " and \(optional.count - 3) more" : "")
             console.warning("a run may replace the defaults of inputs (\(names)): they are not packed or folded beforehand, which costs speed where they are weights; --freeze-initializers makes constants of them")
         }
         return model
+    }
+
+    /// Runs the passes on every function of a module; what they report is added up by pass.
+    func optimise(_ module: inout Module) throws -> [PassManager.PassReport] {
+        if module.functions.count > 1, let int8, int8.mode == .static {
+            throw Diagnostic(.unsupported, "static quantization of a model with several entry points", hint: "--quant=dynamic quantizes what it multiplies with")
+        }
+        var reports: [PassManager.PassReport] = []
+        for i in module.functions.indices {
+            let more = try optimise(&module.functions[i])
+            if reports.isEmpty { reports = more; continue }
+            for (j, report) in more.enumerated() where reports.indices.contains(j) { reports[j].add(report) }
+        }
+        return reports
     }
 
     /// Runs the passes: the named ones, or the pipeline of the level. Static quantisation calibrates in its midst.
@@ -181,9 +195,9 @@ struct Compilation: Sendable {
         }
     }
 
-    /// Compiles an optimised function to `output`.
+    /// Compiles an optimised module to `output`.
     @discardableResult
-    func emit(_ function: Function, name: String, kind: ArtifactKind, source: String?, to output: String) throws -> CompileReport {
+    func emit(_ module: Module, name: String, kind: ArtifactKind, source: String?, to output: String) throws -> CompileReport {
         var options = CompileOptions(name: name)
         options.kind = kind
         options.target = target
@@ -202,7 +216,7 @@ struct Compilation: Sendable {
         CrashReport.enter("code generation")
         let bar = ProgressBar(console)
         defer { bar.finish() }
-        let report = try ArtifactCompiler.compile(function, to: output, options: options) { bar.show($0, share: $1) }
+        let report = try ArtifactCompiler.compile(module, to: output, options: options) { bar.show($0, share: $1) }
         if report.compiledFiles > 0 { cache?.trimNowAndThen() }
         return report
     }
@@ -210,15 +224,18 @@ struct Compilation: Sendable {
     /// Opens an artifact, or compiles a model to a temporary one and opens that.
     func artifact(_ path: String) throws -> Artifact {
         if try ModelFile.kind(path) == .artifact { return try ModelFile.open(path) }
-        var function = try load(path).function
-        _ = try optimise(&function)
-        return try temporaryArtifact(function, name: ModelFile.name(path))
+        var module = try load(path).module
+        _ = try optimise(&module)
+        return try temporaryArtifact(module, name: ModelFile.name(path))
     }
 
     /// Compiles to a file that is gone once it is loaded.
-    func temporaryArtifact(_ function: Function, name: String) throws -> Artifact {
+    func temporaryArtifact(_ function: Function, name: String) throws -> Artifact { try temporaryArtifact(Module(function), name: name) }
+
+    /// Compiles to a file that is gone once it is loaded.
+    func temporaryArtifact(_ module: Module, name: String) throws -> Artifact {
         let folder = try TemporaryFolder(), file = folder.file("model.so")
-        try emit(function, name: name, kind: .sharedLibrary, source: nil, to: file)
+        try emit(module, name: name, kind: .sharedLibrary, source: nil, to: file)
         return try withExtendedLifetime(folder) { try Artifact(path: file) }
     }
 }

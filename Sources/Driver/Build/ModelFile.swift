@@ -32,11 +32,14 @@ enum ModelFile {
                 guard let file = Files.inside(folder, name) else { throw Diagnostic(.invalid, "the file '\(name)' of its constants is not in its folder", at: [path]) }
                 return try Files.map(file).owner
             }
-            guard functions.count == 1 else { throw Diagnostic(.invalid, "holds \(functions.count) functions; one is needed", at: [path]) }
             guard options.shapes.isEmpty, options.dimensions.isEmpty else { throw Diagnostic(.usage, "--shape and --dim do not apply to a .glm file: its types are in the text", at: [path]) }
-            var rewriter = Rewriter(functions[0])
-            if options.freezesInitializers { try rewriter.freezeDefaults() }
-            return ImportedModel(function: rewriter.function, consumedInputs: [], warnings: [])
+            let module = Module(try functions.map { function in
+                var rewriter = Rewriter(function)
+                if options.freezesInitializers { try rewriter.freezeDefaults() }
+                return rewriter.function
+            })
+            do { try module.verify() } catch let error as Diagnostic { throw error.inside(path) }
+            return ImportedModel(module)
         case .artifact:
             throw Diagnostic(.invalid, "is compiled already", at: [path], hint: "glmc run, bench and inspect take compiled models")
         }

@@ -4,11 +4,11 @@ import GlmcIR
 
 /// Writing textual IR.
 enum TextualIR {
-    /// Writes a function; its large constants, if there are any, go to a file beside it that ends in `.weights`.
-    static func write(_ function: Function, to path: String) throws {
+    /// Writes a module; its large constants, if there are any, go to a file beside it that ends in `.weights`.
+    static func write(_ module: Module, to path: String) throws {
         let weights = Files.path(path, withEnding: "weights")
-        let module = Printer.module([function], weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent))
-        try write(module.resources.isEmpty ? Printer.module([function], weights: .inline) : module, to: path, weights: weights)
+        let text = Printer.module(module.functions, weights: .external(fileName: URL(fileURLWithPath: weights).lastPathComponent))
+        try write(text.resources.isEmpty ? Printer.module(module.functions, weights: .inline) : text, to: path, weights: weights)
     }
 
     /// Writes a module whose large constants go to a file of their own; each file is written whole or not at all.

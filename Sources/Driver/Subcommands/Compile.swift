@@ -32,18 +32,18 @@ extension Subcommand {
             defer { times.append((stage, now() - start)) }
             return try body()
         }
-        var function = try timed("import") { try compilation.load(path).function }
-        let passes = try timed("optimise") { try compilation.optimise(&function) }
+        var module = try timed("import") { try compilation.load(path).module }
+        let passes = try timed("optimise") { try compilation.optimise(&module) }
         if arguments.has("time-passes") { console.note(PassTable.text(passes)) }
         if arguments.has("dry-run") { return .done }
 
         var report = CompileReport()
         try timed("emit") {
             if let artifact = kind.artifact {
-                report = try compilation.emit(function, name: ModelFile.name(path), kind: artifact, source: path, to: output)
+                report = try compilation.emit(module, name: ModelFile.name(path), kind: artifact, source: path, to: output)
                 if kind == .a || kind == .o || kind == .c { try writeHeaders(beside: output, model: ModelFile.name(path)) }
             } else {
-                try TextualIR.write(function, to: output)
+                try TextualIR.write(module, to: output)
             }
         }
         let bytes = ((try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber)?.intValue ?? 0

@@ -12,7 +12,7 @@ extension Subcommand {
     ) { arguments, console in
         let compilation = try Compilation(arguments, console)
         let model = try compilation.load(arguments.positionals[0])
-        var function = model.function
+        var function = try model.onlyFunction()
         let before = function.allNodes.count
         let reports = try compilation.optimise(&function)
         let remarks = reports.flatMap { report in report.remarks.filter { $0.missed || !arguments.has("missed") }.map { (pass: report.name, remark: $0) } }

@@ -10,9 +10,10 @@ extension Subcommand {
     ) { arguments, console in
         let path = arguments.positionals[0]
         guard try ModelFile.kind(path) == .artifact else {
-            let function = try Compilation(arguments, console).load(path).function
-            let summary = ModelSummary(name: ModelFile.name(path), function: function)
-            console.print(arguments.has("json") ? summary.json.text(pretty: true) : summary.text)
+            let module = try Compilation(arguments, console).load(path).module
+            let summaries = module.functions.map { ModelSummary(name: module.functions.count == 1 ? ModelFile.name(path) : $0.name, function: $0) }
+            let json = summaries.count == 1 ? summaries[0].json : .array(summaries.map(\.json))
+            console.print(arguments.has("json") ? json.text(pretty: true) : summaries.map(\.text).joined(separator: "\n\n"))
             return .done
         }
         let artifact = try ModelFile.open(path)

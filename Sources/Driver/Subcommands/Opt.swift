@@ -13,13 +13,13 @@ extension Subcommand {
     ) { arguments, console in
         if let output = arguments.string("output") { try Files.checkTarget(output) }
         let compilation = try Compilation(arguments, console)
-        var function = try compilation.load(arguments.positionals[0]).function
-        let reports = try compilation.optimise(&function)
+        var module = try compilation.load(arguments.positionals[0]).module
+        let reports = try compilation.optimise(&module)
         if arguments.has("time-passes") { console.note(PassTable.text(reports)) }
         if let output = arguments.string("output") {
-            try TextualIR.write(function, to: output)
+            try TextualIR.write(module, to: output)
         } else {
-            console.print(String(Printer.print(function).trimmingSuffix("\n")))
+            console.print(String(Printer.module(module.functions, weights: .elided).text.trimmingSuffix("\n")))
         }
         return .done
     }

@@ -20,7 +20,7 @@ public struct ImportOptions: Sendable {
 
 /// A model in the compiler's own language.
 public struct ImportedModel: Sendable {
-    public var function: Function
+    public var module: Module
     /// The bound inputs whose values were built in. They remain inputs of the function, which no longer depends on them there.
     public var consumedInputs: [String]
     /// The bound inputs some of whose free sizes were built in.
@@ -28,11 +28,25 @@ public struct ImportedModel: Sendable {
     /// Things that the user should know but that do not stop the compilation.
     public var warnings: [Diagnostic]
 
-    public init(function: Function, consumedInputs: [String] = [], consumedSizes: [String] = [], warnings: [Diagnostic] = []) {
-        self.function = function
+    public init(_ module: Module, consumedInputs: [String] = [], consumedSizes: [String] = [], warnings: [Diagnostic] = []) {
+        self.module = module
         self.consumedInputs = consumedInputs
         self.consumedSizes = consumedSizes
         self.warnings = warnings
+    }
+}
+
+extension ImportedModel {
+    /// The first entry point, which is the only one of an ONNX model.
+    public var function: Function { module.functions[0] }
+
+    /// The only entry point.
+    /// - Throws: `Diagnostic` where there are several.
+    public func onlyFunction() throws -> Function {
+        guard module.functions.count == 1 else {
+            throw Diagnostic(.unsupported, "has \(module.functions.count) entry points (\(module.functions.map(\.name).joined(separator: ", "))), and this works with one")
+        }
+        return function
     }
 }
 

@@ -20,7 +20,7 @@ public enum OnnxImporter {
             let importer = try settled(model, options)
             let function = importer.rewriter.function
             let warnings = importer.warnings + (options.freezesInitializers ? [] : importer.frozenDefaults)
-            return ImportedModel(function: function, consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: warnings)
+            return ImportedModel(Module(function), consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: warnings)
         } catch let error as Diagnostics {
             throw Diagnostics(error.all.map { $0.inside(file) })
         } catch let error as Diagnostic {

@@ -6,7 +6,7 @@ public enum SafetensorsImporter {
 
     /// What builds a model, by `model_type`.
     static let architectures: [String: Build] = {
-        var builds: [String: Build] = ["bert": { ImportedModel(function: try Bert.build($0, $1)) }]
+        var builds: [String: Build] = ["bert": { ImportedModel(Module(try Bert.build($0, $1))) }]
         for family in DecoderFamilies.all {
             for type in family.types { builds[type] = { try DecoderModel($0, family).score($1) } }
         }

@@ -99,6 +99,22 @@ extension Statement {
     }
 }
 
+extension KernelFunction {
+    /// Whether any size in it is a named dimension.
+    public var readsDimensions: Bool {
+        body.contains { statement in
+            statement.definesDimension || statement.anyExpression { if case .dimension = $0 { true } else { false } }
+        }
+    }
+}
+
+extension Statement {
+    /// Whether it gives a dimension its size.
+    public var definesDimension: Bool {
+        if case .setDimension = self { true } else { body.contains(where: \.definesDimension) }
+    }
+}
+
 /// One buffer that a kernel touches.
 public struct Buffer: Hashable, Sendable {
     public enum Role: Hashable, Sendable {

@@ -169,7 +169,6 @@ public struct Activation: PointwiseOp {
         return [Tensor(x.element, x.shape, values: { kind.evaluate(reader.load(at: $0), alpha, beta) })]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
     public var elementCost: ElementCost { kind.isTranscendental ? .expensive : .cheap }
 

@@ -73,7 +73,6 @@ public struct Cast: PointwiseOp {
         }
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
@@ -158,7 +157,6 @@ public struct Bitcast: PointwiseOp {
         }]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {

@@ -65,7 +65,6 @@ public struct Cumulative: LoopOp {
         }]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {

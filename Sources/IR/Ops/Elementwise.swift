@@ -35,7 +35,6 @@ public struct Unary: PointwiseOp {
         }
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
     public var elementCost: ElementCost { function.isTranscendental ? .expensive : .cheap }
 
@@ -100,7 +99,6 @@ public struct Binary: PointwiseOp {
         return [known.count == values.count ? known : nil]
     }
 
-    public var inPlaceOperands: [Int] { [0, 1] }
     public var layoutBehavior: LayoutBehavior { .uniform }
     public var elementCost: ElementCost { function == .power || function == .atan2 ? .expensive : .cheap }
 

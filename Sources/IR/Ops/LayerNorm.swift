@@ -33,8 +33,6 @@ public struct LayerNorm: LoopOp {
         }
     }
 
-    public var inPlaceOperands: [Int] { [0] }
-
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (x, y) = (operands[0], results[0])
         let type = y.element.computeType
@@ -90,8 +88,6 @@ public struct RMSNorm: LoopOp {
             return (0, 1 / (squares / Double(count) + epsilon).squareRoot())
         }
     }
-
-    public var inPlaceOperands: [Int] { [0] }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (x, y) = (operands[0], results[0])

@@ -111,14 +111,13 @@ public struct ScatterElements: LoopOp {
         }]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
+    public var updatedOperand: Int? { 0 }
     public var layoutBehavior: LayoutBehavior { .any }
 
     /// Updates keep their order along the axis and cannot meet across other axes, so those run in parallel.
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (indices, updates, result) = (operands[1], operands[2], results[0])
-        builder.copy(operands[0], to: result)
-        builder.emit(.barrier)
+        builder.beginUpdate(of: operands[0], in: result)
         let outer = updates.shape.indices.filter { $0 != axis && updates.shape[$0] != 1 }
         builder.parallelRows(of: updates.shape, over: outer) { builder, position in
             builder.loop("u", to: Expr(updates.shape[axis])) { builder, i in
@@ -191,14 +190,13 @@ public struct ScatterND: LoopOp {
         }]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
+    public var updatedOperand: Int? { 0 }
     public var layoutBehavior: LayoutBehavior { .any }
 
     /// Tuples may repeat, so they run in order; the elements of the slices run in parallel.
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (indices, updates, result) = (operands[1], operands[2], results[0])
-        builder.copy(operands[0], to: result)
-        builder.emit(.barrier)
+        builder.beginUpdate(of: operands[0], in: result)
         let depth = indices.shape.last?.constant ?? 0
         let slice = Array(result.shape[depth...])
         builder.parallelLoops(over: slice) { builder, inner in

@@ -49,7 +49,6 @@ public struct Select: PointwiseOp {
         return [values]
     }
 
-    public var inPlaceOperands: [Int] { [1, 2] }
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {

@@ -46,7 +46,6 @@ public struct Softmax: LoopOp {
         }]
     }
 
-    public var inPlaceOperands: [Int] { [0] }
     public var layoutBehavior: LayoutBehavior { .uniform }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {

@@ -80,6 +80,11 @@ public struct Parser {
         try tokens.expect("=")
         if tokens.accept(word: "input") {
             let position = try tokens.integer()
+            if tokens.accept(word: "value") {
+                guard rewriter.function.inputs.indices.contains(position) else { throw tokens.error("there is no input \(position)", at: start) }
+                rewriter.addDimension(name, DimensionInfo(.value(position)))
+                return
+            }
             try tokens.expect(word: "axis")
             let axis = try tokens.integer()
             let inputs = rewriter.function.inputs
@@ -135,8 +140,8 @@ public struct Parser {
         return value
     }
 
-    /// `%a, %b as "name"`, possibly empty; outputs without a name take their value's.
-    private mutating func values() throws -> (values: [ValueID], names: [String]) {
+    /// `%a, %b as "name", %c updates %state`, possibly empty; outputs without a name take their value's.
+    private mutating func values(of block: BlockID) throws -> (values: [ValueID], names: [String]) {
         var list: [ValueID] = [], names: [String] = []
         guard tokens.current.kind == .value else { return (list, names) }
         repeat {
@@ -144,6 +149,9 @@ public struct Parser {
             let own = rewriter.function[value].name
             names.append(tokens.accept(word: "as") ? try tokens.take(.string, "an output's name").text : own.isEmpty ? "output\(list.count)" : own)
             list.append(value)
+            if block == rewriter.function.body, tokens.accept(word: "updates") {
+                rewriter.addState(try lookUp(try tokens.take(.value, "a state")), output: list.count - 1)
+            }
         } while tokens.accept(",")
         return (list, names)
     }
@@ -152,7 +160,7 @@ public struct Parser {
     private mutating func nodes(in block: BlockID, until terminator: String, depth: Int) throws {
         guard depth < TokenStream.depthLimit else { throw tokens.error("regions are nested too deeply") }
         while !tokens.accept(word: terminator) { try node(in: block, depth: depth) }
-        let (values, names) = try values()
+        let (values, names) = try values(of: block)
         rewriter.setResults(values, of: block, names: names)
         try tokens.expect("}")
     }

@@ -11,7 +11,8 @@
 /// }
 /// ```
 ///
-/// An input that may be left out shows its default: `%w: f32[2] = f32[2](1.0, 2.0)`. An output whose name differs from its value's is written `return %y as "name"`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
+/// An input that may be left out shows its default: `%w: f32[2] = f32[2](1.0, 2.0)`. An output whose name differs from its value's is written `return %y as "name"`,
+/// and one that is the new value of a state `return %y updates %cache`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
 /// default value are left out; an enumeration that comes first is written after the mnemonic.
 public struct Printer {
     /// What happens to the elements of constants.
@@ -120,6 +121,7 @@ public struct Printer {
         for (name, info) in function.dimensions {
             let source = switch info.source {
             case .input(let position, let axis): "input \(position) axis \(axis)"
+            case .value(let position): "input \(position) value"
             case .runtime(let bound): "runtime bound \(bound)"
             }
             text += "  dimension \(Spelling.identifierOrQuoted(name)) = \(source)\n"
@@ -131,7 +133,8 @@ public struct Printer {
         let outputs = function.outputs.enumerated().map { i, value -> String in
             let spelling = names[value] ?? "%?", name = function.outputNames.indices.contains(i) ? function.outputNames[i] : ""
             let known = function[value].name
-            return name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))"
+            let update = function.states.first { $0.output == i }.map { " updates \(names[$0.input] ?? "%?")" } ?? ""
+            return (name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))") + update
         }
         text += "  return \(outputs.joined(separator: ", "))".trimmingEnd() + "\n}\n"
     }

@@ -85,7 +85,7 @@ struct DecoderModel {
         decoder.g.rewriter.setName("logits", of: logits)
         decoder.g.rewriter.setResults([logits])
         try finish(decoder.g)
-        return ImportedModel(function: decoder.g.rewriter.function, warnings: warnings)
+        return ImportedModel(Module(decoder.g.rewriter.function), warnings: warnings)
     }
 
     /// Demands that all tensors belong to something.
