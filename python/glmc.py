@@ -164,7 +164,8 @@ class Session:
             raise GlmcError(status, _text(error.value))
 
     def run(self, inputs, entry=0):
-        """`inputs`: {name: array}, or arrays in order; optional inputs may be left out or None. Returns a list of arrays."""
+        """`inputs`: {name: array}, or arrays in order; optional inputs may be left out or None. Returns a list of arrays; a state's
+        is the caller's own array, which holds the new value."""
         if not 0 <= entry < len(self.model.entries):
             raise GlmcError(1, f"there is no entry point number {entry}; the model has {len(self.model.entries)}")
         takes, gives = self.model.entries[entry].inputs, self.model.entries[entry].outputs
@@ -176,14 +177,13 @@ class Session:
         for name in inputs:
             if name not in names:
                 raise GlmcError(1, f"the model has no input '{name}'; it takes {names}")
-        tensors, kept = (_Tensor * max(len(takes), 1))(), []
-        for tensor, info in zip(tensors, takes):
+        tensors, given = (_Tensor * max(len(takes), 1))(), [None] * len(takes)
+        for i, (tensor, info) in enumerate(zip(tensors, takes)):
             if info.optional and inputs.get(info.name) is None:
                 continue
             if info.name not in inputs:
                 raise GlmcError(1, f"input '{info.name}' is missing; the model takes {names}")
-            array = self._array(info, inputs[info.name])
-            kept.append(array)
+            array = given[i] = self._array(info, inputs[info.name])
             tensor.data, tensor.bytes, tensor.dtype, tensor.rank = array.ctypes.data, array.nbytes, info.code, array.ndim
             tensor.shape[: array.ndim] = array.shape
         results, error = (_Tensor * max(len(gives), 1))(), c.create_string_buffer(1024)
@@ -196,7 +196,7 @@ class Session:
             status = self.model._raw.session_run(self._handle, entry, tensors, len(takes), results, len(gives), error, 1024)
             if status:
                 raise GlmcError(status, _text(error.value))
-            return [self._copy(info, tensor) for info, tensor in zip(gives, results)]
+            return [self._copy(info, tensor) if info.state is None else given[info.state] for info, tensor in zip(gives, results)]
         finally:
             self._lock.release()
 

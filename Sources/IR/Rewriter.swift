@@ -157,9 +157,14 @@ public struct Rewriter {
         if function[new].name.isEmpty { function.valueArena[new.index].name = function[old].name }
     }
 
-    /// Replaces a node by values of the same types and erases it. Provenance moves to the nodes that define the values.
+    /// Replaces a node by values of the same types and erases it. Provenance moves to the nodes that define the values. A value in another layout is copied
+    /// into that of the result.
     public mutating func replace(_ node: NodeID, with values: [ValueID]) throws {
         let old = function[node]
+        let values = try zip(old.results, values).map { result, value in
+            guard let wanted = function.type(result).tensor, let given = function.type(value).tensor, given != wanted, given.with(layout: wanted.layout) == wanted else { return value }
+            return try create1(Relayout(wanted.layout), [value], at: .before(node), provenance: old.provenance)
+        }
         for (result, value) in zip(old.results, values) { try replaceUses(of: result, with: value) }
         for value in values {
             guard let definition = function.definingNode(value), definition != node else { continue }
