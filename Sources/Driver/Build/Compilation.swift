@@ -46,6 +46,7 @@ struct Compilation: Sendable {
         Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
+        Flag("context", .value("N"), "language models: how many tokens the cache has room for (default: the model's positions, at most 4096)"),
         Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
     ]
 
@@ -83,6 +84,7 @@ struct Compilation: Sendable {
             guard let length = Int(text), length >= 0 else { throw arguments.misuse("--length takes NAME=NUMBER, not '\(name)=\(text)'") }
             imports.lengths[name] = length
         }
+        imports.context = try arguments.int("context", in: 1...1 << 24)
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
@@ -120,7 +122,7 @@ struct Compilation: Sendable {
             do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
-            + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
+            + (imports.context.map { ["--context=\($0)"] } ?? []) + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }

@@ -8,7 +8,7 @@ public enum SafetensorsImporter {
     static let architectures: [String: Build] = {
         var builds: [String: Build] = ["bert": { ImportedModel(Module(try Bert.build($0, $1))) }]
         for family in DecoderFamilies.all {
-            for type in family.types { builds[type] = { try DecoderModel($0, family).score($1) } }
+            for type in family.types { builds[type] = { try DecoderModel($0, family).module($1) } }
         }
         return builds
     }()

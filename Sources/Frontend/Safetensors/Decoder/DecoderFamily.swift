@@ -73,21 +73,6 @@ struct DecoderModel {
         root = roots.first { folder.tensors[$0.body + family.names.embedding + ".weight"] != nil } ?? roots[0]
     }
 
-    /// The entry that gives the logits of every token of whole sequences.
-    ///
-    /// Input: `tokens` i64 [batch, sequence]. Output: `logits` f32 [batch, sequence, vocabulary].
-    /// - Throws: `Diagnostics` with every tensor that does not fit the configuration.
-    func score(_ options: ImportOptions) throws -> ImportedModel {
-        var graph = ModelGraph("score", folder)
-        let tokens = try graph.tokenInputs(["tokens"], options, longest: config.longest)[0]
-        var decoder = Decoder(config, family.names, root: root, context: try WholeSequences(tokens, in: &graph), in: graph)
-        let logits = try decoder.logits(try decoder.hidden(tokens))
-        decoder.g.rewriter.setName("logits", of: logits)
-        decoder.g.rewriter.setResults([logits])
-        try finish(decoder.g)
-        return ImportedModel(Module(decoder.g.rewriter.function), warnings: warnings)
-    }
-
     /// Demands that all tensors belong to something.
     func finish(_ graph: ModelGraph) throws {
         var ignored = family.names.ignored + family.names.leftOut.map(\.pattern)

@@ -1,0 +1,51 @@
+import GlmcIR
+
+/// Tokens behind what a cache holds: their keys and values are written to states, and queries meet all that stands there by then.
+///
+/// One sequence. States, in order of layers: `key.N` f32 [1, key heads, capacity, d] and `value.N` f32 [1, key heads, capacity, e]. The input `past`, an i64, says how many
+/// tokens they hold; what lies behind those is never read.
+struct CachedSequences: DecoderContext {
+    let positions: ValueID
+    private let past: Extent
+    private let count: Extent
+    private let capacity: Int
+    private var masks: [Int: ValueID] = [:]
+    /// Every state and its new value.
+    private(set) var updates: [(state: ValueID, value: ValueID)] = []
+
+    /// Adds the input `past`.
+    /// - Parameters:
+    ///   - tokens: i64 [1, n].
+    ///   - capacity: how many tokens the states have room for.
+    init(_ tokens: ValueID, capacity: Int, in g: inout ModelGraph) throws {
+        let name = "past"
+        _ = g.rewriter.addArgument(.tensor(TensorType(.i64, [])), name: name)
+        g.rewriter.addDimension(name, DimensionInfo(.value(g.rewriter.function.inputs.count - 1)))
+        past = .dimension(name)
+        count = g.shape(tokens)[1]
+        self.capacity = capacity
+        positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
+    }
+
+    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
+        let seen = try zip(["key", "value"], [k, v]).map { name, rows in
+            var type = g.type(rows)
+            type.shape[2] = Extent(capacity)
+            let state = g.rewriter.addArgument(.tensor(type), name: "\(name).\(layer)")
+            let whole = try g.emit(WriteRows(axis: 2, start: past), [state, rows])
+            updates.append((state, whole))
+            return try g.slice(whole, axis: 2, start: 0, size: past + count)
+        }
+        let mask = try window.map { try [self.mask($0, in: &g)] } ?? []
+        return try g.emit(Attention(scale: scale, causal: true, causalOffset: past, softcap: softcap), [q] + seen + mask)
+    }
+
+    /// True where key j > past + i − window, the same for all layers.
+    private mutating func mask(_ window: Int, in g: inout ModelGraph) throws -> ValueID {
+        if let mask = masks[window] { return mask }
+        let first = try g.sub(try g.add(try g.iota(count, axis: 2, rank: 4), try g.size(past, .i64)), Double(window))
+        let mask = try g.binary(.greater, try g.iota(past + count, axis: 3, rank: 4), first)
+        masks[window] = mask
+        return mask
+    }
+}

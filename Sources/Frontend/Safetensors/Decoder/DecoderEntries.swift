@@ -1,0 +1,54 @@
+import GlmcIR
+
+/// The entry points of a decoder, which share its weights and states.
+extension DecoderModel {
+    /// Room of the cache, where nothing else is asked for and the model has more positions.
+    static let usualCapacity = 4096
+
+    /// `score`, `prefill` and `decode`.
+    /// - Throws: `Diagnostics` with every tensor that does not fit the configuration.
+    func module(_ options: ImportOptions) throws -> ImportedModel {
+        let capacity = options.context ?? min(config.longest, Self.usualCapacity)
+        guard capacity <= config.longest else {
+            throw Diagnostic(.invalid, "a context of \(capacity) tokens exceeds the model's \(config.longest) positions")
+        }
+        let entries = [
+            try score(options), try cached("prefill", .dimension("sequence"), capacity: capacity), try cached("decode", 1, capacity: capacity),
+        ]
+        return ImportedModel(Module(entries), warnings: warnings)
+    }
+
+    /// The logits of every token of whole sequences.
+    ///
+    /// Input: `tokens` i64 [batch, sequence]. Output: `logits` f32 [batch, sequence, vocabulary].
+    private func score(_ options: ImportOptions) throws -> Function {
+        var graph = ModelGraph("score", folder)
+        let tokens = try graph.tokenInputs(["tokens"], options, longest: config.longest)[0]
+        var decoder = Decoder(config, family.names, root: root, context: try WholeSequences(tokens, in: &graph), in: graph)
+        let logits = try decoder.logits(try decoder.hidden(tokens))
+        decoder.g.rewriter.setName("logits", of: logits)
+        decoder.g.rewriter.setResults([logits])
+        try finish(decoder.g)
+        return decoder.g.rewriter.function
+    }
+
+    /// The logits behind the last of `count` tokens that follow what the cache holds; their keys and values join it.
+    ///
+    /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds; then the states of `CachedSequences`. Output: `logits` f32
+    /// [1, vocabulary], and the states.
+    private func cached(_ name: String, _ count: Extent, capacity: Int) throws -> Function {
+        var graph = ModelGraph(name, folder)
+        let tokens = graph.rewriter.addArgument(.tensor(TensorType(.i64, [1, count])), name: "tokens")
+        if let dimension = count.dimensionName { graph.rewriter.addDimension(dimension, DimensionInfo(.input(0, axis: 1))) }
+        var decoder = Decoder(config, family.names, root: root, context: try CachedSequences(tokens, capacity: capacity, in: &graph), in: graph)
+        let hidden = try decoder.hidden(tokens)
+        let last = try decoder.g.slice(hidden, axis: 1, start: count - 1, size: 1)
+        let logits = try decoder.g.reshape(try decoder.logits(last), [1, Extent(config.vocabulary)])
+        decoder.g.rewriter.setName("logits", of: logits)
+        try finish(decoder.g)
+        let updates = decoder.context.updates, states = updates.map { decoder.g.rewriter.function[$0.state].name }
+        decoder.g.rewriter.setResults([logits] + updates.map(\.value), names: ["logits"] + states)
+        for (i, update) in updates.enumerated() { decoder.g.rewriter.addState(update.state, output: i + 1) }
+        return decoder.g.rewriter.function
+    }
+}
