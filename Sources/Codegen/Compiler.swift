@@ -83,6 +83,9 @@ public enum ArtifactCompiler {
     /// - Throws: `Diagnostic`/`Diagnostics` for nodes without a lowering, files that cannot be written, a failing C compiler.
     @discardableResult
     public static func compile(_ module: Module, to path: String, options: CompileOptions, progress: @escaping CompileProgress = { _, _ in }) throws -> CompileReport {
+        var module = module
+        // The only entry point of a plain model is called so, whatever its graph is called.
+        if module.functions.count == 1 { module.functions[0].name = "main" }
         for function in module.functions { try checkInterface(function) }
         guard (options.kind == .cudaSource) == (options.target.family == .cuda) else {
             throw Diagnostic(.usage, "for the target \(options.target.name) there is no such kind of output", at: [path],

@@ -49,7 +49,7 @@ extension Subcommand {
         let bytes = ((try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber)?.intValue ?? 0
         let seconds = times.reduce(0) { $0 + $1.seconds }
         console.note("\(output): \(bytesText(bytes)), \(report.launchCount) kernels (\(report.cachedFiles) of \(report.cachedFiles + report.compiledFiles) files from the cache), "
-            + "memory \(memoryText(report.arenaBytes, hasFreeSizes: !function.dimensions.isEmpty)), \(formatted("%.1f s", seconds))")
+            + "memory \(memoryText(report.arenaBytes, hasFreeSizes: module.functions.contains { !$0.dimensions.isEmpty })), \(formatted("%.1f s", seconds))")
         for (stage, seconds) in times { console.detail("  \(stage): \(formatted("%.2f s", seconds))") }
         if let file = arguments.string("report") { try write(report, passes, times, output, bytes, to: file) }
         return .done
