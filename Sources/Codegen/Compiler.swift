@@ -59,7 +59,7 @@ public struct CompileReport: Sendable {
     public init() {}
 
     init(_ programs: [Program], _ plans: [MemoryPlan], _ weights: Weights) {
-        kernelCount = programs.first?.kernels.count ?? 0
+        kernelCount = programs.first?.code.kernels.count ?? 0
         launchCount = programs.reduce(0) { $0 + $1.launches.count }
         weightBytes = weights.byteCount
         // Entry points do not run at the same time in one session.

@@ -52,6 +52,7 @@ struct Placements {
     /// How many values lie in each root.
     private var residents: [RootID: Int] = [:]
     private var constantRoots: [Tensor: RootID] = [:]
+    private var outputRoots: [Int: RootID] = [:]
     /// All values that lie, or lay once, in each root.
     private var values: [RootID: [ValueID]] = [:]
     /// Operands of placement ops that were written in place by their producers.
@@ -104,12 +105,8 @@ struct Placements {
 
     /// The caller's buffer for output `i`: that of a state for its new value.
     mutating func outputPlacement(_ i: Int, _ type: TensorType) -> TensorPlacement {
-        if let state = function.states.first(where: { $0.output == i }), let input = function.inputs.firstIndex(of: state.input),
-           let root = roots.firstIndex(where: { $0.kind == .state(input: input) }) {
-            return dense(type, in: RootID(index: root))
-        }
-        let known = roots.firstIndex { $0.kind == .output(i) }
-        return dense(type.with(layout: .rowMajor), in: known.map { RootID(index: $0) } ?? addRoot(.output(i), type))
+        if let state = function.states.first(where: { $0.output == i }), let home = placements[state.input] { return home }
+        return dense(type.with(layout: .rowMajor), in: outputRoots[i] ?? addRoot(.output(i), type))
     }
 
     private func isRoot(_ node: NodeID) -> Bool { groupOf[node].map { groups[$0].root == node } ?? false }
@@ -124,6 +121,8 @@ struct Placements {
         if case .constant(let tensor) = kind {
             if let known = constantRoots[tensor] { return known }
             constantRoots[tensor] = new
+        } else if case .output(let i) = kind {
+            outputRoots[i] = new
         }
         roots.append(Root(kind: kind, byteCount: type.byteCount))
         return new

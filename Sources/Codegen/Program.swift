@@ -138,8 +138,8 @@ struct Program {
         bounds = function.foundSizeBounds().known
     }
 
-    var kernels: [KernelFunction] { code.kernels.map(\.function) }
-    var packed: [PackedConstant] { code.packed }
+    /// The kernel that a launch calls.
+    func kernel(of launch: Launch) -> KernelFunction { code.kernels[launch.kernel].function }
 
     /// All launches in order, those of branches and loop bodies included.
     var launches: [Launch] { Self.launches(steps) }

@@ -131,6 +131,11 @@ public struct Expectation {
             if !node.op.attributesNameDimensions, let values = try? node.op.evaluate(moved, in: EvaluationContext(resultTypes: types)), values.count == 1, values[0].shape == result.shape { again = values[0] }
         }
         guard result.element.isFloat else { return again }
+        if precision == .int8, isProduct {
+            // A row that holds an infinity has no scale: instead of infinities and NaNs, all that it gives may be NaN.
+            let values = again.doubles
+            again = Tensor(again.element, again.shape, values: { values[$0].isFinite || noise.bool() ? values[$0] : .nan })
+        }
         // Sums of products by other methods than one after the other round relative to the largest.
         let spread = node.op is Cast ? 0 : epsilon(result.element)
         return shaken(again, spread * scale, isProduct ? 1e-6 * scale : 0, &noise)

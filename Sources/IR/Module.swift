@@ -20,19 +20,18 @@ public struct Module: Sendable {
         return list
     }
 
-    public subscript(name: String) -> Function? { functions.first { $0.name == name } }
-
     /// Checks every function, that their names differ, and that they agree on the types of states.
     /// - Throws: `Diagnostic`.
     public func verify() throws {
         guard !functions.isEmpty else { throw Diagnostic(.invalid, "the module has no functions") }
-        var names: Set<String> = [], types: [String: TensorType] = [:]
+        var names: Set<String> = []
+        let types = Dictionary(uniqueKeysWithValues: states.map { ($0.name, $0.type) })
         for function in functions {
             guard names.insert(function.name).inserted else { throw Diagnostic(.invalid, "there are two functions of the name '\(function.name)'") }
             try Verifier.verify(function)
             for state in function.states {
                 let name = function[state.input].name, type = function.tensorType(state.input)
-                guard types.updateValue(type, forKey: name).map({ $0 == type }) ?? true else {
+                guard types[name] == type else {
                     throw Diagnostic(.invalid, "the state '\(name)' is \(type) in '\(function.name)', and of another type elsewhere")
                 }
             }

@@ -60,7 +60,7 @@ public struct PassManager: Sendable {
         public var level: OptimizationLevel
 
         /// The text form, with the command that runs it in its first line.
-        public func module(fileName: String, weightsFileName: String) -> Printer.Module {
+        public func module(fileName: String, weightsFileName: String) -> Printer.Text {
             var module = Printer.module([function], weights: .external(fileName: weightsFileName))
             module.text = "// glmc opt \(fileName) -O\(level.rawValue) --passes=\(passes.joined(separator: ","))\n" + module.text
             return module

@@ -18,7 +18,7 @@ struct ProgramInterpreter {
             case .arena, .output: [UInt8](repeating: 0x5A, count: try size(root.byteCount))
             }
         }
-        let packed = program.packed.map { constant in
+        let packed = program.code.packed.map { constant in
             var bytes = [UInt8](repeating: 0, count: constant.byteCount)
             bytes.withUnsafeMutableBytes { constant.pack($0) }
             return bytes
@@ -28,7 +28,7 @@ struct ProgramInterpreter {
         for step in program.steps {
             guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "only launches are interpreted") }
             // Scratch areas outlive a phase, so they are passed like everything else.
-            var kernel = program.kernels[launch.kernel]
+            var kernel = program.kernel(of: launch)
             for i in kernel.buffers.indices { kernel.buffers[i].role = .parameter }
             var memory = zip(kernel.buffers, launch.arguments).map { buffer, argument in
                 var memory = KernelMemory(buffer.element, count: 0)

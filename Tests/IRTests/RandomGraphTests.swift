@@ -12,8 +12,9 @@ import Testing
 
     /// A row that nothing comes of would leave its op without a test.
     @Test func everyOpAppearsInGraphs() {
+        // Most rows come up in the first hundred; those that few graphs make use of need more.
         var seen: Set<String> = []
-        for seed in 0..<600 {
+        for seed in 0..<2000 where seen.count < OpRegistry.standard.entries.count {
             let function = RandomGraph.make(seed: UInt64(seed)).function
             seen.formUnion(function.allNodes.map { function[$0].op.mnemonic })
         }
@@ -68,11 +69,11 @@ import Testing
         #expect(expected.difference(0, Tensor([0.0, 1] as [Float])) != nil)
     }
 
-    /// The fault is taken to be any softmax: one must be left, and mostly nothing else.
+    /// The fault is taken to be any softmax that an output depends on: one must be left, and mostly nothing else.
     @Test func reducesToWhatFails() throws {
         var reduced = 0, smallest = 0
         for seed in 0..<400 {
-            let start = RandomGraph.make(seed: UInt64(seed), isDynamic: seed % 2 == 0)
+            let whole = RandomGraph.make(seed: UInt64(seed), isDynamic: seed % 2 == 0), start = whole.part(whole.function.outputs) ?? whole
             func holds(_ test: FuzzCase) -> Bool { test.function.allNodes.contains { test.function[$0].op is Softmax } }
             guard holds(start) else { continue }
             let small = Reducer.reduce(start, budget: 500, isFailing: holds)
@@ -83,6 +84,6 @@ import Testing
             reduced += 1
             if reduced == 12 { break }
         }
-        #expect(reduced == 12 && smallest >= 8)
+        #expect(reduced == 12 && smallest >= 8, "\(smallest) of \(reduced)")
     }
 }

@@ -6,7 +6,7 @@ struct BodyWriter {
     /// The most launches of a segment that is cut: enough to keep every thread busy.
     private static let largestSegment = 256
 
-    let main: EntryText
+    let entry: EntryText
     /// Kernels that give a dimension its size.
     private let definesDimension: [Bool]
     private(set) var out = ""
@@ -21,9 +21,9 @@ struct BodyWriter {
     private var pending: [Launch] = []
     private var calls = ""
 
-    init(main: EntryText) {
-        self.main = main
-        definesDimension = main.program.kernels.map { $0.body.contains(where: \.definesDimension) }
+    init(entry: EntryText) {
+        self.entry = entry
+        definesDimension = entry.program.code.kernels.map { $0.function.body.contains(where: \.definesDimension) }
     }
 
     mutating func write(_ steps: [Step], depth: Int) throws {
@@ -40,7 +40,7 @@ struct BodyWriter {
                 number += 1
             case .define(let dimension, let size):
                 meet(indent)
-                define(dimension, "(int64_t)(\(main.text(size, "d")))", indent)
+                define(dimension, "(int64_t)(\(entry.text(size, "d")))", indent)
                 meet(indent)
             case .conditional(let condition, let then, let otherwise):
                 meet(indent)
@@ -59,7 +59,7 @@ struct BodyWriter {
                 // All threads see the same sizes, so all go the same way.
                 if demands.contains(where: \.dependsOnData) { meet(indent) } else { close(indent) }
                 for demand in demands {
-                    out += "\(indent)if (\(main.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(ForeignText.literal(main.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
+                    out += "\(indent)if (\(entry.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(ForeignText.literal(entry.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
                     hasDemands = true
                 }
             case .loop(let loop): try write(loop, depth: depth)
@@ -76,7 +76,7 @@ struct BodyWriter {
         meet(outer)
         let n = round(loop.id)
         let limit = switch loop.limit {
-        case .extent(let extent): "(int64_t)(\(main.text(extent, "d")))"
+        case .extent(let extent): "(int64_t)(\(entry.text(extent, "d")))"
         case .value(let place): "*\(pointer(place))"
         }
         let condition = loop.condition.map { " && *\(pointer($0))" } ?? ""
@@ -104,34 +104,34 @@ struct BodyWriter {
     private func round(_ loop: LoopID) -> String { "n\(loops.firstIndex(of: loop) ?? 0)" }
 
     private mutating func define(_ dimension: String, _ size: String, _ indent: String) {
-        guard let index = main.dimensionIndex[dimension] else { return }
+        guard let index = entry.dimensionIndex[dimension] else { return }
         out += "\(indent)if (tid == 0) f->dims[\(index)] = \(size);\n"
     }
 
     /// A pointer to the first element of a value.
     private func pointer(_ place: TensorPlacement) -> String {
         var address = address(place.root, place.advances, place.element)
-        if place.offset != 0 { address += " + (int64_t)(\(main.text(place.offset * Extent(place.element.byteCount), "d")))" }
+        if place.offset != 0 { address += " + (int64_t)(\(entry.text(place.offset * Extent(place.element.byteCount), "d")))" }
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
 
     private func address(_ root: RootID, _ advances: [Advance], _ element: ElementType) -> String {
-        advances.reduce(main.address(root)) { address, advance in
-            address + " + \(round(advance.loop)) * (int64_t)(\(main.text(advance.stride * Extent(element.byteCount), "d")))"
+        advances.reduce(entry.address(root)) { address, advance in
+            address + " + \(round(advance.loop)) * (int64_t)(\(entry.text(advance.stride * Extent(element.byteCount), "d")))"
         }
     }
 
     /// Whether a launch is done by one thread in any case.
     private func isUncut(_ launch: Launch) -> Bool {
-        launch.isSingle || launch.work.constant.map { $0 < main.worthCutting } ?? false
+        launch.isSingle || launch.work.constant.map { $0 < entry.worthCutting } ?? false
     }
 
     /// Ends the segment that is being collected.
     private mutating func close(_ indent: String) {
         if pending.isEmpty { return }
-        let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + main.program.bounded($1.work) }
+        let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
         if work != 0 { splitWork.append(work) }
-        out += "\(indent)GLMC_SEGMENT(worker, \(main.work(work))) {\n\(calls)\(indent)}\n"
+        out += "\(indent)GLMC_SEGMENT(worker, \(entry.work(work))) {\n\(calls)\(indent)}\n"
         pending = []
         calls = ""
     }
@@ -143,18 +143,18 @@ struct BodyWriter {
     }
 
     private func call(_ launch: Launch) -> String {
-        let kernel = main.program.kernels[launch.kernel]
+        let kernel = entry.program.kernel(of: launch)
         let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address = switch argument {
             case .root(let root, let advances): address(root, advances, buffer.element)
-            case .packed(let i): "c + \(main.weights.packedOffsets[i])"
-            case .scratch(let i): main.workspace(main.plan.scratch[i])
+            case .packed(let i): "c + \(entry.weights.packedOffsets[i])"
+            case .scratch(let i): entry.workspace(entry.plan.scratch[i])
             }
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
         }
         let origins = kernel.reports ? ["(const char *const[]){\(launch.origins.map(ForeignText.literal).joined(separator: ", "))}"] : []
-        return "\(main.name.kernel(launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
+        return "\(entry.name.kernel(launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.
@@ -173,16 +173,16 @@ struct BodyWriter {
     }
 
     private func scratchMemory(_ launch: Launch) -> Bool {
-        launch.arguments.contains { if case .scratch(let i) = $0 { !main.program.scratch[i].perThread } else { false } }
+        launch.arguments.contains { if case .scratch(let i) = $0 { !entry.program.scratch[i].perThread } else { false } }
     }
 
     private func overlap(_ a: RootID, _ b: RootID) -> Bool {
         if a == b { return true }
-        let program = main.program
+        let program = entry.program
         guard program.roots[a.index].kind == .arena, program.roots[b.index].kind == .arena else {
             // Distinct buffers of the caller do not overlap.
             return false
         }
-        return main.plan.overlap(a, b)
+        return entry.plan.overlap(a, b)
     }
 }

@@ -27,21 +27,20 @@ public enum CudaText {
             throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
         }
         let plan = MemoryPlan(program), weights = Weights([program])
-        let index = Dictionary(uniqueKeysWithValues: function.dimensions.enumerated().map { ($1.name, $0) })
         var out = """
         \(ForeignText.comment("\(name.text): compiled by glmc \(options.version) for \(options.target.name)."))
         #include "glmc_cuda.h"
         #include "glmc_scalar.h"
 
         """
-        for (i, kernel) in program.kernels.enumerated() {
-            var printer = KernelPrinter(kernel, dialect: .cuda, dimensionIndex: index)
-            out += "\n\(ForeignText.comment(kernel.name))\n" + (try printer.text(symbol: name.kernel(i)))
+        for (i, kernel) in program.code.kernels.enumerated() {
+            var printer = KernelPrinter(kernel.function, dialect: .cuda, dimensionIndex: kernel.dimensionIndex)
+            out += "\n\(ForeignText.comment(kernel.function.name))\n" + (try printer.text(symbol: name.kernel(i)))
         }
-        let main = EntryText(program: program, plan: plan, weights: weights, name: name)
+        let entry = EntryText(program: program, plan: plan, weights: weights, name: name)
         let presets = weights.defaultOffsets[0].keys.sorted().map(String.init).joined(separator: ", ")
         let optional = presets.isEmpty ? "" : "\n * Null among `in` at \(presets): the input's default, which lies in the weights."
-        out += "\n" + SizeText.helpers(worthCutting: main.worthCutting) + "\n"
+        out += "\n" + SizeText.helpers(worthCutting: entry.worthCutting) + "\n"
         out += """
         /* Bytes of device memory that a run needs beside inputs, outputs and weights, for these dimensions in `d`: */
         \(ForeignText.comment(function.dimensions.map(\.name).joined(separator: ", "), limit: 1000))
@@ -49,7 +48,7 @@ public enum CudaText {
         extern "C" int64_t \(name.cudaWorkspace)(const int64_t *d)
         {
             (void)d;
-            return (int64_t)(\(main.workspaceBytes(threads: plan.perThreadBytes == 0 ? 0 : ownBlocks * ownThreads)));
+            return (int64_t)(\(entry.workspaceBytes(threads: plan.perThreadBytes == 0 ? 0 : ownBlocks * ownThreads)));
         }
 
         /* Enqueues one run. `d` and `device_d` hold the same dimensions on host and device. Returns a CUDA error code, 0 = none.\(optional) */
@@ -59,35 +58,35 @@ public enum CudaText {
             (void)in; (void)out; (void)w; (void)c; (void)d; (void)device_d;
 
         """
-        out += main.slotOffsets
-        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(main.threadMemory("0"));\n    const int64_t own = (int64_t)(\(main.text(plan.perThreadBytes, "d")));\n" }
+        out += entry.slotOffsets
+        if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(entry.threadMemory("0"));\n    const int64_t own = (int64_t)(\(entry.text(plan.perThreadBytes, "d")));\n" }
         for step in program.steps {
             guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "a CUDA artifact cannot hold If, Loop or Scan yet") }
-            out += try self.launch(launch, main, name)
+            out += try self.launch(launch, entry, name)
         }
         out += "    return GLMC_LAST_ERROR();\n}\n"
         return Source(text: out, weightBytes: max(weights.byteCount, 64), report: CompileReport([program], [plan], weights)) { try weights.write(to: $0) { _ in } }
     }
 
-    private static func launch(_ launch: Launch, _ main: EntryText, _ name: ModelName) throws -> String {
-        let kernel = main.program.kernels[launch.kernel]
+    private static func launch(_ launch: Launch, _ entry: EntryText, _ name: ModelName) throws -> String {
+        let kernel = entry.program.kernel(of: launch)
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
-        let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { main.program.scratch[i].perThread } else { false } }
+        let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { entry.program.scratch[i].perThread } else { false } }
         let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : isPrivate ? (ownBlocks, ownThreads) : (264, 256)
         let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address: String
             switch argument {
             case .root(let root, _):
-                switch main.program.roots[root.index].kind {
+                switch entry.program.roots[root.index].kind {
                 case .input(let i):
-                    let preset = main.weights.defaultOffsets[main.number][i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
+                    let preset = entry.weights.defaultOffsets[entry.number][i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
                     address = preset ?? "in[\(i)]"
                 case .state(let i): address = "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"
-                default: address = main.address(root)
+                default: address = entry.address(root)
                 }
-            case .packed(let i): address = "c + \(main.weights.packedOffsets[i])"
-            case .scratch(let i): address = main.workspace(main.plan.scratch[i])
+            case .packed(let i): address = "c + \(entry.weights.packedOffsets[i])"
+            case .scratch(let i): address = entry.workspace(entry.plan.scratch[i])
             }
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"

@@ -4,7 +4,7 @@ extension EntryText {
     /// The tables of inputs, outputs and dimensions, and the description of the program that `glmc_program.h` runs.
     func tables() -> String {
         let function = program.function
-        var out = tensorInfos(symbol("inputs"), function.inputs, function.inputNames) + tensorInfos(symbol("outputs"), function.outputs, function.outputNames)
+        var out = tensorInfos(function.inputs, function.inputNames, isInput: true) + tensorInfos(function.outputs, function.outputNames, isInput: false)
         if !dimensions.isEmpty {
             out += "static const glmc_dim_info \(symbol("dims"))[] = {\n"
             for dimension in dimensions {
@@ -59,20 +59,21 @@ extension EntryText {
             """, symbol("call"))
     }
 
-    private func tensorInfos(_ table: String, _ values: [ValueID], _ names: [String]) -> String {
+    private func tensorInfos(_ values: [ValueID], _ names: [String], isInput: Bool) -> String {
         if values.isEmpty { return "" }
-        var out = "static const glmc_tensor_info \(table)[] = {\n"
+        let function = program.function
+        var out = "static const glmc_tensor_info \(symbol(isInput ? "inputs" : "outputs"))[] = {\n"
         let runtime = Set(dimensions.compactMap { if case .runtime = $0.info.source { $0.name } else { nil } })
-        let isInput = table == symbol("inputs"), held = Set(dimensions.compactMap { if case .value(let input) = $0.info.source { input } else { nil } })
+        let held = Set(dimensions.compactMap { if case .value(let input) = $0.info.source { input } else { nil } })
         for (number, (value, name)) in zip(values, names).enumerated() {
-            let type = program.function.tensorType(value)
+            let type = function.tensorType(value)
             let shape = type.shape.map { $0.constant.map(String.init) ?? "-1" }.joined(separator: ", ")
             let dims = type.shape.map { ForeignText.literal($0.description) }.joined(separator: ", ")
             let depends = type.shape.contains { !$0.dimensions.isDisjoint(with: runtime) }
             out += "    {.name = \(ForeignText.literal(name)), .dtype = \(Self.dtype(type.element)), .rank = \(type.rank)"
             out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
-            let flags = depends ? "GLMC_DATA_DEPENDENT" : !isInput ? "" : program.function.defaults[value] != nil ? "GLMC_OPTIONAL" : held.contains(number) ? "GLMC_DIMENSION" : ""
-            let state = program.function.states.first { isInput ? $0.input == value : $0.output == number }.map { isInput ? $0.output : program.function.inputs.firstIndex(of: $0.input) ?? -1 }
+            let flags = depends ? "GLMC_DATA_DEPENDENT" : !isInput ? "" : function.defaults[value] != nil ? "GLMC_OPTIONAL" : held.contains(number) ? "GLMC_DIMENSION" : ""
+            let state = isInput ? function.states.first { $0.input == value }?.output : function.states.first { $0.output == number }.flatMap { function.inputs.firstIndex(of: $0.input) }
             out += "\(flags.isEmpty ? "" : ", .flags = \(flags)"), .state = \(state ?? -1)},\n"
         }
         return out + "};\n"

@@ -114,11 +114,11 @@ struct EntryText {
     // MARK: Body
 
     private func body() throws -> String {
-        let watch = MemoryWatch(main: self)
+        let watch = MemoryWatch(entry: self)
         var out = watch.function + "static void \(symbol("body"))(glmc_frame *f, glmc_worker *worker)\n{\n    const int tid = worker->number;\n    (void)tid;\n" + memoryNames
         if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(threadMemory("tid"));\n" }
         out += watch.begin
-        var writer = BodyWriter(main: self)
+        var writer = BodyWriter(entry: self)
         try writer.write(program.steps, depth: 1)
         out += writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
         let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }

@@ -50,8 +50,8 @@ struct MainText {
 
 
         """
-        for (i, kernel) in (entries.first?.program.kernels ?? []).enumerated() {
-            out += "GLMC_HIDDEN void \(name.kernel(i))(\(KernelPrinter.parameters(kernel, .c)));\n"
+        for (i, kernel) in (entries.first?.program.code.kernels ?? []).enumerated() {
+            out += "GLMC_HIDDEN void \(name.kernel(i))(\(KernelPrinter.parameters(kernel.function, .c)));\n"
         }
         for entry in entries { out += "\n" + (try entry.text()) }
         return out + model

@@ -21,7 +21,7 @@ struct Weights {
     ///   - isWatched: leaves gaps, for tools that find stray accesses.
     init(_ programs: [Program], isWatched: Bool = false) {
         gap = isWatched ? 64 : 0
-        for constant in programs.first?.packed ?? [] {
+        for constant in programs.first?.code.packed ?? [] {
             packedOffsets.append(add(constant.byteCount, constant.pack))
         }
         var known: [Tensor: Int] = [:]

@@ -12,7 +12,7 @@ enum TextualIR {
     }
 
     /// Writes a module whose large constants go to a file of their own; each file is written whole or not at all.
-    static func write(_ module: Printer.Module, to path: String, weights: String) throws {
+    static func write(_ module: Printer.Text, to path: String, weights: String) throws {
         if !module.resources.isEmpty {
             var chunks: [UnsafeRawBufferPointer] = [], end = 0
             let padding = [UInt8](repeating: 0, count: 4096)

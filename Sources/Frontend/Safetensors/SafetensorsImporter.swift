@@ -20,7 +20,10 @@ public enum SafetensorsImporter {
     /// - Throws: `Diagnostic` where the folder is bad or its architecture is not supported.
     public static func load(_ path: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
         let folder = try SafetensorsFolder(at: path)
-        let type = try within(path) { try folder.text("model_type", default: "") }
+        let type = try within(path) {
+            var config = try ConfigReader(folder.config)
+            return try config.optionalText("model_type") ?? ""
+        }
         guard let build = architectures[type] else {
             throw Diagnostic(.unsupported, "the model type '\(type)' is not supported", at: [path], hint: "supported: \(modelTypes.joined(separator: ", "))")
         }
@@ -61,46 +64,5 @@ extension SafetensorsElement {
         case .f8e5m2: .f8e5m2
         case .f8e8m0: .f8e8m0
         }
-    }
-}
-
-extension SafetensorsFolder {
-    /// A weight that must have the given shape, as a reference to the mapped file.
-    func weight(_ name: String, _ shape: [Int]) throws -> Tensor {
-        guard let tensor = tensors[name] else { throw Diagnostic(.invalid, "the tensor '\(name)' is missing") }
-        guard tensor.shape == shape else {
-            throw Diagnostic(.invalid, "the tensor '\(name)' has shape \(tensor.shape), and config.json asks for \(shape)")
-        }
-        return try Tensor(tensor.element.irType, shape, storage: tensor.bytes.owner, byteOffset: tensor.bytes.offset)
-    }
-
-    /// A positive integer of the configuration.
-    func size(_ key: String) throws -> Int {
-        let value = config[key]
-        guard let size = value?.int, size > 0, size < 1 << 32 else { throw bad(key, "a whole number from 1", value) }
-        return size
-    }
-
-    /// A finite number of the configuration that is not negative; integers will do.
-    func number(_ key: String, default standard: Double) throws -> Double {
-        guard let value = config[key], value != .null else { return standard }
-        guard let number = value.double, number >= 0, number <= Double(Float.greatestFiniteMagnitude) else { throw bad(key, "a number from 0", value) }
-        return number
-    }
-
-    func text(_ key: String, default standard: String) throws -> String {
-        guard let value = config[key], value != .null else { return standard }
-        guard let text = value.string else { throw bad(key, "a string", value) }
-        return text
-    }
-
-    func flag(_ key: String, default standard: Bool) throws -> Bool {
-        guard let value = config[key], value != .null else { return standard }
-        guard let flag = value.bool else { throw bad(key, "true or false", value) }
-        return flag
-    }
-
-    private func bad(_ key: String, _ wanted: String, _ value: JSONValue?) -> Diagnostic {
-        Diagnostic(.invalid, "must be \(wanted)" + (value.map { ", not \($0.kind)" } ?? ", and is missing"), at: ["config.json", "'\(key)'"])
     }
 }

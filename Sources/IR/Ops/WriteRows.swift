@@ -3,22 +3,20 @@
 public struct WriteRows: LoopOp {
     public static let mnemonic = "write_rows"
     public static let summary = "Writes rows over those of a tensor, in place"
-    public static var attributes: [Attribute<Self>] { [Attribute("axis", \.axis), Attribute("start", \.starts)] }
+    public static var attributes: [Attribute<Self>] { [Attribute("axis", \.axis), Attribute("start", \.start)] }
 
     public var axis: Int
-    /// Of one element: where the first row goes.
-    var starts: [Extent]
-    public var start: Extent { starts.first ?? 0 }
+    /// Where the first row goes.
+    public var start: Extent
 
     public init() { self.init(axis: 0, start: 0) }
     public init(axis: Int, start: Extent) {
         self.axis = axis
-        starts = [start]
+        self.start = start
     }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let types = try context.tensors(2), (data, rows) = (types[0], types[1])
-        guard starts.count == 1 else { throw Diagnostic(.invalid, "takes one start, not \(starts.count)") }
         guard (0..<data.rank).contains(axis) else { throw Diagnostic(.invalid, "there is no axis \(axis) in \(data)") }
         guard data.element == rows.element, data.rank == rows.rank,
               data.shape.indices.allSatisfy({ $0 == axis || data.shape[$0] == rows.shape[$0] || !(data.shape[$0] - rows.shape[$0]).isConstant }) else {

@@ -37,7 +37,7 @@ public struct Printer {
     }
 
     /// A printed text with the tensors that belong into its external file, in order of their offsets.
-    public struct Module: Sendable {
+    public struct Text: Sendable {
         public var text: String
         public var resources: [Resource]
     }
@@ -54,7 +54,7 @@ public struct Printer {
     }
 
     /// Prints functions that share weights.
-    public static func module(_ functions: [Function], weights: Weights) -> Module {
+    public static func module(_ functions: [Function], weights: Weights) -> Text {
         var tensors = TensorPrinter(weights)
         var text = ""
         if case .external(let fileName) = weights { text += "resources \(Spelling.quoted(fileName))\n\n" }
@@ -64,7 +64,7 @@ public struct Printer {
             tensors = printer.tensors
             text += (i == 0 ? "" : "\n") + printer.text
         }
-        return Module(text: text, resources: tensors.resources)
+        return Text(text: text, resources: tensors.resources)
     }
 
     private let function: Function

@@ -1,5 +1,45 @@
 import GlmcIR
 
+/// A decoder in a folder: its description, and where its weights are.
+struct DecoderModel {
+    let family: DecoderFamily
+    let folder: SafetensorsFolder
+    let config: DecoderConfig
+    let root: (body: String, head: String)
+
+    init(_ folder: SafetensorsFolder, _ family: DecoderFamily) throws {
+        (self.family, self.folder) = (family, folder)
+        config = try family.config(folder.config)
+        let roots = family.names.roots
+        root = roots.first { folder.tensors[$0.body + family.names.embedding + ".weight"] != nil } ?? roots[0]
+    }
+
+    /// Demands that all tensors belong to something.
+    func finish(_ graph: ModelGraph) throws {
+        var ignored = family.names.ignored + family.names.leftOut.map(\.pattern)
+        let count = config.layers.count
+        ignored += (count..<count + config.extraLayers).map { "\(root.body)\(family.names.layers).\($0).*" }
+        let head = root.head + ".weight"
+        if config.isTied, graph.hasTensor(head) {
+            // Some files store a tied matrix twice.
+            guard graph.areEqual(head, root.body + family.names.embedding + ".weight") else {
+                throw Diagnostic(.invalid, "differs from the embedding, to which config.json ties it", at: ["tensor '\(head)'"], hint: "set tie_word_embeddings to what the model was trained with")
+            }
+            ignored.append(head)
+        }
+        try graph.finish(ignoring: ignored)
+    }
+
+    /// Parts of the file that are not compiled.
+    var warnings: [Diagnostic] {
+        family.names.leftOut.compactMap { pattern, part in
+            let prefix = pattern.dropLast()
+            guard folder.tensors.keys.contains(where: { $0.hasPrefix(prefix) }) else { return nil }
+            return Diagnostic(.unsupported, "\(part) is left out: the artifact takes text only", at: [folder.path])
+        }
+    }
+}
+
 /// The entry points of a decoder, which share its weights and states.
 extension DecoderModel {
     /// Room of the cache, where nothing else is asked for and the model has more positions.
