@@ -6,6 +6,7 @@ let package = Package(
     products: [
         .executable(name: "glmc", targets: ["glmc"]),
         .library(name: "GlmcIR", targets: ["GlmcIR"]),
+        .library(name: "GlmcFrontend", targets: ["GlmcFrontend"]),
         .library(name: "GlmcPasses", targets: ["GlmcPasses"]),
         .library(name: "GlmcCodegen", targets: ["GlmcCodegen"]),
         .library(name: "GlmcRuntime", targets: ["GlmcRuntime"]),
@@ -32,7 +33,7 @@ let package = Package(
         .target(name: "GlmcTestSupport", dependencies: ["GlmcIR"], path: "Tests/Support"),
         .testTarget(name: "IRTests", dependencies: ["GlmcFuzz", "GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
         .testTarget(name: "PassesTests", dependencies: ["GlmcFuzz", "GlmcIR", "GlmcPasses"], path: "Tests/PassesTests"),
-        .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend", "GlmcRuntime"], path: "Tests/FrontendTests", exclude: ["tokenizers"]),
+        .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend", "GlmcRuntime"], path: "Tests/FrontendTests", exclude: ["tokenizers", "chat"]),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime", "CGlmcABI"], exclude: ["Mock"]),
         .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcFuzz", "GlmcDriver", "glmc"]),

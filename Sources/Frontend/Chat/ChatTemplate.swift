@@ -9,6 +9,7 @@ public struct ChatTemplate: Sendable {
     public var variables: [JSONValue.Member]
     private let statements: [JinjaStatement]
     private let place: String
+    var limits = JinjaRenderer.Limits()
 
     /// - Parameter place: what diagnostics call the template.
     /// - Throws: a `Diagnostic` with the line where the template is no Jinja or uses what is not supported.
@@ -41,7 +42,7 @@ public struct ChatTemplate: Sendable {
             values["tools"] = try tools.map { try JinjaValue(.array($0)) } ?? JinjaValue.none
             values["add_generation_prompt"] = .bool(addGenerationPrompt)
             guard let time = Int(exactly: now.timeIntervalSince1970.rounded(.down)) else { throw Diagnostic(.invalid, "the time is out of range") }
-            var renderer = JinjaRenderer(variables: values, time: time)
+            var renderer = JinjaRenderer(variables: values, time: time, limits: limits)
             return try renderer.render(statements)
         } catch let error as Diagnostic {
             throw error.inside(place)

@@ -46,9 +46,11 @@ extension JinjaFilters {
             return try renderer.make(.items(items.reversed(), next: 0))
         },
         "items": JinjaBuiltin { renderer, value, _ in
-            if value.isUndefined { return try renderer.make(.items([], next: 0)) }
-            guard case .dict(let dict) = value else { throw Diagnostic(.invalid, "'items' needs a mapping, not a \(value.typeName)") }
-            return try renderer.make(.items(renderer.elements(.view(dict, .items)), next: 0))
+            try renderer.deferred { renderer in
+                if value.isUndefined { return [] }
+                guard case .dict(let dict) = value else { throw Diagnostic(.invalid, "'items' needs a mapping, not a \(value.typeName)") }
+                return try renderer.elements(.view(dict, .items))
+            }
         },
         "join": JinjaBuiltin(["d", "attribute"]) { renderer, value, arguments in
             let path = try JinjaPath(arguments[1])
@@ -83,15 +85,17 @@ extension JinjaFilters {
         "unique": JinjaBuiltin(["case_sensitive", "attribute"]) { renderer, value, arguments in
             let isCaseSensitive = arguments[0].map { renderer.isTrue($0) } ?? false
             let path = try JinjaPath(arguments[1])
-            var seen = JinjaDict()
-            var items: [JinjaValue] = []
-            for item in try renderer.elements(value) {
-                let key = folded(try path.value(&renderer, item), isCaseSensitive)
-                guard try seen.value(of: key) == nil else { continue }
-                try seen.set(key, .none)
-                items.append(item)
+            return try renderer.deferred { renderer in
+                var seen = JinjaDict()
+                var items: [JinjaValue] = []
+                for item in try renderer.elements(value) {
+                    let key = folded(try path.value(&renderer, item), isCaseSensitive)
+                    guard try seen.value(of: key) == nil else { continue }
+                    try seen.set(key, .none)
+                    items.append(item)
+                }
+                return items
             }
-            return try renderer.make(.items(items, next: 0))
         },
         "groupby": JinjaBuiltin(["attribute", "default", "case_sensitive"], required: 1) { renderer, value, arguments in
             try groups(&renderer, value, JinjaPath(arguments[0]), arguments[1], arguments[2].map { renderer.isTrue($0) } ?? false)
@@ -106,31 +110,31 @@ extension JinjaFilters {
         },
         "batch": JinjaBuiltin(["linecount", "fill_with"], required: 1) { renderer, value, arguments in
             guard let size = try optionalInteger(arguments[0], "batch"), size > 0 else { throw Diagnostic(.invalid, "'batch' needs a size above zero") }
-            var rest = try renderer.elements(value)[...]
-            var batches: [JinjaValue] = []
-            while !rest.isEmpty {
-                var batch = Array(rest.prefix(size))
-                rest = rest.dropFirst(size)
-                try renderer.charge(elements: size)
-                if let fill = arguments[1], !isNone(fill) { batch += [JinjaValue](repeating: fill, count: size - batch.count) }
-                batches.append(try renderer.list(batch))
+            return try renderer.deferred { renderer in
+                let items = try renderer.elements(value)
+                return try stride(from: 0, to: items.count, by: size).map { start in
+                    let batch = items[start...].prefix(size)
+                    try renderer.charge(elements: size)
+                    let fill = arguments[1].map { isNone($0) ? [] : [JinjaValue](repeating: $0, count: size - batch.count) } ?? []
+                    return try renderer.list(batch + fill)
+                }
             }
-            return try renderer.make(.items(batches, next: 0))
         },
         "slice": JinjaBuiltin(["slices", "fill_with"], required: 1) { renderer, value, arguments in
             guard let count = try optionalInteger(arguments[0], "slice"), count > 0 else { throw Diagnostic(.invalid, "'slice' needs a number above zero") }
-            let items = try renderer.elements(value)
-            try renderer.charge(elements: count + items.count)
-            let (size, longer) = (items.count / count, items.count % count)
-            var start = 0
-            return try renderer.make(.items((0..<count).map { index in
-                let end = start + size + (index < longer ? 1 : 0)
-                defer { start = end }
-                let fill = index >= longer ? arguments[1].flatMap { isNone($0) ? nil : $0 } : nil
-                return try renderer.list(items[start..<end] + (fill.map { [$0] } ?? []))
-            }, next: 0))
+            return try renderer.deferred { renderer in
+                let items = try renderer.elements(value)
+                try renderer.charge(elements: count)
+                try renderer.charge(elements: items.count)
+                let (size, longer) = (items.count / count, items.count % count)
+                return try (0..<count).map { index in
+                    let start = index * size + min(index, longer)
+                    let fill = arguments[1].map { index < longer || isNone($0) ? [] : [$0] } ?? []
+                    return try renderer.list(items[start..<(start + size + (index < longer ? 1 : 0))] + fill)
+                }
+            }
         },
-        "map": JinjaBuiltin(free: { renderer, value, arguments in try map(&renderer, value, arguments) }),
+        "map": JinjaBuiltin.free({ renderer, value, arguments in try map(&renderer, value, arguments) }),
         "select": selection(keeps: true, ofAttribute: false), "reject": selection(keeps: false, ofAttribute: false),
         "selectattr": selection(keeps: true, ofAttribute: true), "rejectattr": selection(keeps: false, ofAttribute: true),
     ]
@@ -192,9 +196,14 @@ extension JinjaFilters {
 
     // MARK: Iterators
 
+    /// What `map` and its like go over: nothing where the value is false.
+    private static func source(_ renderer: inout JinjaRenderer, _ value: JinjaValue) throws -> Int {
+        if case .object = value { return try renderer.iterator(value) }
+        return try renderer.iterator(renderer.deferred { $0.isTrue(value) ? try $0.elements(value) : [] })
+    }
+
     private static func map(_ renderer: inout JinjaRenderer, _ value: JinjaValue, _ arguments: JinjaArguments) throws -> JinjaValue {
-        guard renderer.isTrue(value) else { return try renderer.make(.items([], next: 0)) }
-        let source = try renderer.iterator(value)
+        let source = try source(&renderer, value)
         if arguments.positional.isEmpty, arguments.named.contains(where: { $0.name == "attribute" }) {
             let bound = try JinjaArguments(named: arguments.named).bound(["attribute", "default"], required: 1, by: "map")
             let path = try JinjaPath(bound[0])
@@ -207,14 +216,13 @@ extension JinjaFilters {
     }
 
     private static func selection(keeps: Bool, ofAttribute: Bool) -> JinjaBuiltin {
-        JinjaBuiltin(free: { renderer, value, arguments in
-            guard renderer.isTrue(value) else { return try renderer.make(.items([], next: 0)) }
+        JinjaBuiltin.free({ renderer, value, arguments in
             guard !ofAttribute || !arguments.positional.isEmpty else { throw Diagnostic(.invalid, "the name of an attribute is missing") }
             let path = try JinjaPath(ofAttribute ? arguments.positional[0] : nil)
             let rest = arguments.positional.dropFirst(ofAttribute ? 1 : 0)
             let test = rest.first.map { $0.text?.string ?? "" }
             let values = JinjaArguments(positional: Array(rest.dropFirst()), named: arguments.named)
-            let source = try renderer.iterator(value)
+            let source = try source(&renderer, value)
             return .object(try renderer.generator(from: source) { renderer, item in
                 let subject = try path.value(&renderer, item)
                 let holds = try test.map { try renderer.test(subject, $0, values) } ?? renderer.isTrue(subject)

@@ -38,12 +38,12 @@ enum JinjaFilters {
         },
         "indent": JinjaBuiltin(["width", "first", "blank"]) { renderer, value, arguments in try indent(&renderer, value, arguments) },
         "truncate": JinjaBuiltin(["length", "killwords", "end", "leeway"]) { renderer, value, arguments in
-            guard let text = value.text else { throw Diagnostic(.invalid, "'truncate' needs a text, not a \(value.typeName)") }
             let length = try optionalInteger(arguments[0], "truncate") ?? 255
             let end = try optionalText(arguments[2], "truncate") ?? "..."
             let leeway = try optionalInteger(arguments[3], "truncate") ?? 5
             guard length >= end.count, length <= 1 << 40, (0...(1 << 40)).contains(leeway) else { throw Diagnostic(.invalid, "'truncate' has no room for its end") }
-            if text.count <= length + leeway { return value }
+            if try renderer.length(value) <= length + leeway { return value }
+            guard let text = value.text else { throw Diagnostic(.invalid, "'truncate' needs a text, not a \(value.typeName)") }
             let kept = text[0..<(length - end.count)]
             let isHard = arguments[1].map { renderer.isTrue($0) } ?? false
             return .text(JinjaText((isHard ? kept : kept.split(at: " ", limit: 1, fromRight: true)[0]).scalars + end.scalars))
@@ -51,7 +51,7 @@ enum JinjaFilters {
         "wordcount": JinjaBuiltin { renderer, value, _ in
             .int(try renderer.string(value).scalars.split { !$0.isPythonWord }.count)
         },
-        "format": JinjaBuiltin(free: { renderer, value, arguments in
+        "format": JinjaBuiltin.free({ renderer, value, arguments in
             guard arguments.positional.isEmpty || arguments.named.isEmpty else { throw Diagnostic(.invalid, "'format' takes arguments with or without names, not both") }
             let format = try renderer.string(value)
             let values: JinjaValue = try arguments.named.isEmpty ? .tuple(JinjaItems(arguments.positional)) : .dict(renderer.dict(from: arguments))
@@ -59,12 +59,6 @@ enum JinjaFilters {
         }),
         "tojson": JinjaBuiltin(["ensure_ascii", "indent", "separators", "sort_keys"]) { renderer, value, arguments in
             .text(try renderer.json(value, style(&renderer, arguments)))
-        },
-        "urlencode": JinjaBuiltin { renderer, value, _ in
-            guard let text = value.text else { throw Diagnostic(.unsupported, "'urlencode' of a \(value.typeName) is not supported") }
-            try renderer.charge(characters: 12 * text.count)
-            let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~/".utf8)
-            return .text(JinjaText(text.string.utf8.map { plain.contains($0) ? String(UnicodeScalar($0)) : String(format: "%%%02X", $0) }.joined()))
         },
     ]
 

@@ -88,6 +88,10 @@ extension JinjaRenderer {
         var mapping: JinjaDict?
         if case .tuple(let items) = value { values = items.all[...] }
         if case .dict(let dict) = value { mapping = dict }
+        let allowsRest = switch value {
+        case .dict, .list, .range, .undefined: true
+        default: false
+        }
         var result: [Unicode.Scalar] = []
         var rest = format.scalars[...]
         while let scalar = rest.popFirst() {
@@ -117,7 +121,7 @@ extension JinjaRenderer {
             spec.type = type
             result += try charged(percent(spec, take())).scalars
         }
-        guard values.isEmpty || mapping != nil else { throw Diagnostic(.invalid, "there are more values than places in a format") }
+        guard values.isEmpty || allowsRest else { throw Diagnostic(.invalid, "there are more values than places in a format") }
         return try charged(JinjaText(result))
     }
 

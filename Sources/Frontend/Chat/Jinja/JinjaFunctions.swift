@@ -20,9 +20,9 @@ enum JinjaFunctions {
             guard !isTooLarge || (step > 0) == (stop > start), count <= rangeLimit else { throw Diagnostic(.invalid, "a range holds more than \(rangeLimit) numbers") }
             return .range(JinjaRange(start: start, step: step, count: Int(count), stop: stop))
         },
-        "dict": JinjaBuiltin(free: { renderer, _, arguments in .dict(try renderer.dict(from: arguments)) }),
-        "namespace": JinjaBuiltin(free: { renderer, _, arguments in try renderer.make(.namespace(renderer.dict(from: arguments))) }),
-        "cycler": JinjaBuiltin(free: { renderer, _, arguments in
+        "dict": JinjaBuiltin.free({ renderer, _, arguments in .dict(try renderer.dict(from: arguments)) }),
+        "namespace": JinjaBuiltin.free({ renderer, _, arguments in try renderer.make(.namespace(renderer.dict(from: arguments))) }),
+        "cycler": JinjaBuiltin.free({ renderer, _, arguments in
             guard !arguments.positional.isEmpty, arguments.named.isEmpty else { throw Diagnostic(.invalid, "'cycler' needs values") }
             return try renderer.make(.cycler(arguments.positional, next: 0))
         }),

@@ -221,7 +221,7 @@ enum JinjaMethods {
             let (text, affix) = (receiver(value), try argument(arguments[0], "removesuffix"))
             return .text(text.ends(with: affix) ? text[0..<(text.count - affix.count)] : text)
         },
-        "format": JinjaBuiltin(free: { renderer, value, arguments in .text(try renderer.format(receiver(value), arguments)) }),
+        "format": JinjaBuiltin.free({ renderer, value, arguments in .text(try renderer.format(receiver(value), arguments)) }),
     ]
 
     // MARK: Mappings, sequences and numbers

@@ -8,6 +8,8 @@ enum JinjaObject {
     case macro(JinjaMacro, scope: Int)
     case loop(JinjaLoopState)
     case items([JinjaValue], next: Int)
+    /// An iterator whose values are found when the first is asked for.
+    case deferred(@Sendable (inout JinjaRenderer) throws -> [JinjaValue])
     /// The values of another iterator, each as `transform` has it; nil leaves it out.
     case generator(source: Int, transform: @Sendable (inout JinjaRenderer, JinjaValue) throws -> JinjaValue?)
 }
@@ -35,19 +37,25 @@ extension JinjaRenderer {
     mutating func iterator(_ value: JinjaValue) throws -> Int {
         if case .object(let number) = value {
             switch objects[number] {
-            case .items, .generator: return number
+            case .items, .deferred, .generator: return number
             default: break
             }
         }
-        guard case .object(let number) = try make(.items(try elements(value), next: 0)) else { return 0 }
-        return number
+        return try number(of: .items(elements(value), next: 0))
     }
+
+    private mutating func number(of object: JinjaObject) throws -> Int {
+        _ = try make(object)
+        return objects.count - 1
+    }
+
+    /// An iterator over what `values` finds as soon as it is asked.
+    mutating func deferred(_ values: @escaping @Sendable (inout JinjaRenderer) throws -> [JinjaValue]) throws -> JinjaValue { try make(.deferred(values)) }
 
     mutating func generator(
         from source: Int, _ transform: @escaping @Sendable (inout JinjaRenderer, JinjaValue) throws -> JinjaValue?
     ) throws -> Int {
-        guard case .object(let number) = try make(.generator(source: source, transform: transform)) else { return 0 }
-        return number
+        try number(of: .generator(source: source, transform: transform))
     }
 
     mutating func next(_ iterator: Int) throws -> JinjaValue? {
@@ -56,6 +64,9 @@ extension JinjaRenderer {
             guard next < items.count else { return nil }
             objects[iterator] = .items(items, next: next + 1)
             return items[next]
+        case .deferred(let values):
+            objects[iterator] = .items(try nested { try values(&$0) }, next: 0)
+            return try next(iterator)
         case .generator(let source, let transform):
             return try nested { renderer in
                 while let value = try renderer.next(source) {
@@ -96,7 +107,7 @@ extension JinjaRenderer {
             return try dict.entries.map { .tuple(try JinjaItems([$0.key, $0.value])) }
         case .object(let number):
             switch objects[number] {
-            case .items, .generator: return try rest(of: number)
+            case .items, .deferred, .generator: return try rest(of: number)
             default: break
             }
         default: break

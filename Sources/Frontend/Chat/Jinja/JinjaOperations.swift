@@ -129,11 +129,10 @@ extension JinjaRenderer {
         if let left = left.number, let right = right.number { return .float(try apply(operation, left, right)) }
         switch (operation, left, right) {
         case (.add, .text(let left), .text(let right)):
-            guard left.isMarkup == right.isMarkup || !left.needsEscape && !right.needsEscape else {
-                throw Diagnostic(.unsupported, "markup that is joined to text with special characters is not supported")
-            }
             try charge(characters: left.count + right.count)
-            return .text(JinjaText(left.scalars + right.scalars, isMarkup: left.isMarkup || right.isMarkup))
+            // Beside markup, plain text is escaped.
+            let isMarkup = left.isMarkup || right.isMarkup
+            return .text(JinjaText((isMarkup ? left.escaped : left).scalars + (isMarkup ? right.escaped : right).scalars, isMarkup: isMarkup))
         case (.add, .list(let left), .list(let right)):
             try charge(elements: left.all.count + right.all.count)
             return .list(try JinjaItems(left.all + right.all))

@@ -123,7 +123,7 @@ struct JinjaParser {
         },
         "call": { [try $0.callBlock(line: $1)] },
         "generation": { parser, line in
-            [.call(callee: nil, arguments: JinjaCall(line: line), caller: try parser.macro("caller", hasParameters: false, end: "endgeneration", line: line))]
+            [.call(callee: nil, arguments: JinjaCall(line: line), caller: try parser.macro("", hasParameters: false, end: "endgeneration", line: line))]
         },
         "filter": { [try $0.filterBlock(line: $1)] },
         "print": { try $0.print(line: $1) },
@@ -188,7 +188,7 @@ struct JinjaParser {
     private mutating func callBlock(line: Int) throws -> JinjaStatement {
         let parameters = isAt("(") ? try parameters() : []
         guard case .call(let callee, let arguments) = try expression() else { throw failure("a call is expected", line: line) }
-        let caller = try macro("caller", parameters, end: "endcall", line: line)
+        let caller = try macro("", parameters, end: "endcall", line: line)
         return .call(callee: callee, arguments: arguments, caller: caller)
     }
 

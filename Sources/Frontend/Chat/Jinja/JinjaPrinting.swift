@@ -35,10 +35,10 @@ extension JinjaRenderer {
             inside.isMarkup = false
             return inside
         case .object(let number):
-            if case .macro(let macro, _) = objects[number] { return JinjaText("<Macro \(JinjaText(macro.name).quoted.string)>") }
+            if case .macro(let macro, _) = objects[number] { return JinjaText("<Macro \(macro.name.isEmpty ? "anonymous" : JinjaText(macro.name).quoted.string)>") }
             if case .namespace(let dict) = objects[number] { return try nested { try $0.pairs("<Namespace {", dict, "}>") } }
-            throw Diagnostic(.unsupported, "an iterator or loop is printed, which has no text of its own")
-        case .method, .function: throw Diagnostic(.unsupported, "a function is printed, which has no text of its own", hint: "call it with ()")
+            throw Diagnostic(.unsupported, "the text of an iterator or loop is not supported")
+        case .method, .function: throw Diagnostic(.unsupported, "the text of a function is not supported", hint: "call it with ()")
         }
     }
 

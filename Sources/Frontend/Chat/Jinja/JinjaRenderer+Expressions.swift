@@ -34,7 +34,9 @@ struct JinjaBuiltin: Sendable {
     init(_ parameters: [String] = [], required: Int = 0, _ body: @escaping Body) { form = .fixed(parameters, required: required, body) }
 
     /// Takes any arguments.
-    init(free body: @escaping FreeBody) { form = .free(body) }
+    static func free(_ body: @escaping FreeBody) -> JinjaBuiltin { JinjaBuiltin(.free(body)) }
+
+    private init(_ form: Form) { self.form = form }
 
     func callAsFunction(_ renderer: inout JinjaRenderer, _ value: JinjaValue, _ arguments: JinjaArguments, name: String) throws -> JinjaValue {
         switch form {
@@ -203,10 +205,11 @@ extension JinjaRenderer {
     }
 
     private mutating func pythonAttribute(_ value: JinjaValue, _ name: String) throws -> JinjaValue? {
-        if case .undefined(let reason) = value { throw Diagnostic(.invalid, reason) }
+        let isInternal = name.hasPrefix("__") && name.hasSuffix("__")
+        if case .undefined(let reason) = value, !isInternal { throw Diagnostic(.invalid, reason) }
         if case .object(let number) = value { return try attribute(of: number, name) }
         if JinjaMethods.method(of: value, name) != nil { return .method(value, name) }
-        if JinjaMethods.changing[value.typeName]?.contains(name) == true || name.hasPrefix("__") && name.hasSuffix("__") {
+        if isInternal || JinjaMethods.changing[value.typeName]?.contains(name) == true {
             return .undefined("access to attribute '\(name)' of '\(value.typeName)' object is unsafe")
         }
         if JinjaMethods.unsupported(of: value, name) { throw Diagnostic(.unsupported, "the method '\(name)' of a \(value.typeName) is not supported in chat templates") }
@@ -219,7 +222,7 @@ extension JinjaRenderer {
         if case .dict(let dict) = value, let found = try? dict.value(of: key) { return found }
         if let index = key.integer, let found = element(value, index) { return found }
         if let name = key.text, let found = try pythonAttribute(value, name.string) { return found }
-        return .undefined("'\(value.typeName) object' has no element \(try repr(key).string)")
+        return .undefined("'\(value.typeName) object' has no such element (of type \(key.typeName))")
     }
 
     private func element(_ value: JinjaValue, _ index: Int) -> JinjaValue? {
@@ -237,6 +240,10 @@ extension JinjaRenderer {
         if case .undefined(let reason) = value { throw Diagnostic(.invalid, reason) }
         let step = step ?? 1
         guard step != 0 else { throw Diagnostic(.invalid, "the step of a slice is zero") }
+        switch value {
+        case .list, .tuple, .text, .range: break
+        default: throw Diagnostic(.invalid, "a \(value.typeName) cannot be sliced")
+        }
         let count = try length(value)
         func clamped(_ bound: Int?, _ fallback: Int) -> Int {
             guard let bound else { return fallback }
@@ -254,7 +261,10 @@ extension JinjaRenderer {
         case .list(let items): return .list(try JinjaItems(places.map { items.all[$0] }))
         case .tuple(let items): return .tuple(try JinjaItems(places.map { items.all[$0] }))
         case .text(let text): return .text(JinjaText(places.map { text.scalars[$0] }, isMarkup: text.isMarkup))
-        default: throw Diagnostic(.invalid, "a \(value.typeName) cannot be sliced")
+        case .range(let range):
+            let (at, end) = (range.start + first * range.step, range.start + end * range.step)
+            return .range(JinjaRange(start: at, step: range.step * step, count: picked, stop: end))
+        default: return value
         }
     }
 }

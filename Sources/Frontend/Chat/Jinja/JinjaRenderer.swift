@@ -4,7 +4,7 @@ import GlmcIR
 struct JinjaRenderer {
     struct Limits: Sendable {
         /// Statements and operations.
-        var steps = 20_000_000
+        var steps = 5_000_000
         /// Memory of all values made, whether or not they are still needed.
         var bytes = 256 << 20
         /// Expressions, statements and calls inside each other.
@@ -31,7 +31,7 @@ struct JinjaRenderer {
     /// Seconds since 1970, for `strftime_now`.
     let time: Int
 
-    init(variables: [String: JinjaValue], time: Int, limits: Limits = Limits()) {
+    init(variables: [String: JinjaValue], time: Int, limits: Limits) {
         scopes = [Scope(variables: variables)]
         self.time = time
         self.limits = limits
@@ -260,17 +260,18 @@ struct JinjaRenderer {
             }
         }
         let state = try make(.loop(JinjaLoopState(loop: loop, iterator: iterator, length: length, depth0: depth, scope: scope)))
-        var isEmpty = true
+        // As in jinja2, a round that is left early does not count.
+        var isComplete = false
         while let item = try advance(state) {
-            isEmpty = false
             let flow = try scoped(in: scope) { renderer in
                 try renderer.step()
                 try renderer.assign(item, to: loop.target)
                 renderer.define("loop", state)
                 return try renderer.run(loop.body)
             }
-            if flow == .breakLoop { return .next }
+            if flow == .breakLoop { break }
+            isComplete = isComplete || flow == .next
         }
-        return isEmpty ? try scoped(in: scope) { try $0.run(loop.otherwise) } : .next
+        return isComplete ? .next : try scoped(in: scope) { try $0.run(loop.otherwise) }
     }
 }

@@ -29,12 +29,12 @@ enum JinjaTests {
         "mapping": property { if case .dict = $0 { true } else { false } },
         "sequence": JinjaBuiltin { renderer, value, _ in
             if case .view = value { return .bool(false) }
-            return .bool(!value.isUndefined && (try? renderer.length(value)) != nil)
+            return .bool((try? renderer.length(value)) != nil)
         },
         "iterable": JinjaBuiltin { renderer, value, _ in
             guard case .object(let number) = value else { return .bool((try? renderer.length(value)) != nil) }
             switch renderer.objects[number] {
-            case .items, .generator, .loop: return .bool(true)
+            case .items, .deferred, .generator, .loop: return .bool(true)
             default: return .bool(false)
             }
         },
