@@ -82,6 +82,8 @@ private func folder(_ files: [String: String]) throws -> String {
         "{{ 1" + String(repeating: "|string", count: 100_000) + " }}", "{{ 1" + String(repeating: " if 1 else 1", count: 100_000) + " }}",
         String(repeating: "{% if 1 %}", count: 100_000), String(repeating: "{% for a in b %}", count: 100_000), "{{ x" + String(repeating: "(", count: 100_000),
         "{{ 1" + String(repeating: " ** 1", count: 100_000) + " }}", "{% set " + String(repeating: "(", count: 100_000) + "a = 1 %}",
+        "{{ range(9000000000000000000, 9100000000000000000, 4611686018427387904)[:] }}", "{{ range(9)[::2][::4611686018427387904] }}",
+        "{{ '1'.zfill(-9223372036854775807 - 1) }}{{ 'x'.ljust(-9223372036854775807 - 1) }}{{ [1]|batch(9223372036854775807, 'x')|list }}",
         "{{ [1, 2][::-9223372036854775807 - 1] }}{{ 'abc'[-9223372036854775807 - 1:] }}{{ (-9223372036854775807 - 1) // -1 }}",
     ])
     func endsWhatDoesNotEnd(_ source: String) {

@@ -208,7 +208,7 @@ enum JinjaMethods {
         },
         "zfill": JinjaBuiltin([""], required: 1) { renderer, value, arguments in
             let scalars = receiver(value).scalars
-            let missing = max(0, try integer(arguments[0], 0, "zfill") - scalars.count)
+            let missing = max(scalars.count, try integer(arguments[0], 0, "zfill")) - scalars.count
             try renderer.charge(characters: missing)
             let sign = scalars.prefix { $0 == "+" || $0 == "-" }.prefix(1)
             return .text(JinjaText(sign + [Unicode.Scalar](repeating: "0", count: missing) + scalars.dropFirst(sign.count)))

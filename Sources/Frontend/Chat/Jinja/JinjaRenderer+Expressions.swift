@@ -262,8 +262,15 @@ extension JinjaRenderer {
         case .tuple(let items): return .tuple(try JinjaItems(places.map { items.all[$0] }))
         case .text(let text): return .text(JinjaText(places.map { text.scalars[$0] }, isMarkup: text.isMarkup))
         case .range(let range):
-            let (at, end) = (range.start + first * range.step, range.start + end * range.step)
-            return .range(JinjaRange(start: at, step: range.step * step, count: picked, stop: end))
+            func number(_ place: Int) throws -> Int {
+                let (distance, isFar) = place.multipliedReportingOverflow(by: range.step)
+                let (number, isTooLarge) = range.start.addingReportingOverflow(distance)
+                guard !isFar, !isTooLarge else { throw Diagnostic(.invalid, "a number does not fit 64 bits") }
+                return number
+            }
+            let (wide, isTooWide) = range.step.multipliedReportingOverflow(by: step)
+            guard !isTooWide else { throw Diagnostic(.invalid, "a number does not fit 64 bits") }
+            return .range(JinjaRange(start: try number(first), step: wide, count: picked, stop: try number(end)))
         default: return value
         }
     }
