@@ -48,7 +48,9 @@ public struct ChatFraming: Sendable, Equatable {
     }
 
     private func withoutReasoning(_ content: String) -> String {
-        guard let reasoningEnd, case let parts = JinjaText(content).split(at: JinjaText(reasoningEnd), limit: .max), parts.count > 1 else { return content }
+        guard let reasoningEnd, case let parts = JinjaText(content).split(at: JinjaText(reasoningEnd), limit: .max), parts.count > 1 else {
+            return content
+        }
         return parts[parts.count - 1].stripped(of: "\n", right: false).string
     }
 }
@@ -98,18 +100,22 @@ private struct ChatProbe {
 
     static let conversations: [Conversation] = {
         let contents = [
-            "Hi", "two\n\nlines", "日本語 🎉 e\u{301}", "{{ x }} {% if %} <b>&amp;\"'", "0", "# 1. *x* `y`", "{\"name\": \"f\", \"arguments\": {}}", "[1, 2]", "\\n \\", "none",
-            "<|im_end|> <s> </s> [INST] <think>",
+            "Hi", "two\n\nlines", "日本語 🎉 e\u{301}", "{{ x }} {% if %} <b>&amp;\"'", "0", "# 1. *x* `y`", "{\"name\": \"f\", \"arguments\": {}}", "[1, 2]",
+            "\\n \\", "none", "<|im_end|> <s> </s> [INST] <think>",
         ]
         return contents.indices.flatMap { index in
             let rotated = contents[index...] + contents[..<index]
-            return [nil, "Be brief.", rotated.last].flatMap { system in [1, 3, 5].map { Conversation(system: system, contents: Array(rotated.prefix($0))) } }
+            return [nil, "Be brief.", rotated.last].flatMap { system in
+                [1, 3, 5].map { Conversation(system: system, contents: Array(rotated.prefix($0))) }
+            }
         }
     }()
 
     func text(_ conversation: Conversation, prompts: Bool = true, time: Double = 1_700_000_000) -> String? {
         var messages = conversation.system.map { [ChatMessage(role: "system", content: $0)] } ?? []
-        for (index, content) in conversation.contents.enumerated() { messages.append(ChatMessage(role: index % 2 == 0 ? "user" : "assistant", content: content)) }
+        for (index, content) in conversation.contents.enumerated() {
+            messages.append(ChatMessage(role: index % 2 == 0 ? "user" : "assistant", content: content))
+        }
         return try? template.render(messages: messages, addGenerationPrompt: prompts, variables: variables, now: Date(timeIntervalSince1970: time))
     }
 
@@ -148,7 +154,9 @@ private struct ChatProbe {
         let afterAssistant = Self.cut(gaps[2], assistantEnd ?? gaps[2], preferred: assistantEnd)
         var system: ChatFraming.Turn?
         let withSystem = Conversation(system: "Xq0zq", contents: [first])
-        if let gaps = self.gaps(withSystem), gaps == self.gaps(withSystem, time: 1_234_567_890) { system = .init(prefix: gaps[0].string, suffix: gaps[1].string) }
+        if let gaps = self.gaps(withSystem), gaps == self.gaps(withSystem, time: 1_234_567_890) {
+            system = .init(prefix: gaps[0].string, suffix: gaps[1].string)
+        }
         return ChatFraming(
             opening: gaps[0].string, system: system, user: .init(prefix: afterAssistant.rest, suffix: afterUser.common),
             assistant: .init(prefix: afterUser.rest, suffix: afterAssistant.common), generationPrompt: afterUser.otherRest)

@@ -64,7 +64,9 @@ extension ChatTemplate {
         let file = folder + "/chat_template.jinja"
         if name == "default", Files.exists(file) {
             let bytes = try Files.map(file)
-            guard let source = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw Diagnostic(file: file, reason: "is not UTF-8") }
+            guard let source = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+                throw Diagnostic(file: file, reason: "is not UTF-8")
+            }
             return try ChatTemplate(source, variables: variables, place: file)
         }
         let beside = folder + "/chat_template.json"
@@ -91,7 +93,8 @@ extension ChatTemplate {
         if let source = named.first(where: { $0["name"]?.string == name })?["template"]?.string { return source }
         let names = named.compactMap { $0["name"]?.string }
         throw Diagnostic(
-            file: path, place: "chat_template", reason: "holds no template named '\(name)'", hint: names.isEmpty ? nil : "there are \(names.joined(separator: ", "))")
+            file: path, place: "chat_template", reason: "holds no template named '\(name)'",
+            hint: names.isEmpty ? nil : "there are \(names.joined(separator: ", "))")
     }
 
     /// `bos_token` and its like: texts, or objects with the text as `content`; null where there is none.

@@ -60,7 +60,9 @@ extension JinjaFilters {
         },
         "attr": JinjaBuiltin(["name"], required: 1) { renderer, value, arguments in
             guard let name = arguments[0]?.text else { throw Diagnostic(.invalid, "'attr' needs the name of an attribute") }
-            if case .dict = value, JinjaMethods.method(of: value, name.string) == nil { return .undefined("'dict object' has no attribute '\(name.string)'") }
+            if case .dict = value, JinjaMethods.method(of: value, name.string) == nil {
+                return .undefined("'dict object' has no attribute '\(name.string)'")
+            }
             return try renderer.attribute(value, name.string)
         },
         "dictsort": JinjaBuiltin(["case_sensitive", "by", "reverse"]) { renderer, value, arguments in
@@ -78,7 +80,8 @@ extension JinjaFilters {
             let isCaseSensitive = arguments[1].map { renderer.isTrue($0) } ?? false
             let keys = arguments[2]?.text.map { $0.split(at: ",", limit: .max).map { JinjaValue.text($0) } } ?? [arguments[2] ?? .none]
             let paths = try keys.map { try JinjaPath($0) }
-            return try renderer.list(renderer.sorted(renderer.elements(value), isReversed: arguments[0].map { renderer.isTrue($0) } ?? false) { renderer, item in
+            let isReversed = arguments[0].map { renderer.isTrue($0) } ?? false
+            return try renderer.list(renderer.sorted(renderer.elements(value), isReversed: isReversed) { renderer, item in
                 .list(try JinjaItems(paths.map { folded(try $0.value(&renderer, item), isCaseSensitive) }))
             })
         },
@@ -109,7 +112,9 @@ extension JinjaFilters {
             return sum
         },
         "batch": JinjaBuiltin(["linecount", "fill_with"], required: 1) { renderer, value, arguments in
-            guard let size = try optionalInteger(arguments[0], "batch"), size > 0 else { throw Diagnostic(.invalid, "'batch' needs a size above zero") }
+            guard let size = try optionalInteger(arguments[0], "batch"), size > 0 else {
+                throw Diagnostic(.invalid, "'batch' needs a size above zero")
+            }
             return try renderer.deferred { renderer in
                 let items = try renderer.elements(value)
                 return try stride(from: 0, to: items.count, by: size).map { start in
@@ -121,7 +126,9 @@ extension JinjaFilters {
             }
         },
         "slice": JinjaBuiltin(["slices", "fill_with"], required: 1) { renderer, value, arguments in
-            guard let count = try optionalInteger(arguments[0], "slice"), count > 0 else { throw Diagnostic(.invalid, "'slice' needs a number above zero") }
+            guard let count = try optionalInteger(arguments[0], "slice"), count > 0 else {
+                throw Diagnostic(.invalid, "'slice' needs a number above zero")
+            }
             return try renderer.deferred { renderer in
                 let items = try renderer.elements(value)
                 try renderer.charge(elements: count)
@@ -210,7 +217,9 @@ extension JinjaFilters {
             let fallback = bound[1].flatMap { isNone($0) ? nil : $0 }
             return .object(try renderer.generator(from: source) { try path.value(&$0, $1, fallback: fallback) })
         }
-        guard let name = arguments.positional.first?.text?.string else { throw Diagnostic(.invalid, "'map' needs the name of a filter or an attribute") }
+        guard let name = arguments.positional.first?.text?.string else {
+            throw Diagnostic(.invalid, "'map' needs the name of a filter or an attribute")
+        }
         let rest = JinjaArguments(positional: Array(arguments.positional.dropFirst()), named: arguments.named)
         return .object(try renderer.generator(from: source) { try $0.filter($1, name, rest) })
     }

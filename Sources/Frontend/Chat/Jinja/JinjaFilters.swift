@@ -41,7 +41,9 @@ enum JinjaFilters {
             let length = try optionalInteger(arguments[0], "truncate") ?? 255
             let end = try optionalText(arguments[2], "truncate") ?? "..."
             let leeway = try optionalInteger(arguments[3], "truncate") ?? 5
-            guard length >= end.count, length <= 1 << 40, (0...(1 << 40)).contains(leeway) else { throw Diagnostic(.invalid, "'truncate' has no room for its end") }
+            guard length >= end.count, length <= 1 << 40, (0...(1 << 40)).contains(leeway) else {
+                throw Diagnostic(.invalid, "'truncate' has no room for its end")
+            }
             if try renderer.length(value) <= length + leeway { return value }
             guard let text = value.text else { throw Diagnostic(.invalid, "'truncate' needs a text, not a \(value.typeName)") }
             let kept = text[0..<(length - end.count)]
@@ -52,7 +54,9 @@ enum JinjaFilters {
             .int(try renderer.string(value).scalars.split { !$0.isPythonWord }.count)
         },
         "format": JinjaBuiltin.free({ renderer, value, arguments in
-            guard arguments.positional.isEmpty || arguments.named.isEmpty else { throw Diagnostic(.invalid, "'format' takes arguments with or without names, not both") }
+            guard arguments.positional.isEmpty || arguments.named.isEmpty else {
+                throw Diagnostic(.invalid, "'format' takes arguments with or without names, not both")
+            }
             let format = try renderer.string(value)
             let values: JinjaValue = try arguments.named.isEmpty ? .tuple(JinjaItems(arguments.positional)) : .dict(renderer.dict(from: arguments))
             return .text(try renderer.format(format, with: values))
@@ -168,7 +172,9 @@ enum JinjaFilters {
             if case .undefined(let reason) = value { throw Diagnostic(.invalid, reason) }
             let precision = try optionalInteger(arguments[0], "round") ?? 0
             let method = try optionalText(arguments[1], "round")?.string ?? "common"
-            guard let number = value.number, ["common", "ceil", "floor"].contains(method) else { throw Diagnostic(.invalid, "'round' needs a number and one of common, ceil and floor") }
+            guard let number = value.number, ["common", "ceil", "floor"].contains(method) else {
+                throw Diagnostic(.invalid, "'round' needs a number and one of common, ceil and floor")
+            }
             guard (0...300).contains(precision) else { throw Diagnostic(.unsupported, "a precision of \(precision) in 'round' is not supported") }
             guard number.isFinite else { throw Diagnostic(.invalid, "'round' of an infinite number") }
             if method == "common" {
@@ -202,7 +208,10 @@ enum PythonNumber {
         if isNegative || digits.hasPrefix("+") { digits.removeFirst() }
         let prefixes = [16: "0x", 8: "0o", 2: "0b"]
         if let prefix = prefixes[base], digits.hasPrefix(prefix) { digits.removeFirst(2) }
-        guard !digits.isEmpty, digits.unicodeScalars.allSatisfy({ $0.isASCII && (Character($0).hexDigitValue ?? Int($0.value) - 87) < base && $0.isPythonAlnum }) else { return nil }
+        func isDigit(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.isASCII && (Character(scalar).hexDigitValue ?? Int(scalar.value) - 87) < base && scalar.isPythonAlnum
+        }
+        guard !digits.isEmpty, digits.unicodeScalars.allSatisfy(isDigit) else { return nil }
         guard let value = Int((isNegative ? "-" : "") + digits, radix: base) else { throw Diagnostic(.invalid, "a number does not fit 64 bits") }
         return value
     }

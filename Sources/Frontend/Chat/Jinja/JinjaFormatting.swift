@@ -65,7 +65,9 @@ private struct JinjaFormat {
     func float(_ value: Double) throws -> JinjaText {
         let isPercent = type == "%"
         let letter: Unicode.Scalar = isPercent ? "f" : type ?? "g"
-        guard "fFeEgG".unicodeScalars.contains(letter), !isAlternate else { throw Diagnostic(.unsupported, "the format '\(letter)' of a number is not supported") }
+        guard "fFeEgG".unicodeScalars.contains(letter), !isAlternate else {
+            throw Diagnostic(.unsupported, "the format '\(letter)' of a number is not supported")
+        }
         let number = isPercent ? value * 100 : value
         guard number.isFinite else { return self.number(number.isNaN ? "nan" : "inf", isNegative: number < 0) }
         let text = String(format: "%.\(precision ?? 6)\(letter)", number.magnitude)
@@ -207,7 +209,9 @@ extension JinjaRenderer {
         }
         var value: JinjaValue?
         if let place = head.isEmpty ? nextPlace : Int(head) {
-            guard head.isEmpty ? nextPlace >= 0 : nextPlace <= 0 else { throw Diagnostic(.invalid, "places with and without numbers are mixed in a format") }
+            guard head.isEmpty ? nextPlace >= 0 : nextPlace <= 0 else {
+                throw Diagnostic(.invalid, "places with and without numbers are mixed in a format")
+            }
             nextPlace = head.isEmpty ? nextPlace + 1 : -1
             value = place < arguments.positional.count ? arguments.positional[place] : nil
         } else {
@@ -245,7 +249,8 @@ extension JinjaRenderer {
             guard spec.type == nil || spec.type == "s", spec.align != "=", spec.sign == "-", !spec.groups else { break }
             return spec.padded(JinjaText(text.scalars.prefix(spec.precision ?? .max)), isNumber: false)
         case .int(let number):
-            guard "dxXobfFeEgG%".unicodeScalars.contains(spec.type ?? "d"), spec.precision == nil || "fFeEgG%".unicodeScalars.contains(spec.type ?? "d") else { break }
+            let letters = spec.precision == nil ? "dxXobfFeEgG%" : "fFeEgG%"
+            guard letters.unicodeScalars.contains(spec.type ?? "d") else { break }
             return try spec.integer(number)
         case .float(let number):
             guard let type = spec.type, "fFeEgG%".unicodeScalars.contains(type) else { break }

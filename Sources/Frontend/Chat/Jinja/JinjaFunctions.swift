@@ -16,8 +16,11 @@ enum JinjaFunctions {
             let step = numbers.count > 2 ? numbers[2] : 1
             guard step != 0 else { throw Diagnostic(.invalid, "the step of 'range' is zero") }
             let (distance, isTooLarge) = step > 0 ? stop.subtractingReportingOverflow(start) : start.subtractingReportingOverflow(stop)
-            let count = distance <= 0 && !isTooLarge ? 0 : UInt(bitPattern: distance) / step.magnitude + (UInt(bitPattern: distance) % step.magnitude == 0 ? 0 : 1)
-            guard !isTooLarge || (step > 0) == (stop > start), count <= rangeLimit else { throw Diagnostic(.invalid, "a range holds more than \(rangeLimit) numbers") }
+            let (whole, rest) = UInt(bitPattern: distance).quotientAndRemainder(dividingBy: step.magnitude)
+            let count = distance <= 0 && !isTooLarge ? 0 : whole + (rest == 0 ? 0 : 1)
+            guard !isTooLarge || (step > 0) == (stop > start), count <= rangeLimit else {
+                throw Diagnostic(.invalid, "a range holds more than \(rangeLimit) numbers")
+            }
             return .range(JinjaRange(start: start, step: step, count: Int(count), stop: stop))
         },
         "dict": JinjaBuiltin.free({ renderer, _, arguments in .dict(try renderer.dict(from: arguments)) }),
@@ -42,7 +45,9 @@ enum JinjaFunctions {
     private static func text(of time: Int, _ format: String) throws -> String {
         var seconds = time_t(time)
         var parts = tm()
-        guard format.utf8.count <= 200, !format.utf8.contains(0), localtime_r(&seconds, &parts) != nil else { throw Diagnostic(.invalid, "this time or its format is out of range") }
+        guard format.utf8.count <= 200, !format.utf8.contains(0), localtime_r(&seconds, &parts) != nil else {
+            throw Diagnostic(.invalid, "this time or its format is out of range")
+        }
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = strftime(&buffer, buffer.count, format, &parts)
         return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -52,7 +57,9 @@ enum JinjaFunctions {
 extension JinjaRenderer {
     /// A mapping from another one or from pairs, and from arguments with names.
     mutating func dict(from arguments: JinjaArguments) throws -> JinjaDict {
-        guard arguments.positional.count <= 1 else { throw Diagnostic(.invalid, "a mapping is made of one value at most, not \(arguments.positional.count)") }
+        guard arguments.positional.count <= 1 else {
+            throw Diagnostic(.invalid, "a mapping is made of one value at most, not \(arguments.positional.count)")
+        }
         var dict = JinjaDict()
         if case .dict(let other)? = arguments.positional.first {
             dict = other

@@ -170,7 +170,9 @@ enum JinjaMethods {
         "upper": mapped(\.uppercased), "lower": mapped(\.lowercased), "title": mapped(\.titlecased),
         "capitalize": mapped(\.capitalized), "swapcase": mapped(\.swappedCase),
         "casefold": JinjaBuiltin { _, value, _ in
-            guard receiver(value).scalars.allSatisfy(\.isASCII) else { throw Diagnostic(.unsupported, "'casefold' of letters beyond ASCII is not supported") }
+            guard receiver(value).scalars.allSatisfy(\.isASCII) else {
+                throw Diagnostic(.unsupported, "'casefold' of letters beyond ASCII is not supported")
+            }
             return .text(receiver(value).lowercased)
         },
         "startswith": affix("startswith") { $0.starts(with: $1) }, "endswith": affix("endswith") { $0.ends(with: $1) },
@@ -179,8 +181,10 @@ enum JinjaMethods {
         "ljust": pad("ljust") { _, _ in 0 }, "rjust": pad("rjust") { missing, _ in missing },
         "center": pad("center") { missing, width in missing / 2 + (missing & width & 1) },
         "partition": partition("partition", fromRight: false), "rpartition": partition("rpartition", fromRight: true),
-        "isalpha": every({ $0.isPythonAlpha }), "isalnum": every({ $0.isPythonAlnum }), "isdecimal": every({ $0.isPythonDecimal }), "isdigit": every({ $0.isPythonDigit }),
-        "isnumeric": every({ $0.isPythonNumeric }), "isspace": every({ $0.isPythonSpace }), "isascii": every(emptyToo: true, { $0.isASCII }), "isprintable": every(emptyToo: true, { $0.isPythonPrintable }),
+        "isalpha": every({ $0.isPythonAlpha }), "isalnum": every({ $0.isPythonAlnum }), "isdecimal": every({ $0.isPythonDecimal }),
+        "isdigit": every({ $0.isPythonDigit }),
+        "isnumeric": every({ $0.isPythonNumeric }), "isspace": every({ $0.isPythonSpace }), "isascii": every(emptyToo: true, { $0.isASCII }),
+        "isprintable": every(emptyToo: true, { $0.isPythonPrintable }),
         "isupper": JinjaBuiltin { _, value, _ in .bool(receiver(value).isUpper) },
         "islower": JinjaBuiltin { _, value, _ in .bool(receiver(value).isLower) },
         "istitle": JinjaBuiltin { _, value, _ in .bool(receiver(value).isTitle) },
@@ -247,7 +251,9 @@ enum JinjaMethods {
             return .int(count)
         },
         "index": JinjaBuiltin([""], required: 1) { renderer, value, arguments in
-            for (index, item) in try renderer.elements(value).enumerated() where try renderer.equal(item, arguments[0] ?? .none) { return .int(index) }
+            for (index, item) in try renderer.elements(value).enumerated() where try renderer.equal(item, arguments[0] ?? .none) {
+                return .int(index)
+            }
             throw Diagnostic(.invalid, "'index' does not find the value it looks for")
         },
     ]

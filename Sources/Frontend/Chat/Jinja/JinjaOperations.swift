@@ -97,7 +97,9 @@ extension JinjaRenderer {
     }
 
     /// Values in ascending order; equal ones keep theirs.
-    mutating func sorted(_ values: [JinjaValue], isReversed: Bool = false, by key: (inout JinjaRenderer, JinjaValue) throws -> JinjaValue) throws -> [JinjaValue] {
+    mutating func sorted(
+        _ values: [JinjaValue], isReversed: Bool = false, by key: (inout JinjaRenderer, JinjaValue) throws -> JinjaValue
+    ) throws -> [JinjaValue] {
         var keyed: [(key: JinjaValue, value: JinjaValue)] = []
         for value in values { keyed.append((try key(&self, value), value)) }
         try charge(elements: 4 * values.count)

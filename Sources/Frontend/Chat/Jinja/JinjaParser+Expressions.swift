@@ -1,7 +1,8 @@
 import GlmcIR
 
 extension JinjaParser {
-    /// An expression, or several with commas between them where a `tuple` may stand. `conditional` allows `a if b else c`; a tuple may end before the word `end`.
+    /// An expression, or several with commas between them where a `tuple` may stand.
+    /// `conditional` allows `a if b else c`; a tuple may end before the word `end`.
     mutating func expression(tuple: Bool = false, conditional: Bool = true, end: JinjaText? = nil) throws -> JinjaExpression {
         if depth == 0 { steps = 0 }
         guard tuple else { return try nested { try conditional ? $0.conditional() : $0.operation(0) } }
@@ -192,7 +193,9 @@ extension JinjaParser {
 
     /// Methods of Python that no template may call, or that are not written here.
     private func checkedCallee(_ callee: JinjaExpression) throws -> JinjaExpression {
-        if case .attribute(_, let name, let line) = callee, JinjaMethods.unsupported.contains(name) { throw unsupported("the method '\(name)'", line: line) }
+        if case .attribute(_, let name, let line) = callee, JinjaMethods.unsupported.contains(name) {
+            throw unsupported("the method '\(name)'", line: line)
+        }
         return callee
     }
 

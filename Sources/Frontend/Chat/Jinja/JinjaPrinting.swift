@@ -35,7 +35,9 @@ extension JinjaRenderer {
             inside.isMarkup = false
             return inside
         case .object(let number):
-            if case .macro(let macro, _) = objects[number] { return JinjaText("<Macro \(macro.name.isEmpty ? "anonymous" : JinjaText(macro.name).quoted.string)>") }
+            if case .macro(let macro, _) = objects[number] {
+                return JinjaText("<Macro \(macro.name.isEmpty ? "anonymous" : JinjaText(macro.name).quoted.string)>")
+            }
             if case .namespace(let dict) = objects[number] { return try nested { try $0.pairs("<Namespace {", dict, "}>") } }
             throw Diagnostic(.unsupported, "the text of an iterator or loop is not supported")
         case .method, .function: throw Diagnostic(.unsupported, "the text of a function is not supported", hint: "call it with ()")
@@ -166,7 +168,8 @@ extension JinjaText {
                     result.append(scalar)
                 } else {
                     let value = scalar.value
-                    result += (value < 0x100 ? "\\x" + Self.hex(value, 2) : value < 0x10000 ? "\\u" + Self.hex(value, 4) : "\\U" + Self.hex(value, 8)).unicodeScalars
+                    let escape = value < 0x100 ? "\\x" + Self.hex(value, 2) : value < 0x10000 ? "\\u" + Self.hex(value, 4) : "\\U" + Self.hex(value, 8)
+                    result += escape.unicodeScalars
                 }
             }
         }

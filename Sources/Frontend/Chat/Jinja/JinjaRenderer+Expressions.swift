@@ -7,7 +7,9 @@ struct JinjaArguments {
 
     /// One value for each parameter, nil where none is given. A parameter without a name can only be given by its place.
     func bound(_ parameters: [String], required: Int, by callee: String) throws -> [JinjaValue?] {
-        guard positional.count <= parameters.count else { throw Diagnostic(.invalid, "'\(callee)' takes at most \(parameters.count) arguments, not \(positional.count)") }
+        guard positional.count <= parameters.count else {
+            throw Diagnostic(.invalid, "'\(callee)' takes at most \(parameters.count) arguments, not \(positional.count)")
+        }
         var values = positional.map(Optional.some) + [JinjaValue?](repeating: nil, count: parameters.count - positional.count)
         for (name, value) in named {
             guard let place = parameters.firstIndex(of: name) else { throw Diagnostic(.invalid, "'\(callee)' has no parameter '\(name)'") }
@@ -182,7 +184,9 @@ extension JinjaRenderer {
 
     /// Python escapes what is joined to markup; where that would change something, it is refused.
     private func refuseEscapes(_ values: [JinjaValue]) throws {
-        for case .text(let text) in values where text.needsEscape { throw Diagnostic(.unsupported, "markup that is joined to text with special characters is not supported") }
+        for case .text(let text) in values where text.needsEscape {
+            throw Diagnostic(.unsupported, "markup that is joined to text with special characters is not supported")
+        }
     }
 
     mutating func filter(_ value: JinjaValue, _ name: String, _ arguments: JinjaArguments) throws -> JinjaValue {
@@ -212,7 +216,9 @@ extension JinjaRenderer {
         if isInternal || JinjaMethods.changing[value.typeName]?.contains(name) == true {
             return .undefined("access to attribute '\(name)' of '\(value.typeName)' object is unsafe")
         }
-        if JinjaMethods.unsupported(of: value, name) { throw Diagnostic(.unsupported, "the method '\(name)' of a \(value.typeName) is not supported in chat templates") }
+        if JinjaMethods.unsupported(of: value, name) {
+            throw Diagnostic(.unsupported, "the method '\(name)' of a \(value.typeName) is not supported in chat templates")
+        }
         return nil
     }
 

@@ -232,7 +232,9 @@ struct JinjaRenderer {
             objects[number] = .namespace(dict)
         case .tuple(let targets):
             let values = try elements(value)
-            guard values.count == targets.count else { throw Diagnostic(.invalid, "\(values.count) values cannot be assigned to \(targets.count) names") }
+            guard values.count == targets.count else {
+                throw Diagnostic(.invalid, "\(values.count) values cannot be assigned to \(targets.count) names")
+            }
             for (target, value) in zip(targets, values) { try assign(value, to: target) }
         }
     }

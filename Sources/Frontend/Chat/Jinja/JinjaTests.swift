@@ -61,7 +61,9 @@ enum JinjaTests {
             case (.bool(let left), .bool(let right)): return .bool(left == right)
             case (.object(let left), .object(let right)): return .bool(left == right)
             case (let left, let right):
-                guard left.typeName != right.typeName else { throw Diagnostic(.unsupported, "'sameas' between two values of type \(left.typeName) is not supported") }
+                guard left.typeName != right.typeName else {
+                    throw Diagnostic(.unsupported, "'sameas' between two values of type \(left.typeName) is not supported")
+                }
                 return .bool(false)
             }
         },

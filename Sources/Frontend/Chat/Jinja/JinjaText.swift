@@ -65,7 +65,8 @@ extension Unicode.Scalar {
 extension JinjaText {
     subscript(range: Range<Int>) -> JinjaText { JinjaText(scalars[range], isMarkup: isMarkup) }
 
-    /// The places of `part` from left to right without overlap, at most `limit`, in linear time (Knuth, Morris and Pratt 1977). An empty `part` is at every place.
+    /// The places of `part` from left to right without overlap, at most `limit`, in linear time (Knuth, Morris and Pratt 1977).
+    /// An empty `part` is at every place.
     func places(of part: JinjaText, limit: Int = .max) -> [Int] {
         let pattern = part.scalars
         guard !pattern.isEmpty else { return Array((0...count).prefix(max(limit, 0))) }
@@ -195,7 +196,8 @@ extension JinjaText {
 
     var swappedCase: JinjaText {
         mapping { index, scalar in
-            scalar.properties.isUppercase ? lower(at: index) : scalar.properties.isLowercase ? scalar.properties.uppercaseMapping : String(Character(scalar))
+            if scalar.properties.isUppercase { return lower(at: index) }
+            return scalar.properties.isLowercase ? scalar.properties.uppercaseMapping : String(Character(scalar))
         }
     }
 

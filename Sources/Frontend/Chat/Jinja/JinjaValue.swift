@@ -1,6 +1,7 @@
 import GlmcIR
 
-/// What an expression of a template yields. Values are immutable, as in a sandbox of Python; what can change is an object of the renderer, held by its number.
+/// What an expression of a template yields. Values are immutable, as in a sandbox of Python; what can change
+/// is an object of the renderer, held by its number.
 indirect enum JinjaValue: Sendable {
     /// With the reason, which is told when the value is used.
     case undefined(String)
@@ -79,7 +80,9 @@ struct JinjaItems: Sendable {
     init(_ all: [JinjaValue]) throws {
         self.all = all
         height = 1 + (all.lazy.map(\.height).max() ?? 0)
-        guard height <= JinjaValue.heightLimit else { throw Diagnostic(.invalid, "lists and mappings are nested deeper than \(JinjaValue.heightLimit) levels") }
+        guard height <= JinjaValue.heightLimit else {
+            throw Diagnostic(.invalid, "lists and mappings are nested deeper than \(JinjaValue.heightLimit) levels")
+        }
     }
 }
 
@@ -126,7 +129,9 @@ struct JinjaDict: Sendable {
 
     mutating func set(_ key: JinjaValue, _ value: JinjaValue) throws {
         height = max(height, value.height + 1, key.height + 1)
-        guard height <= JinjaValue.heightLimit else { throw Diagnostic(.invalid, "lists and mappings are nested deeper than \(JinjaValue.heightLimit) levels") }
+        guard height <= JinjaValue.heightLimit else {
+            throw Diagnostic(.invalid, "lists and mappings are nested deeper than \(JinjaValue.heightLimit) levels")
+        }
         let hash = try Key(key)
         if let place = places[hash] {
             entries[place].value = value
