@@ -22,6 +22,7 @@ public struct CompileOptions: Sendable {
     public var optimization = "-O3"
     /// Threads that the artifact is tuned for; it runs with any number.
     public var threads = 2
+    public var weights = WeightsPlace.auto
     /// The least work of a launch that threads divide, in units of about 10 ps; tests let them divide everything.
     public var worthCutting = WorkEstimate.worthCutting
     /// Compilers that run at once.
@@ -95,36 +96,41 @@ public enum ArtifactCompiler {
         if options.kind == .cudaSource { return try compileCuda(module, to: path, options: options) }
         let programs = try ProgramBuilder.build(module, target: options.target, threads: options.threads, families: options.families)
         let plans = programs.map { MemoryPlan($0, isWatched: options.watchesMemory) }
-        let weights = Weights(programs, isWatched: options.watchesMemory)
-        let manifest = Manifest(programs: programs, plans: plans, weights: weights, options: options).json
+        var weights = Weights(programs, isWatched: options.watchesMemory)
+        let work = try TemporaryFolder()
+        defer { withExtendedLifetime(work) {} }
+        let blob = work.file("weights.bin"), beside = WeightsFile.beside(path), isExternal = try options.weights.isExternal(weights.byteCount)
+        let file = URL(fileURLWithPath: beside).lastPathComponent
+        let manifest = Manifest(programs: programs, plans: plans, weights: weights, file: isExternal ? file : nil, options: options).json
+        try weights.write(to: blob) { progress("packing weights", $0) }
+        if isExternal || options.kind == .cSource {
+            let id = try WeightsFile.complete(blob, artifact: manifest)
+            if isExternal { weights.external = (file, id) }
+        }
         let main = try MainText(
             programs: programs, plans: plans, weights: weights, name: name, target: options.target, manifest: manifest, version: options.version, worthCutting: options.worthCutting
         ).text()
         let files = try KernelFiles.split(programs, name: name)
 
-        let work = try TemporaryFolder()
-        defer { withExtendedLifetime(work) {} }
         for file in RuntimeSupport.files + RuntimeSupport.kernelFiles { try work.write(file.name, file.text) }
         try work.write("main.c", Array(main.utf8))
         for file in files { try work.write(file.name, Array(file.text.utf8)) }
-        if let folder = options.saveFolder { try work.copyAll(to: folder) }
-        let blob = "\(work.path)/weights.bin"
-        try weights.write(to: blob) { progress("packing weights", $0) }
-        try work.write("weights.s", Array(Weights.assembly(name, file: blob).utf8))
+        if let folder = options.saveFolder { try work.copyAll(to: folder, except: ["weights.bin"]) }
+        if !isExternal { try work.write("weights.s", Array(weights.assembly(name, file: blob).utf8)) }
 
         var report = CompileReport(programs, plans, weights)
         if options.kind == .cSource {
-            let beside = weightsFile(beside: path)
-            let text = SingleFile.text(main: main, kernels: files, name: name, blob: beside.lastPathComponent, target: options.target)
+            let text = SingleFile.text(main: main, kernels: files, name: name, weights: isExternal ? nil : weights.assembly(name, file: file), target: options.target)
             try work.write("single.c", Array(text.utf8))
-            try work.place("weights.bin", at: beside.path)
+            try work.place("weights.bin", at: beside)
             try work.place("single.c", at: path)
             return report
         }
 
         let toolchain = try Toolchain.find(options.compiler, for: options.target)
         var build = Build(toolchain: toolchain, options: options, work: work)
-        try build.compile(files, main: main, progress: progress)
+        try build.compile(files, main: main, launches: report.launchCount, hasWeights: !isExternal, progress: progress)
+        if isExternal { try work.place("weights.bin", at: beside) }
         try build.link(to: path, progress: progress)
         report.cachedFiles = build.cached
         report.compiledFiles = build.compiled
@@ -134,17 +140,13 @@ public enum ArtifactCompiler {
     private static func compileCuda(_ module: Module, to path: String, options: CompileOptions) throws -> CompileReport {
         guard module.functions.count == 1, let function = module.functions.first else { throw Diagnostic(.unsupported, "a CUDA artifact cannot hold several entry points yet") }
         let source = try CudaText.emit(function, options: options)
-        let work = try TemporaryFolder(), beside = weightsFile(beside: path)
+        let work = try TemporaryFolder(), beside = WeightsFile.beside(path)
         try source.writeWeights(work.file("weights.bin"))
-        try work.write("model.cu", Array(SingleFile.cudaText(source.text, blob: beside.lastPathComponent, target: options.target).utf8))
-        try work.place("weights.bin", at: beside.path)
+        _ = try WeightsFile.complete(work.file("weights.bin"), artifact: source.text)
+        try work.write("model.cu", Array(SingleFile.cudaText(source.text, blob: URL(fileURLWithPath: beside).lastPathComponent, target: options.target).utf8))
+        try work.place("weights.bin", at: beside)
         try work.place("model.cu", at: path)
         return source.report
-    }
-
-    /// Where the weights of a source file lie.
-    private static func weightsFile(beside path: String) -> URL {
-        URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("weights")
     }
 
     /// Every input and output must be a tensor that a caller can pass.

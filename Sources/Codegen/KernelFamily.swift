@@ -13,14 +13,17 @@ public struct KernelFamily: Sendable {
     /// Whether many rows of operand 0 are read at once, element by element: such rows had better not lie a multiple of a cache's
     /// way apart.
     public let readsManyRows: Bool
+    /// What a node that matches wants of a constant that other kernels may read too; asked before anything is emitted.
+    public let panels: @Sendable (KernelQuery) -> PanelRequest?
     /// Emits the kernel's body.
     public let emit: @Sendable (inout KernelSite) throws -> Void
 
     public init(
         _ name: String, readsManyRows: Bool = false, matches: @escaping @Sendable (KernelQuery) -> Bool,
-        emit: @escaping @Sendable (inout KernelSite) throws -> Void
+        panels: @escaping @Sendable (KernelQuery) -> PanelRequest? = { _ in nil }, emit: @escaping @Sendable (inout KernelSite) throws -> Void
     ) {
         self.readsManyRows = readsManyRows
+        self.panels = panels
         self.name = name
         self.matches = matches
         self.emit = emit
@@ -54,6 +57,8 @@ public struct KernelSite {
     let constants: [Tensor?]
     let results: [TensorPlacement]
     let epilogue: Epilogue
+    /// In which panels constants lie that several kernels read.
+    let formats: PanelFormats
 
     public var builder: KernelBuilder {
         get { assembly.builder }

@@ -142,17 +142,34 @@ struct Program {
     func kernel(of launch: Launch) -> KernelFunction { code.kernels[launch.kernel].function }
 
     /// All launches in order, those of branches and loop bodies included.
-    var launches: [Launch] { Self.launches(steps) }
+    var launches: [Launch] { allSteps.compactMap { if case .launch(let launch) = $0 { launch } else { nil } } }
 
-    private static func launches(_ steps: [Step]) -> [Launch] {
-        steps.flatMap { step -> [Launch] in
+    /// The memory that steps read and write: what kernels are given, and conditions and counters of control flow.
+    var usedRoots: Set<RootID> {
+        var used: Set<RootID> = []
+        for step in allSteps {
             switch step {
-            case .launch(let launch): [launch]
-            case .define, .demand: []
-            case .conditional(_, let a, let b): launches(a) + launches(b)
-            case .loop(let loop): launches(loop.body)
+            case .launch(let launch): for case .root(let root, _) in launch.arguments { used.insert(root) }
+            case .conditional(let place, _, _): used.insert(place.root)
+            case .loop(let loop): used.formUnion(loop.roots)
+            case .define, .demand: break
             }
         }
+        return used
+    }
+
+    /// All steps in order, each before those inside it.
+    private var allSteps: [Step] {
+        func all(_ steps: [Step]) -> [Step] {
+            steps.flatMap { step -> [Step] in
+                switch step {
+                case .launch, .define, .demand: [step]
+                case .conditional(_, let a, let b): [step] + all(a) + all(b)
+                case .loop(let loop): [step] + all(loop.body)
+                }
+            }
+        }
+        return all(steps)
     }
 
     /// The most that a size can be, whatever the data-dependent dimensions turn out to be.

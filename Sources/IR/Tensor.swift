@@ -2,32 +2,94 @@
 import Glibc
 #endif
 
-/// Immutable bytes, owned or mapped, shared by reference. Never written after it is created.
+/// Immutable bytes, owned or mapped, shared by reference. Never written after they are there; some are made when they are first asked for.
 public final class TensorStorage: @unchecked Sendable {
-    public let bytes: UnsafeRawBufferPointer
-    private let release: @Sendable () -> Void
+    public let byteCount: Int
+    private var known: UnsafeRawBufferPointer?
+    private var release: @Sendable () -> Void
+    private var fill: (@Sendable (UnsafeMutableRawBufferPointer) -> Void)?
+    /// Whether the bytes are those of a file, which can be read again.
+    private let isMapped: Bool
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>?
 
     /// Wraps bytes that stay valid and unchanged until `release` is called.
-    public init(_ bytes: UnsafeRawBufferPointer, release: @escaping @Sendable () -> Void) {
-        self.bytes = bytes
+    /// - Parameter isMapped: whether they are a private mapping of a file, which starts at a page.
+    public init(_ bytes: UnsafeRawBufferPointer, isMapped: Bool = false, release: @escaping @Sendable () -> Void) {
+        byteCount = bytes.count
+        self.isMapped = isMapped
+        known = bytes
         self.release = release
+        lock = nil
     }
 
     /// `count` bytes, 64-byte aligned, written once by `fill` (they start as zeros).
     public convenience init(count: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        let bytes = try Self.allocate(count, fill)
+        nonisolated(unsafe) let owned = bytes
+        self.init(bytes, release: { owned.deallocate() })
+    }
+
+    /// `count` bytes, 64-byte aligned, that `fill` writes when they are first asked for (they start as zeros).
+    public static func deferred(count: Int, fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> TensorStorage {
+        TensorStorage(deferring: count, fill)
+    }
+
+    private init(deferring count: Int, _ fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) {
+        byteCount = count
+        isMapped = false
+        self.fill = fill
+        release = {}
+        lock = .allocate(capacity: 1)
+        if let lock { pthread_mutex_init(lock, nil) }
+    }
+
+    public var bytes: UnsafeRawBufferPointer {
+        guard let lock else { return known ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        if let known { return known }
+        let bytes = Self.allocate(byteCount) { fill?($0) }
+        nonisolated(unsafe) let owned = bytes
+        (known, fill, release) = (bytes, nil, { owned.deallocate() })
+        return bytes
+    }
+
+    /// Gives back the memory of a range whose bytes will not be needed soon, where they can be read again from a file.
+    func evict(_ range: Range<Int>) {
+        guard isMapped, let base = known?.baseAddress else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE)), first = (range.lowerBound + page - 1) / page * page, last = range.upperBound / page * page
+        if first < last { madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED) }
+    }
+
+    private static func allocate(_ count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows -> UnsafeRawBufferPointer {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 64)
         memset(buffer.baseAddress!, 0, max(count, 1))
-        nonisolated(unsafe) let owned = buffer
         do {
             try fill(UnsafeMutableRawBufferPointer(rebasing: buffer[0..<count]))
         } catch {
             buffer.deallocate()
             throw error
         }
-        self.init(UnsafeRawBufferPointer(rebasing: buffer[0..<count]), release: { owned.deallocate() })
+        return UnsafeRawBufferPointer(rebasing: buffer[0..<count])
     }
 
-    deinit { release() }
+    deinit {
+        release()
+        if let lock {
+            pthread_mutex_destroy(lock)
+            lock.deallocate()
+        }
+    }
+}
+
+/// Where a tensor's elements lie: element `index` at `byteOffset`, plus Σ index[axis]·strides[axis] elements.
+public struct StoredElements: Sendable {
+    public let storage: TensorStorage
+    public let byteOffset: Int
+    public let strides: [Int]
+
+    /// The bytes from the first element on. Valid while the storage lives.
+    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: storage.bytes[byteOffset...]) }
 }
 
 /// A constant tensor: dense, row-major, little-endian, of known shape.
@@ -37,6 +99,8 @@ public struct Tensor: Sendable {
     public let storage: TensorStorage
     /// Where the first element lies in the storage.
     public let byteOffset: Int
+    /// Where the elements of a transposed tensor lie, whose own storage is a copy that is made when somebody reads it.
+    private let source: StoredElements?
 
     public var count: Int { shape.reduce(1, *) }
     public var byteCount: Int { count * element.byteCount }
@@ -48,20 +112,29 @@ public struct Tensor: Sendable {
         UnsafeRawBufferPointer(rebasing: storage.bytes[byteOffset..<byteOffset + byteCount])
     }
 
+    /// Where the elements lie without being copied.
+    public var stored: StoredElements {
+        source ?? StoredElements(storage: storage, byteOffset: byteOffset, strides: rowMajorStrides(shape))
+    }
+
+    /// Gives back the memory of elements that will not be needed soon, where they can be read again from a file.
+    public func evict() { stored.storage.evict(stored.byteOffset..<stored.byteOffset + byteCount) }
+
     /// Views `storage` as a tensor.
     /// - Throws: `Diagnostic` where the shape is negative, overflows, or needs more bytes than there are.
     public init(_ element: ElementType, _ shape: [Int], storage: TensorStorage, byteOffset: Int = 0) throws(Diagnostic) {
-        guard let bytes = Tensor.byteCount(element, shape), byteOffset >= 0, bytes <= storage.bytes.count - byteOffset else {
-            throw Diagnostic(.invalid, "a tensor of type \(element.rawValue)\(shape) does not fit its \(storage.bytes.count) bytes of data")
+        guard let bytes = Tensor.byteCount(element, shape), byteOffset >= 0, bytes <= storage.byteCount - byteOffset else {
+            throw Diagnostic(.invalid, "a tensor of type \(element.rawValue)\(shape) does not fit its \(storage.byteCount) bytes of data")
         }
         self.init(unchecked: element, shape, storage: storage, byteOffset: byteOffset)
     }
 
-    init(unchecked element: ElementType, _ shape: [Int], storage: TensorStorage, byteOffset: Int = 0) {
+    init(unchecked element: ElementType, _ shape: [Int], storage: TensorStorage, byteOffset: Int = 0, source: StoredElements? = nil) {
         self.element = element
         self.shape = shape
         self.storage = storage
         self.byteOffset = byteOffset
+        self.source = source
     }
 
     /// A new tensor whose bytes, zero at first, `fill` writes.
@@ -101,12 +174,25 @@ public struct Tensor: Sendable {
 
     /// The same elements in another shape of equal count; nil where the counts differ.
     public func reshaped(_ shape: [Int]) -> Tensor? {
-        shape.reduce(1, *) == count ? Tensor(unchecked: element, shape, storage: storage, byteOffset: byteOffset) : nil
+        guard shape.reduce(1, *) == count else { return nil }
+        return Tensor(unchecked: element, shape, storage: storage, byteOffset: byteOffset, source: shape == self.shape ? source : nil)
+    }
+
+    /// The same elements with permuted axes: axis `i` of the result is axis `permutation[i]` of this tensor. Nothing is copied before somebody asks for the
+    /// result's bytes.
+    func transposed(_ permutation: [Int]) -> Tensor {
+        let (stored, element, shape) = (stored, element, permutation.map { self.shape[$0] })
+        let source = StoredElements(storage: stored.storage, byteOffset: stored.byteOffset, strides: permutation.map { stored.strides[$0] })
+        let storage = TensorStorage.deferred(count: byteCount) { bytes in
+            guard !shape.contains(0), let copier = ElementCopier(element, from: source.bytes, to: bytes) else { return }
+            copier.copy(window: shape, strides: source.strides)
+        }
+        return Tensor(unchecked: element, shape, storage: storage, source: source)
     }
 
     /// The same bytes read as another type of the same width.
     public func bitcast(to other: ElementType) -> Tensor? {
-        other.byteCount == element.byteCount ? Tensor(unchecked: other, shape, storage: storage, byteOffset: byteOffset) : nil
+        other.byteCount == element.byteCount ? Tensor(unchecked: other, shape, storage: storage, byteOffset: byteOffset, source: source) : nil
     }
 
     /// Reads elements as numbers.
@@ -127,10 +213,10 @@ public struct Tensor: Sendable {
     /// The value of every element, where all have the same one.
     public var splat: Double? {
         guard count > 0, !element.isComplex, element != .string else { return nil }
-        let reader = reader
-        let first = reader.load(at: 0)
-        if count > 1, memcmp(bytes.baseAddress!, bytes.baseAddress! + element.byteCount, byteCount - element.byteCount) != 0 { return nil }
-        return first
+        // The order does not matter.
+        let stored = stored.bytes
+        if count > 1, memcmp(stored.baseAddress!, stored.baseAddress! + element.byteCount, byteCount - element.byteCount) != 0 { return nil }
+        return ElementReader(element, stored).load(at: 0)
     }
 
     /// Bytes of a tensor; nil where an extent is negative or the product overflows.
@@ -149,17 +235,38 @@ public struct Tensor: Sendable {
 extension Tensor: Hashable {
     public static func == (a: Tensor, b: Tensor) -> Bool {
         guard a.element == b.element, a.shape == b.shape else { return false }
-        if a.storage === b.storage && a.byteOffset == b.byteOffset { return true }
-        return a.byteCount == 0 || memcmp(a.bytes.baseAddress!, b.bytes.baseAddress!, a.byteCount) == 0
+        if a.byteCount == 0 || a.isSameMemory(as: b) { return true }
+        return a.hasSameSample(b) && memcmp(a.bytes.baseAddress!, b.bytes.baseAddress!, a.byteCount) == 0
     }
 
-    /// Hashes type, shape and a bounded sample of the bytes, so that large weights cost little.
+    /// Hashes type, shape and a bounded sample of the elements, so that large weights cost little.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(element)
         hasher.combine(shape)
-        let sample = 256
-        let bytes = self.bytes
-        hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: bytes.prefix(sample)))
-        hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: bytes.suffix(sample)))
+        for bytes in sample { hasher.combine(bytes: bytes) }
+    }
+
+    /// Whether two tensors of one type and shape lie at the same place in the same order.
+    func isSameMemory(as other: Tensor) -> Bool {
+        let (x, y) = (stored, other.stored)
+        return x.storage === y.storage && x.byteOffset == y.byteOffset && x.strides == y.strides
+    }
+
+    private func hasSameSample(_ other: Tensor) -> Bool {
+        zip(sample, other.sample).allSatisfy { memcmp($0.baseAddress!, $1.baseAddress!, $0.count) == 0 }
+    }
+
+    /// The bytes of some elements at the beginning and the end, in row-major order.
+    private var sample: [UnsafeRawBufferPointer] {
+        let most = 64, stored = stored, all = stored.bytes, width = element.byteCount
+        let positions = count <= 2 * most ? Array(0..<count) : Array(0..<most) + Array(count - most..<count)
+        return positions.map { flat in
+            var rest = flat, place = 0
+            for (extent, stride) in zip(shape, stored.strides).reversed() {
+                place += rest % extent * stride
+                rest /= extent
+            }
+            return UnsafeRawBufferPointer(rebasing: all[place * width..<(place + 1) * width])
+        }
     }
 }

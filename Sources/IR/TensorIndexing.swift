@@ -98,6 +98,16 @@ public struct ElementCopier {
         if stride == 1 { return copy(source, to: target, count: count) }
         for i in 0..<count { copy(source &+ i &* stride, to: target &+ i) }
     }
+
+    /// Copies a strided window to dense elements in row-major order: element `index` lies at `offset` + Σ index[axis]·strides[axis].
+    func copy(window: [Int], strides: [Int], offset: Int = 0) {
+        let inner = window.last ?? 1, step = strides.last ?? 1
+        var target = 0
+        for index in IndexSequence(Array(window.dropLast())) {
+            copy(offset + flatIndex(index, strides), stride: step, to: target, count: inner)
+            target += inner
+        }
+    }
 }
 
 extension Tensor {
@@ -119,12 +129,7 @@ extension Tensor {
         }
         return Tensor(element, window) { bytes in
             guard !window.contains(0), let copier = ElementCopier(element, from: self.bytes, to: bytes) else { return }
-            let inner = window.last ?? 1, step = strides.last ?? 1
-            var target = 0
-            for index in IndexSequence(Array(window.dropLast())) {
-                copier.copy(offset + flatIndex(index, strides), stride: step, to: target, count: inner)
-                target += inner
-            }
+            copier.copy(window: window, strides: strides, offset: offset)
         }
     }
 

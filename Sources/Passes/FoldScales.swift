@@ -52,7 +52,9 @@ private struct WeightedProduct {
         op = function[node].op
         guard op is Convolution || op is TransposedConvolution || op is MatMul else { return nil }
         operands = function[node].operands
-        guard let weights = function.constant(operands[1]), weights.element.isFloat, weights.rank >= 2 else { return nil }
+        // Weights that are narrower than the sums would lose what the scale adds to them.
+        guard let weights = function.constant(operands[1]), weights.element.isFloat, weights.rank >= 2,
+              weights.element == function.tensorType(function[node].results[0]).element else { return nil }
         self.node = node
         self.weights = weights
         switch op {

@@ -14,6 +14,22 @@ import Testing
     }
 
     static let cases: [Case] = [
+        Case(name: "a condition that is a constant, beside others", text: """
+            func @constant(%k: i64[], %x: f32[3]) {
+              %w = constant(value: f32[3](0.0, 0.0, 0.0))
+              %v = constant(value: f32[3](1.0, 2.0, 3.0))
+              %a = binary.add(%x, %v)
+              %c = constant(value: bool[](true))
+              %y = if(%c) {
+                %s = binary.multiply(%a, %a)
+                yield %s
+              } {
+                %t = binary.add(%a, %w)
+                yield %t
+              }
+              return %y
+            }
+            """),
         Case(name: "branches of different sizes", text: """
             func @branch(%c: bool[], %x: f32[4, 5]) {
               dimension n = runtime bound 8

@@ -61,11 +61,11 @@ import Testing
         #include <cstdio>
         #include <string>
         #include <vector>
-        static std::vector<unsigned char> load(const std::string &path, size_t bytes)
+        static std::vector<unsigned char> load(const std::string &path, size_t bytes, long start = 0)
         {
             std::vector<unsigned char> data(bytes);
             FILE *file = fopen(path.c_str(), "rb");
-            if (!file || fread(data.data(), 1, bytes, file) != bytes) { perror(path.c_str()); exit(2); }
+            if (!file || fseek(file, start, SEEK_SET) || fread(data.data(), 1, bytes, file) != bytes) { perror(path.c_str()); exit(2); }
             fclose(file);
             return data;
         }
@@ -79,7 +79,7 @@ import Testing
             std::vector<void *> ins, outs;
             for (auto &x : in) ins.push_back(x.data());
             for (auto &x : out) outs.push_back(x.data());
-            auto weights = load(folder + "/weights.bin", \(weightBytes));
+            auto weights = load(folder + "/weights.bin", \(weightBytes), 128); // behind the header
             std::vector<unsigned char> workspace(\(name.cudaWorkspace)(d) + 64);
             if (int error = \(name.cudaRun)(ins.data(), outs.data(), workspace.data(), weights.data(), d, d, nullptr)) return error;
             for (size_t i = 0; i < out.size(); i++) {

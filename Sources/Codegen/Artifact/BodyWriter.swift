@@ -10,6 +10,8 @@ struct BodyWriter {
     /// Kernels that give a dimension its size.
     private let definesDimension: [Bool]
     private(set) var out = ""
+    /// Sizes that stand in several places.
+    private(set) var sizes = SizeVariables()
     /// The work of each segment that may be cut.
     private(set) var splitWork: [Extent] = []
     private var number = 0
@@ -36,7 +38,7 @@ struct BodyWriter {
                 }
                 pending.append(launch)
                 if !launch.provenance.isEmpty { calls += "\(indent)    \(ForeignText.comment(launch.provenance.joined(separator: ", ")))\n" }
-                calls += "\(indent)    GLMC_KERNEL(f, tid, \(number), \(call(launch)));\n"
+                calls += "\(indent)    GLMC_KERNEL(f, tid, \(number), \(try call(launch)));\n"
                 number += 1
             case .define(let dimension, let size):
                 meet(indent)
@@ -44,7 +46,7 @@ struct BodyWriter {
                 meet(indent)
             case .conditional(let condition, let then, let otherwise):
                 meet(indent)
-                out += "\(indent){\n\(indent)    const int holds = *\(pointer(condition)) != 0;\n"
+                out += "\(indent){\n\(indent)    const int holds = *\(try pointer(condition)) != 0;\n"
                 meet(indent + "    ")
                 out += "\(indent)    if (holds) {\n"
                 try write(then, depth: depth + 2)
@@ -77,15 +79,15 @@ struct BodyWriter {
         let n = round(loop.id)
         let limit = switch loop.limit {
         case .extent(let extent): "(int64_t)(\(entry.text(extent, "d")))"
-        case .value(let place): "*\(pointer(place))"
+        case .value(let place): "*\(try pointer(place))"
         }
-        let condition = loop.condition.map { " && *\(pointer($0))" } ?? ""
+        let condition = try loop.condition.map { " && *\(try pointer($0))" } ?? ""
         out += "\(outer){\n\(outer)    const int64_t \(n)_limit = \(limit);\n\(outer)    int64_t \(n) = 0;\n"
         out += "\(outer)    for (;; \(n)++) {\n\(indent)const int goes_on = \(n) < \(n)_limit\(condition);\n"
         if loop.condition != nil || loop.counter != nil { meet(indent) }
         out += "\(indent)if (!goes_on) break;\n"
         if let counter = loop.counter {
-            out += "\(indent)if (tid == 0) *\(pointer(counter)) = \(n);\n"
+            out += "\(indent)if (tid == 0) *\(try pointer(counter)) = \(n);\n"
             meet(indent)
         }
         try write(loop.body, depth: depth + 2)
@@ -109,14 +111,14 @@ struct BodyWriter {
     }
 
     /// A pointer to the first element of a value.
-    private func pointer(_ place: TensorPlacement) -> String {
-        var address = address(place.root, place.advances, place.element)
+    private func pointer(_ place: TensorPlacement) throws -> String {
+        var address = try address(place.root, place.advances, place.element)
         if place.offset != 0 { address += " + (int64_t)(\(entry.text(place.offset * Extent(place.element.byteCount), "d")))" }
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
 
-    private func address(_ root: RootID, _ advances: [Advance], _ element: ElementType) -> String {
-        advances.reduce(entry.address(root)) { address, advance in
+    private func address(_ root: RootID, _ advances: [Advance], _ element: ElementType) throws -> String {
+        advances.reduce(try entry.address(root)) { address, advance in
             address + " + \(round(advance.loop)) * (int64_t)(\(entry.text(advance.stride * Extent(element.byteCount), "d")))"
         }
     }
@@ -131,7 +133,7 @@ struct BodyWriter {
         if pending.isEmpty { return }
         let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
         if work != 0 { splitWork.append(work) }
-        out += "\(indent)GLMC_SEGMENT(worker, \(entry.work(work))) {\n\(calls)\(indent)}\n"
+        out += "\(indent)GLMC_SEGMENT(worker, \(sizes.name(entry.work(work), isPlain: work.isConstant))) {\n\(calls)\(indent)}\n"
         pending = []
         calls = ""
     }
@@ -142,19 +144,25 @@ struct BodyWriter {
         out += "\(indent)glmc_meet(f, worker);\n"
     }
 
-    private func call(_ launch: Launch) -> String {
+    private mutating func call(_ launch: Launch) throws -> String {
         let kernel = entry.program.kernel(of: launch)
-        let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
+        var arguments: [String] = []
+        for (buffer, argument) in zip(kernel.buffers, launch.arguments) {
             let address = switch argument {
-            case .root(let root, let advances): address(root, advances, buffer.element)
+            case .root(let root, let advances): try address(root, advances, buffer.element)
             case .packed(let i): "c + \(entry.weights.packedOffsets[i])"
-            case .scratch(let i): entry.workspace(entry.plan.scratch[i])
+            case .scratch(let i): scratch(entry.plan.scratch[i])
             }
             let qualifier = buffer.isWritten ? "" : "const "
-            return "(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))"
+            arguments.append("(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))")
         }
         let origins = kernel.reports ? ["(const char *const[]){\(launch.origins.map(ForeignText.literal).joined(separator: ", "))}"] : []
         return "\(entry.name.kernel(launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
+    }
+
+    private mutating func scratch(_ address: MemoryPlan.Address) -> String {
+        guard case .thread(let offset) = address, !offset.isConstant else { return entry.workspace(address) }
+        return "t + " + sizes.name("(int64_t)(\(entry.text(offset, "d")))", isPlain: !entry.isBound(offset))
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.

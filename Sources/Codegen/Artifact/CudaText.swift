@@ -73,7 +73,7 @@ public enum CudaText {
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
         let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { entry.program.scratch[i].perThread } else { false } }
         let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : isPrivate ? (ownBlocks, ownThreads) : (264, 256)
-        let arguments = zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
+        let arguments = try zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
             let address: String
             switch argument {
             case .root(let root, _):
@@ -83,7 +83,7 @@ public enum CudaText {
                     address = preset ?? "in[\(i)]"
                 case .state(let i): address = "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"
-                default: address = entry.address(root)
+                default: address = try entry.address(root)
                 }
             case .packed(let i): address = "c + \(entry.weights.packedOffsets[i])"
             case .scratch(let i): address = entry.workspace(entry.plan.scratch[i])

@@ -6,10 +6,11 @@ extension EntryText {
         let function = program.function
         var out = tensorInfos(function.inputs, function.inputNames, isInput: true) + tensorInfos(function.outputs, function.outputNames, isInput: false)
         if !dimensions.isEmpty {
+            let limit = DimensionLimit(program).size
             out += "static const glmc_dim_info \(symbol("dims"))[] = {\n"
             for dimension in dimensions {
                 switch dimension.info.source {
-                case .input, .value: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = \(Self.largestDimension), .flags = 0},\n"
+                case .input, .value: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = \(limit), .flags = 0},\n"
                 case .runtime: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
                 }
             }
@@ -33,7 +34,7 @@ extension EntryText {
                       .output_shapes = \(defaults.names)_shapes, .workspace_size = \(defaults.names)_workspace, .run = \(defaults.names)_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
             .dim_values = \(valueTable), .shapes = \(dimensions.isEmpty ? "0" : symbol("shapes")), .bounds = \(hasRuntimeDimensions ? symbol("bounds") : "0"), .most = \(hasRuntimeDimensions ? symbol("most") : "0"), .agree = \(agreement.name), .workspace = \(symbol("workspace")), .least_work = \(worthCutting), .split_work = \(symbol("split_work")), .body = \(symbol("body")),
-            .weights = \(name.weights), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
+            .weights = \(weights.symbol(name)), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 
         """

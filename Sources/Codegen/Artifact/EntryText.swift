@@ -12,9 +12,6 @@ struct EntryText {
     /// See `CompileOptions`.
     let worthCutting: Int
 
-    /// The largest size of a free dimension that an artifact accepts: products of a few stay far below 2^127.
-    static let largestDimension = 1 << 24
-
     var dimensions: [(name: String, info: DimensionInfo)] { program.function.dimensions }
     /// The position of each dimension in the entry point's table.
     let dimensionIndex: [String: Int]
@@ -120,16 +117,27 @@ struct EntryText {
         out += watch.begin
         var writer = BodyWriter(entry: self)
         try writer.write(program.steps, depth: 1)
-        out += writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
+        out += writer.sizes.declarations + writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
         let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
         out += "static int64_t \(symbol("split_work"))(const int64_t *d)\n{\n    glmc_size sum = \(known);\n    (void)d;\n"
-        for extent in writer.splitWork where !extent.isConstant { out += "    sum += glmc_cut(\(work(extent)));\n" }
+        var counts: [Extent: Int] = [:], order: [Extent] = []
+        for extent in writer.splitWork where !extent.isConstant {
+            if counts.updateValue(counts[extent, default: 0] + 1, forKey: extent) == nil { order.append(extent) }
+        }
+        for extent in order { out += "    sum += \(counts[extent] ?? 0) * glmc_cut(\(work(extent)));\n" }
         out += "    return glmc_work(sum);\n}\n"
         return out
     }
 
     /// An amount of work as a C expression.
     func work(_ work: Extent) -> String { work.constant.map(String.init) ?? "glmc_work(\(text(work, "d")))" }
+
+    /// Whether a size is known from the beginning of a run.
+    func isBound(_ size: Extent) -> Bool {
+        !dimensions.contains { dimension in
+            if case .runtime = dimension.info.source { size.dimensions.contains(dimension.name) } else { false }
+        }
+    }
 
     /// Declarations of what addresses are made of.
     var memoryNames: String {
@@ -141,12 +149,15 @@ struct EntryText {
     /// The start of the part of the workspace that thread number `number` has for itself.
     func threadMemory(_ number: String) -> String { "w + \(workspaceEnd) + \(number) * (int64_t)(\(text(plan.perThreadBytes, "d")))" }
 
-    func address(_ root: RootID) -> String {
+    /// - Throws: an internal `Diagnostic` for a constant that has no place in the weights.
+    func address(_ root: RootID) throws -> String {
         switch program.roots[root.index].kind {
-        case .arena: workspace(plan[root])
-        case .input(let i), .state(let i): "f->inputs[\(i)].data"
-        case .output(let i): "f->outputs[\(i)].data"
-        case .constant: "c + \(weights.constantOffsets[number][root] ?? 0)"
+        case .arena: return workspace(plan[root])
+        case .input(let i), .state(let i): return "f->inputs[\(i)].data"
+        case .output(let i): return "f->outputs[\(i)].data"
+        case .constant:
+            guard let offset = weights.constantOffsets[number][root] else { throw Diagnostic(.internal, "a constant that is read has no place in the weights") }
+            return "c + \(offset)"
         }
     }
 

@@ -45,7 +45,7 @@ struct MainText {
 
         \(SizeText.helpers(worthCutting: worthCutting))
 
-        extern GLMC_HIDDEN const unsigned char \(name.weights)[];
+        \(weights.external == nil ? "extern GLMC_HIDDEN const unsigned char \(name.weights)[];" : "/* The weights lie in a file of their own. */")
         static _Atomic int glmc_this_checked;
 
 
@@ -55,6 +55,10 @@ struct MainText {
         }
         for entry in entries { out += "\n" + (try entry.text()) }
         return out + model
+    }
+
+    private var external: String {
+        weights.external.map { " .weights_file = \(ForeignText.literal($0.file)), .weights_id = \(ForeignText.literal($0.id))," } ?? ""
     }
 
     private var model: String {
@@ -68,7 +72,7 @@ struct MainText {
         static const glmc_model glmc_this_model = {
             .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(ForeignText.literal(name.text)), .manifest = glmc_this_manifest, .manifest_bytes = sizeof glmc_this_manifest - 1,
             .cpu_features = \(features), .device = GLMC_HOST, .entry_count = \(entries.count), .entries = (const glmc_entry *const[]){\(programs)},
-            .weights = \(name.weights), .weights_bytes = \(max(weights.byteCount, 64)),
+            .weights = \(weights.symbol(name)), .weights_bytes = \(weights.storedBytes),\(external)
             .check_cpu = glmc_this_check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
         };
 

@@ -7,6 +7,8 @@ struct Manifest {
     /// A memory plan for each program.
     let plans: [MemoryPlan]
     let weights: Weights
+    /// The file of weights that lie beside the artifact.
+    let file: String?
     let options: CompileOptions
     private struct Document: Encodable {
         struct Source: Encodable { var file: String, sha256: String }
@@ -14,7 +16,7 @@ struct Manifest {
         struct Kernel: Encodable { var name: String, nodes: [String], flops: Int?, bytes: Int? }
         struct Arena: Encodable { var bytes: Int, lower_bound: Int }
         struct Entry: Encodable { var name: String, inputs: [Tensor], outputs: [Tensor], dims: [String], kernels: [Kernel], arena: Arena }
-        struct Blob: Encodable { var bytes: Int }
+        struct Blob: Encodable { var bytes: Int, file: String? }
         var name: String, glmc: String, flags: [String], target: String, cpu_features: [String]
         var source: Source?
         var entries: [Entry]
@@ -42,7 +44,7 @@ struct Manifest {
     var json: String {
         let document = Document(
             name: options.name, glmc: options.version, flags: options.flags, target: options.target.name, cpu_features: options.target.features,
-            source: options.source.map { Document.Source(file: $0.file, sha256: $0.sha256) }, entries: zip(programs, plans).map(entry), weights: Document.Blob(bytes: weights.byteCount))
+            source: options.source.map { Document.Source(file: $0.file, sha256: $0.sha256) }, entries: zip(programs, plans).map(entry), weights: Document.Blob(bytes: weights.byteCount, file: file))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return (try? encoder.encode(document)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"

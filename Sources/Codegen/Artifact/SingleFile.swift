@@ -6,7 +6,7 @@ enum SingleFile {
     static func cudaText(_ source: String, blob: String, target: Target) -> String {
         var support = SupportText(RuntimeSupport.cudaFiles)
         return """
-            /* Copy the weights to the device once and pass their address as `c`. They are in this file: */
+            /* Copy the weights to the device once and pass their address as `c`. They are in this file, from byte \(WeightsFile.headerBytes) on: */
             \(ForeignText.comment(blob, limit: 1000))
             /* Compile with: */
             \(ForeignText.comment("nvcc -std=c++17 -O3 \(target.compilerFlags.joined(separator: " ")) -c FILE.cu", limit: 1000))
@@ -14,16 +14,23 @@ enum SingleFile {
             """
     }
 
-    /// - Parameter blob: the file of weights, which lies beside; the assembler includes it.
-    static func text(main: String, kernels: [KernelFiles.File], name: ModelName, blob: String, target: Target) -> String {
+    /// - Parameter weights: assembler text that includes the file of weights, which lies beside; nil: sessions map it.
+    static func text(main: String, kernels: [KernelFiles.File], name: ModelName, weights: String?, target: Target) -> String {
         var support = SupportText(RuntimeSupport.files + RuntimeSupport.kernelFiles)
         let flags = (["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd"] + target.compilerFlags).joined(separator: " ")
         // The support text stands here once, for the widest of the kernels.
         let header = KernelFiles.header(vectorBits: kernels.map(\.vectorBits).max() ?? 0)
-        let weights = Weights.assembly(name, file: blob).split(separator: "\n")
+        let place = weights == nil ? "Compile it" : "Compile it in the folder of its weights,"
+        let included = weights.map { text in
+            """
+            __asm__(".pushsection .text\\n"
+            \(text.split(separator: "\n").map { "    \(ForeignText.literal($0 + "\n"))" }.joined(separator: "\n"))
+                ".popsection\\n");
+            """
+        }
         return """
             \(ForeignText.comment("The model '\(name.text)'.", limit: 1000))
-            /* Compile it in the folder of its weights, and link with -pthread -lm: */
+            /* \(place) and link with -pthread -lm: */
             \(ForeignText.comment("cc \(flags) -c FILE.c", limit: 1000))
             /* Compilers write a file's name into assembler text as it is, whatever it is: this one may stand there. */
             #line 1 "model.c"
@@ -38,9 +45,7 @@ enum SingleFile {
             \(support.expanding(header))
             \(kernels.map(\.kernels).joined(separator: "\n"))
             \(support.expanding(main))
-            __asm__(".pushsection .text\\n"
-            \(weights.map { "    \(ForeignText.literal($0 + "\n"))" }.joined(separator: "\n"))
-                ".popsection\\n");
+            \(included ?? "")
 
             """
     }

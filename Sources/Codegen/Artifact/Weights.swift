@@ -10,10 +10,19 @@ struct Weights {
     /// Where the defaults of inputs lie, by entry point and position of the input.
     private(set) var defaultOffsets: [[Int: Int]] = []
     private(set) var byteCount = 0
+    /// The file that the blob lies in, and its id, where that is not the artifact.
+    var external: (file: String, id: String)?
     /// Bytes behind every constant that nothing may touch, where the blob is watched.
     private(set) var gaps: [Range<Int>] = []
     private let gap: Int
-    private var segments: [(offset: Int, byteCount: Int, write: @Sendable (UnsafeMutableRawBufferPointer) -> Void)] = []
+    private var segments: [Segment] = []
+
+    private struct Segment {
+        var range: Range<Int>
+        /// What `write` reads.
+        var sources: [Tensor]
+        var write: @Sendable (UnsafeMutableRawBufferPointer) -> Void
+    }
 
     /// Lays out the blob.
     /// - Parameters:
@@ -22,15 +31,15 @@ struct Weights {
     init(_ programs: [Program], isWatched: Bool = false) {
         gap = isWatched ? 64 : 0
         for constant in programs.first?.code.packed ?? [] {
-            packedOffsets.append(add(constant.byteCount, constant.pack))
+            packedOffsets.append(add(constant.byteCount, constant.key.sources, constant.pack))
         }
         var known: [Tensor: Int] = [:]
         for program in programs {
-            var used: Set<RootID> = [], offsets: [RootID: Int] = [:]
-            for launch in program.launches { for case .root(let root, _) in launch.arguments { used.insert(root) } }
+            let used = program.usedRoots
+            var offsets: [RootID: Int] = [:]
             for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
                 guard case .constant(let tensor) = root.kind else { continue }
-                let offset = known[tensor] ?? add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+                let offset = known[tensor] ?? add(tensor.byteCount, [tensor]) { $0.copyMemory(from: tensor.bytes) }
                 known[tensor] = offset
                 offsets[RootID(index: i)] = offset
             }
@@ -40,22 +49,28 @@ struct Weights {
             var offsets: [Int: Int] = [:]
             for (i, input) in program.function.inputs.enumerated() {
                 guard let tensor = program.function.defaults[input] else { continue }
-                offsets[i] = add(tensor.byteCount) { $0.copyMemory(from: tensor.bytes) }
+                offsets[i] = add(tensor.byteCount, [tensor]) { $0.copyMemory(from: tensor.bytes) }
             }
             defaultOffsets.append(offsets)
         }
     }
 
-    private mutating func add(_ bytes: Int, _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
+    private mutating func add(_ bytes: Int, _ sources: [Tensor], _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
         let offset = byteCount
-        segments.append((offset, bytes, write))
+        segments.append(Segment(range: offset..<offset + bytes, sources: sources, write: write))
         byteCount = (offset + bytes + gap + 63) / 64 * 64
         if gap > 0 { gaps.append(offset + bytes..<byteCount) }
         return offset
     }
 
-    /// Assembler text that makes a file a read-only section: constants are never written as C.
-    static func assembly(_ name: ModelName, file: String) -> String {
+    /// Bytes of the blob in a file: there is always something to point at.
+    var storedBytes: Int { max(byteCount, 64) }
+
+    /// The blob as a C expression; null where it lies in a file of its own.
+    func symbol(_ name: ModelName) -> String { external == nil ? name.weights : "0" }
+
+    /// Assembler text that makes the blob in a file of weights a read-only section: constants are never written as C.
+    func assembly(_ name: ModelName, file: String) -> String {
         """
             .section .rodata.\(name.weights),"a"
             .balign 64
@@ -63,20 +78,20 @@ struct Weights {
             .hidden \(name.weights)
             .type \(name.weights), %object
         \(name.weights):
-            .incbin \(ForeignText.literal(file))
+            .incbin \(ForeignText.literal(file)), \(WeightsFile.headerBytes), \(storedBytes)
             .size \(name.weights), .-\(name.weights)
             .section .note.GNU-stack,"",%progbits
 
         """
     }
 
-    /// Writes the blob to a new file, packing on all cores. `progress` gets the share that is done.
+    /// Writes a new file of weights, packing on all cores; `WeightsFile.complete` gives it what tells it from others. `progress` gets the share that is done.
     /// - Throws: `Diagnostic` where the file cannot be written.
     func write(to path: String, progress: @Sendable (Double) -> Void) throws {
         let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
         guard descriptor >= 0 else { throw Diagnostic(.invalid, "cannot write \(path): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }
-        let total = max(byteCount, 64)
+        let total = WeightsFile.headerBytes + storedBytes
         guard posix_fallocate(descriptor, 0, off_t(total)) == 0 else {
             throw Diagnostic(.invalid, "no room for \(total) bytes of weights in \((path as NSString).deletingLastPathComponent)", hint: "set TMPDIR to a folder with more space")
         }
@@ -84,14 +99,27 @@ struct Weights {
             throw Diagnostic(.invalid, "cannot map \(path): \(String(cString: strerror(errno)))")
         }
         defer { munmap(base, total) }
-        nonisolated(unsafe) let memory = UnsafeMutableRawBufferPointer(start: base, count: total)
+        nonisolated(unsafe) let memory = UnsafeMutableRawBufferPointer(start: base + WeightsFile.headerBytes, count: storedBytes)
         let segments = segments
         let done = Counter()
         DispatchQueue.concurrentPerform(iterations: segments.count) { i in
             let segment = segments[i]
-            segment.write(UnsafeMutableRawBufferPointer(rebasing: memory[segment.offset..<segment.offset + segment.byteCount]))
+            let target = UnsafeMutableRawBufferPointer(rebasing: memory[segment.range])
+            segment.write(target)
+            // The file holds what was written: neither it nor what was read has to stay in memory.
+            for source in segment.sources { source.evict() }
+            Self.evict(target)
             progress(Double(done.increment()) / Double(segments.count))
         }
+    }
+}
+
+extension Weights {
+    /// Gives back the memory of a part of a shared mapping; the file keeps what it holds.
+    private static func evict(_ bytes: UnsafeMutableRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        let page = Int(getpagesize()), first = (Int(bitPattern: base) + page - 1) / page * page, last = (Int(bitPattern: base) + bytes.count) / page * page
+        if first < last, let start = UnsafeMutableRawPointer(bitPattern: first) { madvise(start, last - first, MADV_DONTNEED) }
     }
 }
 

@@ -170,7 +170,7 @@ struct AxisMerge {
         let rank = result.shape.count
         let all = Array(expression.views.values) + [result]
         func aligned(_ view: TensorView) -> (shape: [Extent], strides: [Extent])? {
-            guard view.shape.count <= rank else { return nil }
+            guard view.shape.count <= rank, view.panels == nil else { return nil }
             let padding = rank - view.shape.count
             return ([Extent](repeating: 1, count: padding) + view.shape, [Extent](repeating: 0, count: padding) + view.strides)
         }

@@ -9,30 +9,49 @@ struct ProgramBuilder {
     private var program: Program
     var placements: Placements
     private var groups: [BlockID: [Group]] = [:]
+    /// In which panels the module's constants lie.
+    private var formats = PanelFormats()
 
     /// Lowers every function of a module; the programs share their code.
     /// - Throws: `Diagnostics` naming every node that has no lowering.
     static func build(_ module: Module, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> [Program] {
-        var programs: [Program] = []
         for function in module.functions {
-            programs.append(try build(function, target: target, threads: threads, families: families, code: programs.last?.code ?? SharedCode()))
+            let open = function.foundSizeBounds().open
+            if !open.isEmpty { throw Diagnostic(.invalid, "the bounds of the dimensions \(open.joined(separator: ", ")) mention each other") }
         }
-        guard let code = programs.last?.code else { return [] }
+        let builders = module.functions.map { ProgramBuilder($0, target: target, threads: threads, families: families) }
+        let formats = PanelFormats(builders.flatMap(\.panelRequests), functions: module.functions)
+        var programs: [Program] = [], code = SharedCode()
+        for var builder in builders {
+            builder.formats = formats
+            builder.program.code = code
+            try builder.lower()
+            programs.append(builder.program)
+            code = builder.program.code
+        }
         for i in programs.indices { programs[i].code = code }
         return programs
     }
 
-    /// - Parameter code: what other functions of the module have, to which this one adds.
-    /// - Throws: `Diagnostics` naming every node that has no lowering.
-    static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all, code: SharedCode = SharedCode()) throws -> Program {
-        let open = function.foundSizeBounds().open
-        if !open.isEmpty { throw Diagnostic(.invalid, "the bounds of the dimensions \(open.joined(separator: ", ")) mention each other") }
-        var builder = ProgramBuilder(function, target: target, threads: threads, families: families)
-        builder.program.code = code
-        try builder.checkConstants()
-        builder.program.steps = try builder.lower(function.body) + builder.copyOutputs()
-        builder.program.roots = builder.placements.roots
-        return builder.program
+    /// Lowers a module of one function.
+    static func build(_ function: Function, target: Target, threads: Int, families: [KernelFamily] = KernelFamily.all) throws -> Program {
+        let programs = try build(Module(function), target: target, threads: threads, families: families)
+        guard let program = programs.first else { throw Diagnostic(.internal, "a module of one function has no program") }
+        return program
+    }
+
+    private mutating func lower() throws {
+        try checkConstants()
+        program.steps = try lower(function.body) + copyOutputs()
+        program.roots = placements.roots
+    }
+
+    /// What the tuned kernels want of their constants.
+    private var panelRequests: [PanelRequest] {
+        groups.values.joined().compactMap { group in
+            guard case .tuned(let family, let anchor) = group.kind else { return nil }
+            return family.panels(KernelQuery(function: function, node: function[anchor], target: target))
+        }
     }
 
     private init(_ function: Function, target: Target, threads: Int, families: [KernelFamily]) {
@@ -122,7 +141,7 @@ struct ProgramBuilder {
             threads: threads, assembly: assembly, placements: operands,
             constants: node.operands.map { function.definingOp($0, as: Constant.self)?.value },
             results: group.root == anchor ? try node.results.map { try place($0) } : [],
-            epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result))
+            epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result), formats: formats)
         try family.emit(&site)
         let results = group.root == anchor ? try node.results.map { site.assembly.view(try place($0), isWritten: true) } : [result]
         return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes), results: results)
@@ -226,11 +245,19 @@ struct ProgramBuilder {
         var views: [ValueID: TensorView] = [:]
         let ordered = nodes.sorted { $0.index < $1.index }
         for operand in GroupExpression.externalOperands(of: ordered, in: function, inside: nodes) where !known.contains(operand) {
-            views[operand] = assembly.view(try placements.placement(ofOperand: operand), isWritten: false)
+            views[operand] = try lookedUp(operand, &assembly) ?? assembly.view(try placements.placement(ofOperand: operand), isWritten: false)
         }
         let result = assembly.view(try place(value), isWritten: true)
         let repeated = shared.filter(nodes.contains).map { function[$0].results[0] }
         return (GroupExpression(function: function, inlined: nodes, views: views, shared: repeated), result)
+    }
+
+    /// A constant that lies in a product's panels.
+    private func lookedUp(_ operand: ValueID, _ assembly: inout KernelAssembly) throws -> TensorView? {
+        guard let constant = function.definingOp(operand, as: Constant.self)?.value, let format = formats.lookup(constant) else { return nil }
+        let packing = PanelPacking(matrix: format.weights, kind: format.kind, lanes: RegisterModel(target).lanes, panels: format.panels)
+        let buffer = assembly.packed("w", constant.element, packing.constant(format.weights))
+        return TensorView(buffer, constant.element, shape: function.tensorType(operand).shape, strides: packing.columnStrides, panels: .init(axis: 0, width: packing.panelWidth))
     }
 
     private func cost(of nodes: Set<NodeID>) -> Int {

@@ -53,16 +53,16 @@ __attribute__((unused)) static void glmc_meet(glmc_frame *frame, glmc_worker *wo
     if (worker->count > 1 && glmc_segment(worker)) glmc_barrier_wait(&frame->barrier);
 }
 
+__attribute__((unused, noinline, cold)) static void glmc_trace(const glmc_frame *frame, int kernel, int thread, int ends) {
+    frame->trace(frame->trace_context, kernel, thread, ends);
+}
+
 /* Runs a kernel, with tracing when it is asked for. */
 #define GLMC_KERNEL(frame, tid, number, call)                                                           \
     do {                                                                                                \
-        if (__builtin_expect((frame)->trace != 0, 0)) {                                                 \
-            (frame)->trace((frame)->trace_context, (number), (tid), 0);                                 \
-            call;                                                                                       \
-            (frame)->trace((frame)->trace_context, (number), (tid), 1);                                 \
-        } else {                                                                                        \
-            call;                                                                                       \
-        }                                                                                               \
+        if (__builtin_expect((frame)->trace != 0, 0)) glmc_trace(frame, number, tid, 0);                \
+        call;                                                                                           \
+        if (__builtin_expect((frame)->trace != 0, 0)) glmc_trace(frame, number, tid, 1);                \
     } while (0)
 
 #endif

@@ -59,6 +59,15 @@ static int glmc_finish(void) {
     return 0;
 }
 
+/* The path of a file in the program's folder; null where there is no such file or its path is too long. */
+static const char *glmc_beside(const char *file, char path[PATH_MAX]) {
+    ssize_t length = file ? readlink("/proc/self/exe", path, PATH_MAX - 1) : -1;
+    while (length > 0 && path[length - 1] != '/') length--;
+    if (length <= 0 || (size_t)length + strlen(file) >= PATH_MAX) return 0;
+    strcpy(path + length, file);
+    return path;
+}
+
 static void *glmc_allocate(uint64_t bytes) {
     void *at = bytes < SIZE_MAX / 2 ? aligned_alloc(GLMC_ALIGNMENT, (size_t)(bytes / GLMC_ALIGNMENT + 1) * GLMC_ALIGNMENT) : 0;
     if (!at) glmc_die("no memory for %llu bytes", (unsigned long long)bytes);
@@ -212,7 +221,8 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
 
     char error[1024] = "";
     glmc_session *session = 0;
-    if (glmc_session_open(model, threads, 0, &session, error, sizeof error)) glmc_die("%s", error);
+    char path[PATH_MAX];
+    if (glmc_session_open(model, threads, glmc_beside(model->weights_file, path), &session, error, sizeof error)) glmc_die("%s", error);
     if (glmc_session_run(model, session, 0, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
     for (uint32_t i = 0; i < entry->output_count; i++) {
         if (folder) glmc_write_npy(folder, entry->outputs[i].name, &outputs[i]);

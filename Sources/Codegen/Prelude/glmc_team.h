@@ -167,8 +167,15 @@ static inline int glmc_claim(glmc_worker *worker, int parts) {
     return worker->cursor - 1;
 }
 
+__attribute__((unused, noinline)) static int glmc_open_shared(glmc_worker *worker, int64_t work) {
+    return glmc_segment_wait(worker) ? glmc_begin(worker, glmc_parts(worker, work)) : 0;
+}
+
+/* Waits for the earlier segments and begins one of so much work: its parts. 0: the run has ended. */
+static inline int glmc_open(glmc_worker *worker, int64_t work) { return worker->count == 1 ? 1 : glmc_open_shared(worker, work); }
+
 /* The statement after it runs once for every part: `part` of `parts`. Each segment sees what all earlier ones wrote. */
-#define GLMC_SEGMENT(worker, work)                                                                                       \
-    for (int parts = glmc_segment(worker) ? glmc_begin(worker, glmc_parts(worker, work)) : 0, part; (part = glmc_claim(worker, parts)) >= 0;)
+#define GLMC_SEGMENT(worker, work) \
+    for (int parts = glmc_open(worker, work), part; (part = glmc_claim(worker, parts)) >= 0;)
 
 #endif

@@ -33,11 +33,11 @@ public final class TemporaryFolder: Sendable {
     /// Puts a copy of a file of it at `target`, which is written whole or not at all.
     func place(_ name: String, at target: String) throws(Diagnostic) { try WholeFile.place(file(name), at: target) }
 
-    /// Copies everything in it to `folder`, which is made where it does not exist.
-    func copyAll(to folder: String) throws(Diagnostic) {
+    /// Copies everything in it but some to `folder`, which is made where it does not exist.
+    func copyAll(to folder: String, except left: Set<String> = []) throws(Diagnostic) {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            for name in try FileManager.default.contentsOfDirectory(atPath: path) {
+            for name in try FileManager.default.contentsOfDirectory(atPath: path) where !left.contains(name) {
                 try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
                 try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")
             }

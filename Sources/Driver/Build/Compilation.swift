@@ -16,6 +16,7 @@ struct Compilation: Sendable {
     /// Where compiled kernels are kept; nil = nowhere.
     var cache: ObjectCache?
     var saveFolder: String?
+    var weights = WeightsPlace.auto
     var extraFlags: [String] = []
     /// Passes by name, instead of the level's own.
     var passes: [String]?
@@ -47,6 +48,7 @@ struct Compilation: Sendable {
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
         Flag("context", .value("N"), "language models: how many tokens the cache has room for (default: the model's positions, at most 4096)"),
+        Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
         Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
     ]
 
@@ -59,6 +61,7 @@ struct Compilation: Sendable {
         Flag("march", .value("CPU"), singleDash: true, "native, scalar, or one of glmc targets (default native, or sm_90 for cuda)"),
         Flag("cc", .value("CC"), "the C compiler (default: gcc, clang or cc)"),
         Flag("cflag", .value("FLAG"), repeated: true, "a flag more for the C compiler, such as -fsanitize=address"),
+        Flag("weights", .value("W"), choices: WeightsPlace.allCases.map(\.rawValue), "embed: in the artifact; external: in a file beside it; auto (default): beside it beyond 1.5 GB"),
         Flag("threads", .value("auto|N"), "threads to use (default: one per processor)"),
         Flag("jobs", .value("N"), short: "j", "compile this many kernels at once (default: one per processor)"),
         Flag("save-temps", .value("DIR"), "keep the emitted C there"),
@@ -85,6 +88,7 @@ struct Compilation: Sendable {
             imports.lengths[name] = length
         }
         imports.context = try arguments.int("context", in: 1...1 << 24)
+        imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
@@ -116,13 +120,14 @@ struct Compilation: Sendable {
         }
         int8 = try Int8(arguments)
         narrowFloats = try NarrowFloats(arguments)
+        weights = arguments.string("weights").flatMap(WeightsPlace.init) ?? weights
         saveFolder = arguments.string("save-temps")
         if let folder = saveFolder, Files.exists(folder), !Files.isFolder(folder) { throw arguments.misuse("--save-temps takes a folder, and '\(folder)' is none") }
         if !arguments.has("no-cache"), let folder = ObjectCache.defaultFolder {
             do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
-            + (imports.context.map { ["--context=\($0)"] } ?? []) + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
+            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
@@ -211,6 +216,7 @@ struct Compilation: Sendable {
         if let worthCutting { options.worthCutting = worthCutting }
         options.cache = cache
         options.saveFolder = saveFolder
+        options.weights = weights
         options.version = Glmc.version
         options.flags = recordedFlags
         options.extraFlags = extraFlags

@@ -10,7 +10,7 @@ public struct ByteSpan: Sendable {
     public init(_ owner: TensorStorage) {
         self.owner = owner
         offset = 0
-        count = owner.bytes.count
+        count = owner.byteCount
     }
 
     private init(owner: TensorStorage, offset: Int, count: Int) {

@@ -29,7 +29,7 @@ public enum Files {
             throw failure(shown, "cannot be mapped")
         }
         nonisolated(unsafe) let mapping = address
-        return ByteSpan(TensorStorage(UnsafeRawBufferPointer(start: address, count: size)) { munmap(mapping, size) })
+        return ByteSpan(TensorStorage(UnsafeRawBufferPointer(start: address, count: size), isMapped: true) { munmap(mapping, size) })
     }
 
     /// - Throws: where a result cannot be put at `path`: an empty name, a folder, or what is no regular file and would be replaced by one.

@@ -14,6 +14,8 @@ public struct ImportOptions: Sendable {
     public var boundInputs: [String: Tensor] = [:]
     /// How many tokens the cache of a language model has room for (`--context`); nil: as many as the model has positions, at most 4096.
     public var context: Int?
+    /// The type of keys and values in that cache: f32, f16 or bf16 (`--kv`).
+    public var cacheElement = ElementType.f32
     /// Makes constants of the initializers that are inputs too (`--freeze-initializers`).
     public var freezesInitializers = false
 

@@ -61,6 +61,12 @@ struct ModelGraph: GraphBuilding {
     /// A weight in f32, in which models compute.
     mutating func parameter(_ name: String, _ shape: [Int]) throws -> ValueID { try cast(try weight(name, shape), .f32) }
 
+    /// A weight as products take it: 16-bit floats as they are, others in f32.
+    private mutating func matrix(_ name: String, _ shape: [Int]) throws -> ValueID {
+        let value = try weight(name, shape)
+        return type(value).element.isProductWeight ? value : try cast(value, .f32)
+    }
+
     /// Whether two tensors are there and hold the same.
     func areEqual(_ a: String, _ b: String) -> Bool {
         guard let x = tensors[a], let y = tensors[b], x.element == y.element, x.shape == y.shape else { return false }
@@ -94,7 +100,7 @@ struct ModelGraph: GraphBuilding {
     /// x·wᵀ + b with `NAME.weight` [to, from], or x·w + b with [from, to] where `isTransposed`. Nodes that follow name it as their source.
     mutating func linear(_ x: ValueID, _ name: String, _ from: Int, _ to: Int, bias: Bool, isTransposed: Bool = false) throws -> ValueID {
         provenance = [name]
-        let w = try parameter(name + ".weight", isTransposed ? [from, to] : [to, from])
+        let w = try matrix(name + ".weight", isTransposed ? [from, to] : [to, from])
         let y = try matmul(x, isTransposed ? w : try transpose(w, [1, 0]))
         return bias ? try add(y, try parameter(name + ".bias", [to])) : y
     }

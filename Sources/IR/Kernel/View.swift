@@ -1,24 +1,43 @@
 /// A strided window onto a buffer: element `index` (one expression per logical axis) lies at
-/// `offset + Σ index[axis] * strides[axis]`, counted in elements.
+/// `offset + Σ index[axis] * strides[axis]`, counted in elements. Along the axis of `panels`, strides count panels.
 public struct TensorView: Hashable, Sendable {
+    /// An axis whose elements lie in groups of `width` neighbours.
+    public struct Panels: Hashable, Sendable {
+        public var axis: Int
+        public var width: Int
+        public init(axis: Int, width: Int) {
+            self.axis = axis
+            self.width = width
+        }
+    }
+
     public var buffer: BufferID
     public var element: ElementType
     public var shape: [Extent]
     public var strides: [Extent]
     public var offset: Extent
+    /// Who looks at the strides of a view with panels must know of them; only `address` does.
+    public var panels: Panels?
 
-    public init(_ buffer: BufferID, _ element: ElementType, shape: [Extent], strides: [Extent], offset: Extent = 0) {
+    public init(_ buffer: BufferID, _ element: ElementType, shape: [Extent], strides: [Extent], offset: Extent = 0, panels: Panels? = nil) {
         self.buffer = buffer
         self.element = element
         self.shape = shape
         self.strides = strides
         self.offset = offset
+        self.panels = panels
     }
 
     /// The flat element index of a logical index.
     public func address(_ index: [Expr]) -> Expr {
         var sum = Expr(offset)
-        for (i, stride) in zip(index, strides) { sum = sum + i * Expr(stride) }
+        for (axis, (i, stride)) in zip(index, strides).enumerated() {
+            if let panels, panels.axis == axis {
+                sum = sum + i / .int(panels.width) * Expr(stride) + i % .int(panels.width)
+            } else {
+                sum = sum + i * Expr(stride)
+            }
+        }
         return sum
     }
 
@@ -49,6 +68,6 @@ public struct TensorView: Hashable, Sendable {
 
     /// Whether the strides are the dense ones of `layout` (axes of size 1 may have any stride).
     public func strides(matchDenseOf layout: Layout) -> Bool {
-        zip(zip(strides, layout.strides(of: shape)), shape).allSatisfy { $0.0 == $0.1 || $1 == 1 }
+        panels == nil && zip(zip(strides, layout.strides(of: shape)), shape).allSatisfy { $0.0 == $0.1 || $1 == 1 }
     }
 }

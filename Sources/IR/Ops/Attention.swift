@@ -4,7 +4,7 @@ import Glibc
 
 /// Scaled dot-product attention: softmax(cap(scale·q·kᵀ) + mask)·v, with cap(s) = softcap·tanh(s/softcap).
 ///
-/// Operands: `q` [B, H, S, d], `k` [B, Hk, T, d], `v` [B, Hk, T, e] and optionally `mask`, broadcastable to [B, H, S, T]: added
+/// Operands: `q` [B, H, S, d], `k` [B, Hk, T, d], `v` [B, Hk, T, e], of one type, or f32 with keys and values of a 16-bit float type, and optionally `mask`, broadcastable to [B, H, S, T]: added
 /// to the scores, or, as bool, true where a key may be attended. H is a multiple of Hk (grouped queries). With `causal`, query
 /// `i` attends key `j` only for `j ≤ i + causalOffset`. A query without any key (all masked with −∞) gives zeros.
 public struct Attention: LoopOp {
@@ -38,8 +38,9 @@ public struct Attention: LoopOp {
         }
         let types = try context.tensors(context.operands.count)
         let (q, k, v) = (types[0], types[1], types[2])
-        guard q.rank == 4, k.rank == 4, v.rank == 4, q.element.isFloat, k.element == q.element, v.element == q.element else {
-            throw Diagnostic(.invalid, "takes three float tensors of rank 4 and one type, not \(q), \(k), \(v)")
+        guard q.rank == 4, k.rank == 4, v.rank == 4, q.element.isFloat, k.element == v.element,
+              k.element == q.element || q.element == .f32 && k.element.isProductWeight else {
+            throw Diagnostic(.invalid, "takes three float tensors of rank 4, of one type or f32 and twice a 16-bit type, not \(q), \(k), \(v)")
         }
         func differ(_ a: Extent, _ b: Extent) -> Bool { a != b && a.isConstant && b.isConstant }
         if differ(q.shape[0], k.shape[0]) || differ(q.shape[0], v.shape[0]) || differ(q.shape[3], k.shape[3])

@@ -115,13 +115,18 @@ public struct Convolution: PointwiseOp {
     }
 }
 
+extension ElementType {
+    /// Whether products take weights of this type beside f32.
+    public var isProductWeight: Bool { self == .f32 || self == .f16 || self == .bf16 }
+}
+
 /// The element type of a sum of products: i32 for 8-bit integers of any signedness, f32 for 16-bit floats (the second factor's, or both), else the
 /// common type.
 /// - Throws: `Diagnostic` where the two types do not multiply.
 func productElement(_ a: ElementType, _ b: ElementType) throws -> ElementType {
     let bytes: Set<ElementType> = [.u8, .i8]
     if bytes.contains(a) && bytes.contains(b) { return .i32 }
-    if b == .f16 || b == .bf16, a == b || a == .f32 { return .f32 }
+    if b.isProductWeight, a == b || a == .f32 { return .f32 }
     guard a == b, a.isFloat || a.isInteger else {
         throw Diagnostic(.invalid, "cannot multiply \(a.rawValue) by \(b.rawValue)", hint: "insert a cast")
     }

@@ -18,8 +18,7 @@ public struct Transpose: ViewOp {
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
-        let x = operands[0], strides = rowMajorStrides(x.shape)
-        return [try x.strided(permutation.map { x.shape[$0] }, strides: permutation.map { strides[$0] })]
+        [operands[0].transposed(permutation)]
     }
 
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {

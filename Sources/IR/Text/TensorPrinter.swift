@@ -56,9 +56,7 @@ struct TensorPrinter {
 
     /// Where the tensor lies in the external file; every distinct piece of memory is written once.
     private mutating func offset(of tensor: Tensor) -> Int {
-        let known = resources.first {
-            $0.tensor.storage === tensor.storage && $0.tensor.byteOffset == tensor.byteOffset && $0.tensor.byteCount == tensor.byteCount
-        }
+        let known = resources.first { $0.tensor.isSameMemory(as: tensor) && $0.tensor.byteCount == tensor.byteCount }
         if let known { return known.offset }
         let offset = (size + 63) / 64 * 64
         resources.append(Printer.Resource(offset: offset, tensor: tensor))

@@ -35,7 +35,7 @@ extension Pass {
             let tables = function.allNodes.filter { function.looksUp($0, in: element) && !options.keeps(function[$0].provenance) }
             for (node, operand) in plan.nodes.map({ ($0.node, 1) }) + tables.map({ ($0, 0) }) {
                 guard let weights = function.constant(function[node].operands[operand]), rewriter.beginRewrite() else { return }
-                let narrow = try rewriter.constant(Cast(to: element), [weights], before: node)
+                let narrow = weights.element == element ? function[node].operands[operand] : try rewriter.constant(Cast(to: element), [weights], before: node)
                 let wide = try rewriter.create1(Cast(to: .f32), [narrow], at: .before(node))
                 rewriter.setOperand(operand, of: node, to: wide)
                 if operand == 1 { rewriter.remark("computes in \(element.rawValue)", at: node) }
@@ -61,14 +61,15 @@ extension Pass {
 }
 
 extension Tensor {
-    /// Whether all finite f32 elements stay finite as `element`, f16 or bf16.
+    /// Whether all finite elements, f32 or narrower, stay finite as `element`, f16 or bf16.
     func fits(_ element: ElementType) -> Bool {
+        if self.element == element || self.element == .f16 { return true }
         // Halfway between the largest finite number and the next power of two.
-        let limit: Float = element == .f16 ? 65_520 : 0x1.FFp127
-        // Bytes of a file may lie at any address.
-        let bytes = bytes
+        let limit: Double = element == .f16 ? 65_520 : 0x1.FFp127
+        // The order does not matter.
+        let reader = ElementReader(self.element, stored.bytes)
         return (0..<count).allSatisfy { i in
-            let value = bytes.loadUnaligned(fromByteOffset: i &* 4, as: Float.self)
+            let value = reader.load(at: i)
             return !(value.magnitude >= limit && value.isFinite)
         }
     }

@@ -35,19 +35,19 @@ public struct QuantizedWeights: Sendable {
 
     /// Quantises `weights` per index of `axis`, each scale chosen for the least squared error between clipping nothing and
     /// clipping half.
-    /// - Returns: nil where the weights are no finite f32 numbers.
+    /// - Returns: nil where the weights are not f32, f16 or bf16, or not finite.
     public init?(_ weights: Tensor, axis: Int) {
-        guard weights.element == .f32, weights.shape.indices.contains(axis) else { return nil }
+        guard weights.element.isProductWeight, weights.shape.indices.contains(axis) else { return nil }
         let channels = weights.shape[axis], inner = weights.shape[(axis + 1)...].reduce(1, *), outer = weights.shape[..<axis].reduce(1, *)
         var scales = [Float](repeating: 1, count: channels)
         var lost = 0.0, total = 0.0, isFinite = true
-        let bytes = weights.bytes
+        let reader = weights.reader
         let values = Tensor(.i8, weights.shape) { target in
             var channel = [Float](repeating: 0, count: outer * inner)
             for c in 0..<channels {
                 for o in 0..<outer {
                     for i in 0..<inner {
-                        channel[o * inner + i] = bytes.loadUnaligned(fromByteOffset: ((o * channels + c) * inner + i) * 4, as: Float.self)
+                        channel[o * inner + i] = Float(reader.load(at: (o * channels + c) * inner + i))
                     }
                 }
                 let (scale, error) = QuantizedWeights.scale(channel)

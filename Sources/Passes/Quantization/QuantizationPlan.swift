@@ -103,7 +103,7 @@ public struct QuantizationPlan: Sendable {
              is TransposedConvolution where element.isFloat:
             if options.keeps(node.provenance) { return "kept in fp32 by request" }
             guard let weights = function.constant(node.operands[1]) else { return "both operands are computed at run time" }
-            guard weights.element == .f32, isActivation(node.operands[0], function) else { return "the operands are not f32" }
+            guard weights.element.isProductWeight, isActivation(node.operands[0], function) else { return "the operands are not f32" }
             if element.isFloat {
                 // Without sums over channels there are no neighbouring products, and widening every element costs more than it saves.
                 if node.op is Convolution && weights.shape[1] == 1 { return "depthwise convolutions are faster so" }

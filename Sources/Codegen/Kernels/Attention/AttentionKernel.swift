@@ -103,8 +103,9 @@ struct AttentionKernel {
                     let weights: WeightSource = packedValues.map { .packed($0) } ?? .rows(v.buffer, stride: v.strides[2])
                     let base = packedValues.map { _ in place.flat * Expr(paddedWidth * keys) }
                         ?? Expr(v.offset) + n * Expr(v.strides[0]) + shared * Expr(v.strides[1])
+                    let kind = packedValues == nil ? ContractionKind.multiplyAdd(.f32, v.element) : .float
                     let values = Contraction(
-                        kind: .float, y: Extent(count), x: 1, columns: width, input: scores, inputBase: { _ in .int(0) }, inputStrideY: rowStride,
+                        kind: kind, y: Extent(count), x: 1, columns: width, input: scores, inputBase: { _ in .int(0) }, inputStrideY: rowStride,
                         inputStrideX: 0, reduction: [ReductionAxis(keys, stride: 1)], weights: weights, weightBase: { _ in base }
                     ) { builder, _, y, _, column, value, lanesThatExist in
                         let factor = splat(.load(Access(sums, y, KernelType(.f32))))

@@ -43,7 +43,7 @@ struct DenseConvolution {
         let strideX = xAxis.map { image.strides[$0 + 2] * Extent(op.strides[$0]) } ?? 0
         let planes = rank == 3 ? result.shape[2] : 1
 
-        let filterStrides = rowMajor(filter.shape)
+        let filterStrides = rowMajorStrides(filter.shape)
         var axes: [(axis: ReductionAxis, sourceStride: Int)] = (0..<rank).map { i in
             (ReductionAxis(Extent(filter.shape[i + 2]), stride: image.strides[i + 2] * Extent(op.dilations[i])), filterStrides[i + 2])
         }
@@ -79,11 +79,4 @@ struct DenseConvolution {
             try ContractionEmitter(problem, plan: plan, lanes: model.lanes).emit(into: &builder)
         }
     }
-}
-
-/// Row-major strides of a static shape.
-func rowMajor(_ shape: [Int]) -> [Int] {
-    var strides = [Int](repeating: 1, count: shape.count)
-    for axis in shape.indices.dropLast().reversed() { strides[axis] = strides[axis + 1] * shape[axis + 1] }
-    return strides
 }

@@ -89,7 +89,7 @@ struct TiledTransposedConvolution {
     private func emit(_ phaseY: Phase, _ phaseX: Phase, _ source: TensorView, _ before: [Int], _ site: inout KernelSite) throws {
         let rank = filter.rank - 2, model = RegisterModel(site.target)
         let depth = filter.shape[0] / op.groups, columns = filter.shape[1]
-        let strides = rowMajor(filter.shape)
+        let strides = rowMajorStrides(filter.shape)
         let strideX = source.strides[rank + 1], strideY = rank == 2 ? source.strides[2] : 0
         let stepX = op.strides[rank - 1], stepY = rank == 2 ? op.strides[0] : 1
         let filterX = strides[rank + 1], filterY = rank == 2 ? strides[2] : 0

@@ -9,6 +9,12 @@ extension KernelFamily {
         if let constant = query.constant(1) { return constant.count > 0 }
         // Without a constant to pack in groups, narrow products would need a packing pass of their own.
         return a.element == .f32 && b.element == .f32
+    }, panels: { query in
+        guard let weights = query.constant(1) else { return nil }
+        let rows = MatrixProduct.rowAxis(of: query.resultType, right: query.operandType(1))
+        let plan = MatrixProduct.plan(query.resultType, rowAxis: rows, depth: weights.shape[weights.rank - 2], rowBytes: 0, weights: weights.element, RegisterModel(query.target))
+        let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
+        return PanelRequest(weights: weights, rows: query.resultType.shape[rows].constant, panels: plan.panels, kind: kinds[0] == kinds[1] ? kinds[0] : nil)
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
@@ -33,13 +39,13 @@ struct MatrixProduct {
         self.a = a
         types = operandTypes
         self.result = result
+        rowAxis = Self.rowAxis(of: result, right: operandTypes[1])
+    }
+
+    static func rowAxis(of result: TensorType, right: TensorType) -> Int {
         let m = result.rank - 2
-        let isShared = operandTypes[1].shape.dropLast(2).allSatisfy { $0 == 1 }
-        if isShared, result.shape[m] == 1, let axis = (0..<m).reversed().first(where: { result.shape[$0] != 1 }) {
-            rowAxis = axis
-        } else {
-            rowAxis = m
-        }
+        guard right.shape.dropLast(2).allSatisfy({ $0 == 1 }), result.shape[m] == 1 else { return m }
+        return (0..<m).last { result.shape[$0] != 1 } ?? m
     }
 
     private var depth: Extent { types[0].shape[types[0].rank - 1] }
@@ -84,27 +90,31 @@ struct MatrixProduct {
         }
     }
 
-    private func plan(_ model: RegisterModel, elementBytes: Int) -> TilePlan {
+    /// - Parameters:
+    ///   - depth: 0: free. `rowBytes`: bytes of the left side that one row adds.
+    ///   - weights: the type of the right side's elements; `panels`: how they lie already.
+    static func plan(_ result: TensorType, rowAxis: Int, depth: Int, rowBytes: Int, weights: ElementType, _ model: RegisterModel, panels: AxisCut? = nil) -> TilePlan {
         TilePlan(
-            y: result.shape[rowAxis].constant, x: 1, columns: columns.constant, depth: depth.constant ?? 0,
-            rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, elementBytes: elementBytes, model: model, storesAnyWidth: true)
+            y: result.shape[rowAxis].constant, x: 1, columns: result.shape[result.rank - 1].constant, depth: depth, rowBytes: rowBytes,
+            elementBytes: weights.byteCount, model: model, panels: panels, storesAnyWidth: true)
+    }
+
+    private func plan(_ model: RegisterModel, weights: ElementType, panels: AxisCut? = nil) -> TilePlan {
+        Self.plan(
+            result, rowAxis: rowAxis, depth: depth.constant ?? 0, rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, weights: weights, model, panels: panels)
     }
 
     func emit(_ site: inout KernelSite, weights: Tensor) throws {
         let model = RegisterModel(site.target)
         let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1)
-        let plan = plan(model, elementBytes: weights.element.byteCount)
-        let strides = rowMajor(weights.shape), (k, n) = (weights.rank - 2, weights.rank - 1)
+        let plan = plan(model, weights: weights.element, panels: site.formats[weights])
         let batches = Array(weights.shape.dropLast(2))
-        let packing = PanelPacking(
-            kind: kind, axes: [(ReductionAxis(Extent(weights.shape[k]), stride: a.strides[a.shape.count - 1]), strides[k])],
-            columns: weights.shape[n], columnStride: strides[n], outer: batches.reduce(1, *), outerStride: weights.shape[k] * weights.shape[n],
-            lanes: model.lanes, panels: plan.panels)
-        let buffer = site.packed(weights, as: packing, element: kind.weightElement)
+        let packing = PanelPacking(matrix: weights, kind: kind, lanes: model.lanes, panels: plan.panels)
+        let buffer = site.packed(matrix: weights, as: packing, element: kind.weightElement)
         // Which of the constant's batches an outer position uses.
         let batchView = TensorView(
             buffer, weights.element, shape: (batches + [1, 1]).map { Extent($0) },
-            strides: (rowMajor(batches) + [0, 0]).map { Extent($0 * packing.outerCount) })
+            strides: (rowMajorStrides(batches) + [0, 0]).map { Extent($0 * packing.outerCount) })
         let weightBase = base(batchView)
         try site.generate { builder, store in
             let problem = contraction(kind, weights: .packed(buffer), weightBase: weightBase, store: store)
@@ -114,7 +124,7 @@ struct MatrixProduct {
 
     func emit(_ site: inout KernelSite, right b: TensorView) throws {
         let model = RegisterModel(site.target)
-        let plan = plan(model, elementBytes: 4)
+        let plan = plan(model, weights: .f32)
         let (k, n) = (b.shape.count - 2, b.shape.count - 1)
         let elements = (depth * columns).constant
         // Rows of B are read in place while they stay in the cache, or where each is used only a few times.

@@ -39,6 +39,8 @@ public struct AxisCut: Hashable, Sendable {
     public var tileCount: Int { runs.reduce(0) { $0 + $1.count } }
     /// The different tile sizes that code is emitted for.
     public var sizes: [Int] { runs.isEmpty ? freeSizes : runs.map(\.size) }
+    /// The static extent that is cut; 0 for a free one.
+    public var extent: Int { runs.reduce(0) { $0 + $1.size * $1.count } }
     /// The largest tile.
     public var largest: Int { sizes.first ?? 1 }
 

@@ -41,6 +41,13 @@ extension KernelSite {
 }
 
 extension KernelSite {
+    /// A parameter that holds a matrix, or several, packed in panels.
+    mutating func packed(matrix weights: Tensor, as packing: PanelPacking, element: ElementType) -> BufferID {
+        assembly.packed("w", element, packing.constant(weights))
+    }
+}
+
+extension KernelSite {
     /// The form of a product that the family's `matches` has found to have one.
     func contractionKind(_ input: ElementType, _ weights: ElementType, contiguous: Bool) throws -> ContractionKind {
         guard let kind = ContractionKind(input, weights, target: target, contiguous: contiguous) else {

@@ -5,6 +5,7 @@ struct PanelPacker {
     let source: TensorView
     /// The source axes of the reduction and of the columns; the others are batches.
     let axes: (depth: Int, column: Int)
+    /// A buffer of f32.
     let target: BufferID
     /// Target elements per batch.
     let batchStride: Extent
@@ -53,7 +54,7 @@ struct PanelPacker {
         builder.loop("k", to: Expr(depth)) { builder, k in
             builder.loop("j", to: valid) { builder, j in
                 let value = Expr.load(Access(source.buffer, start + k * Expr(source.strides[axes.depth]) + j * Expr(source.strides[axes.column]), KernelType(source.element)))
-                builder.emit(.store(Access(target, origin + k * step + j, KernelType(source.element)), value))
+                builder.emit(.store(Access(target, origin + k * step + j, KernelType(.f32)), value.converted(to: .f32)))
             }
         }
     }

@@ -44,6 +44,28 @@ public struct PanelPacking: Hashable, Sendable {
         elementBytes = kind.weightElement.byteCount
     }
 
+    /// Panels of a matrix [K, N], or of several behind each other.
+    init(matrix weights: Tensor, kind: ContractionKind, lanes: Int, panels: AxisCut) {
+        let (k, n) = (weights.rank - 2, weights.rank - 1), strides = Self.strides(of: weights)
+        self.init(
+            kind: kind, axes: [(ReductionAxis(Extent(weights.shape[k]), stride: 1), strides[k])], columns: weights.shape[n], columnStride: strides[n],
+            outer: weights.shape.dropLast(2).reduce(1, *), outerStride: weights.shape[k] * weights.shape[n], lanes: lanes, panels: panels)
+    }
+
+    /// The strides in which a matrix, or several, is read: as it is stored, but several only where they lie behind each other.
+    private static func strides(of weights: Tensor) -> [Int] { weights.rank == 2 ? weights.stored.strides : rowMajorStrides(weights.shape) }
+
+    /// The packed form of the matrix that this packing was made for.
+    func constant(_ weights: Tensor) -> PackedConstant {
+        PackedConstant(key: PackingKey("\(self)", [weights]), byteCount: count * elementBytes) { target in
+            pack(weights.rank == 2 ? weights.stored.bytes : weights.bytes, into: target)
+        }
+    }
+
+    /// Where panels all have one width: that width in columns, and the strides of a panel and of a step of the reduction.
+    var panelWidth: Int { panels.largest * lanes }
+    var columnStrides: [Extent] { [Extent(panelWidth * paddedDepth), Extent(panelWidth)] }
+
     private var elements: Int { counts.reduce(1, *) }
     /// Reduction elements after rounding every run up to whole steps.
     public var paddedDepth: Int { runLength == 0 ? 0 : elements / runLength * ((runLength + stepDepth - 1) / stepDepth * stepDepth) }

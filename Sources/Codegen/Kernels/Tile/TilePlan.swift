@@ -20,8 +20,12 @@ public struct TilePlan: Hashable, Sendable {
     /// - Parameters:
     ///   - y: output rows (nil: free); `x`: output positions per row (nil: free). `columns`: output channels (nil: free).
     ///   - depth: the length of the reduction in elements (0: free). `rowBytes`: bytes of input that one row along y adds.
+    ///   - panels: how the weights lie already; nil: as suits these tiles best.
     ///   - elementBytes: bytes per weight. `storesAnyWidth`: whether results may be stored by less than a whole register.
-    public init(y: Int?, x: Int?, columns: Int?, depth: Int, rowBytes: Int, elementBytes: Int, model: RegisterModel, maximumVectors: Int = 8, storesAnyWidth: Bool = false) {
+    public init(
+        y: Int?, x: Int?, columns: Int?, depth: Int, rowBytes: Int, elementBytes: Int, model: RegisterModel, panels given: AxisCut? = nil, maximumVectors: Int = 8,
+        storesAnyWidth: Bool = false
+    ) {
         let vectors = columns.map { ($0 + model.lanes - 1) / model.lanes }
         // Half a register can hold the last columns of a single panel.
         func lanesSaved(_ panels: AxisCut) -> Int {
@@ -30,7 +34,7 @@ public struct TilePlan: Hashable, Sendable {
         }
         var best: (cost: Double, y: AxisCut, x: AxisCut, panels: AxisCut)?
         for width in 1...Swift.max(1, Swift.min(maximumVectors, vectors ?? 4)) {
-            let panels = vectors.map { AxisCut(extent: $0, limit: width) } ?? AxisCut(freeSizes: width == 1 ? [1] : [width, 1])
+            let panels = given ?? vectors.map { AxisCut(extent: $0, limit: width) } ?? AxisCut(freeSizes: width == 1 ? [1] : [width, 1])
             if panels.largest != width { continue }
             let rows = (model.registers - 1 - width) / width
             if rows < 1 { continue }
@@ -46,7 +50,7 @@ public struct TilePlan: Hashable, Sendable {
             }
         }
         // One row and one vector always fit.
-        let chosen = best ?? (0, AxisCut(extent: y ?? 1, limit: 1), AxisCut(extent: x ?? 1, limit: 1), AxisCut(extent: vectors ?? 1, limit: 1))
+        let chosen = best ?? (0, AxisCut(extent: y ?? 1, limit: 1), AxisCut(extent: x ?? 1, limit: 1), given ?? AxisCut(extent: vectors ?? 1, limit: 1))
         (self.y, self.x, panels) = (chosen.y, chosen.x, chosen.panels)
         lastLanes = model.lanes - lanesSaved(chosen.panels)
         let weightBytes = (vectors ?? 0) * model.lanes * depth * elementBytes

@@ -117,7 +117,7 @@ struct WinogradConvolution {
     }
 
     private func areas(_ site: inout KernelSite, isLocal: Bool) -> Areas {
-        let strides = rowMajor(filter.shape)
+        let strides = rowMajorStrides(filter.shape)
         let axes = [(2, image.strides[2]), (3, image.strides[3]), (1, 1)].map { axis, stride in
             (axis: ReductionAxis(Extent(filter.shape[axis]), stride: stride), sourceStride: strides[axis])
         }

@@ -2,13 +2,14 @@ import GlmcIR
 
 /// Tokens behind what a cache holds: their keys and values are written to states, and queries meet all that stands there by then.
 ///
-/// One sequence. States, in order of layers: `key.N` f32 [1, key heads, capacity, d] and `value.N` f32 [1, key heads, capacity, e]. The input `past`, an i64, says how many
+/// One sequence. States, in order of layers, f32 or narrower: `key.N` [1, key heads, capacity, d] and `value.N` [1, key heads, capacity, e]. The input `past`, an i64, says how many
 /// tokens they hold; what lies behind those is never read.
 struct CachedSequences: DecoderContext {
     let positions: ValueID
     private let past: Extent
     private let count: Extent
     private let capacity: Int
+    private let element: ElementType
     private var masks: [Int: ValueID] = [:]
     /// Every state and its new value.
     private(set) var updates: [(state: ValueID, value: ValueID)] = []
@@ -17,18 +18,21 @@ struct CachedSequences: DecoderContext {
     /// - Parameters:
     ///   - tokens: i64 [1, n].
     ///   - capacity: how many tokens the states have room for.
-    init(_ tokens: ValueID, capacity: Int, in g: inout ModelGraph) throws {
+    ///   - element: f32, f16 or bf16, to which keys and values are rounded.
+    init(_ tokens: ValueID, capacity: Int, element: ElementType, in g: inout ModelGraph) throws {
         let name = "past"
         _ = g.rewriter.addArgument(.tensor(TensorType(.i64, [])), name: name)
         g.rewriter.addDimension(name, DimensionInfo(.value(g.rewriter.function.inputs.count - 1)))
         past = .dimension(name)
         count = g.shape(tokens)[1]
         self.capacity = capacity
+        self.element = element
         positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
     }
 
     mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
         let seen = try zip(["key", "value"], [k, v]).map { name, rows in
+            let rows = try g.cast(rows, element)
             var type = g.type(rows)
             type.shape[2] = Extent(capacity)
             let state = g.rewriter.addArgument(.tensor(type), name: "\(name).\(layer)")

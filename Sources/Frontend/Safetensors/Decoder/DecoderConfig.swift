@@ -49,6 +49,8 @@ struct LayerForm {
 struct RotaryForm {
     /// Pairs are elements 2i and 2i+1 instead of i and i + width/2.
     var isInterleaved = false
+    /// Whether the family knows heads of which only a part is rotated.
+    var mayBePartial = false
     /// What the base is multiplied with.
     var thetaScale = 1.0
     /// The key of the base in layers with a window, which have no scaling then.

@@ -53,7 +53,7 @@ extension DecoderModel {
             throw Diagnostic(.invalid, "a context of \(capacity) tokens exceeds the model's \(config.longest) positions")
         }
         let entries = [
-            try score(options), try cached("prefill", .dimension("sequence"), capacity: capacity), try cached("decode", 1, capacity: capacity),
+            try score(options), try cached("prefill", .dimension("sequence"), capacity: capacity, options), try cached("decode", 1, capacity: capacity, options),
         ]
         return ImportedModel(Module(entries), warnings: warnings)
     }
@@ -76,11 +76,11 @@ extension DecoderModel {
     ///
     /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds; then the states of `CachedSequences`. Output: `logits` f32
     /// [1, vocabulary], and the states.
-    private func cached(_ name: String, _ count: Extent, capacity: Int) throws -> Function {
+    private func cached(_ name: String, _ count: Extent, capacity: Int, _ options: ImportOptions) throws -> Function {
         var graph = ModelGraph(name, folder)
         let tokens = graph.rewriter.addArgument(.tensor(TensorType(.i64, [1, count])), name: "tokens")
         if let dimension = count.dimensionName { graph.rewriter.addDimension(dimension, DimensionInfo(.input(0, axis: 1))) }
-        var decoder = Decoder(config, family.names, root: root, context: try CachedSequences(tokens, capacity: capacity, in: &graph), in: graph)
+        var decoder = Decoder(config, family.names, root: root, context: try CachedSequences(tokens, capacity: capacity, element: options.cacheElement, in: &graph), in: graph)
         let hidden = try decoder.hidden(tokens)
         let last = try decoder.g.slice(hidden, axis: 1, start: count - 1, size: 1)
         let logits = try decoder.g.reshape(try decoder.logits(last), [1, Extent(config.vocabulary)])

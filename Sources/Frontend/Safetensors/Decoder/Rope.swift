@@ -32,6 +32,7 @@ struct RopeConfig {
     /// Positions that the model was made for.
     let longest: Int
     let isInterleaved: Bool
+    private let mayBePartial: Bool
     /// What holds where an object of parameters does not say.
     private let theta: Double
     private let part: Double
@@ -41,7 +42,7 @@ struct RopeConfig {
 
     /// - Parameter head: elements of a head that could be rotated.
     init(_ c: inout ConfigReader, head: Int, longest: Int, form: RotaryForm) throws {
-        (self.head, self.longest, isInterleaved) = (head, longest, form.isInterleaved)
+        (self.head, self.longest, isInterleaved, mayBePartial) = (head, longest, form.isInterleaved, form.mayBePartial)
         theta = try c.positive("rope_theta") * form.thetaScale
         part = try c.optionalPositive("partial_rotary_factor") ?? 1
         original = try c.optionalSize("original_max_position_embeddings", in: 1...1 << 31)
@@ -82,6 +83,9 @@ struct RopeConfig {
 
     /// θ^(−2i/n), of n = part·head elements.
     private func frequencies(_ theta: Double, _ part: Double, at place: [String]) throws -> [Double] {
+        guard part == 1 || mayBePartial else {
+            throw Diagnostic(.unsupported, "'partial_rotary_factor' is \(part), and models of this type rotate whole heads", at: place)
+        }
         let width = part <= 1 ? Int(Double(head) * part) : 0
         guard width > 0, width % 2 == 0 else { throw Diagnostic(.invalid, "\(part) of a head of \(head) elements cannot be rotated in pairs", at: place) }
         return (0..<width / 2).map { pow(theta, -2 * Double($0) / Double(width)) }

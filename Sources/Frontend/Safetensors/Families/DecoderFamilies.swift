@@ -22,7 +22,7 @@ enum DecoderFamilies {
             try d.readAttentionBias(&c)
             d.attention.normalizesHeads = true
             if try c.flag("use_sliding_window") { try d.readWindow(&c) } else { _ = c.value("sliding_window") }
-            try d.readExperts(&c, count: "num_experts", width: "moe_intermediate_size")
+            try d.readExperts(&c, count: c.has("num_experts") ? "num_experts" : "num_local_experts", width: "moe_intermediate_size")
             d.experts?.normalizes = try c.flag("norm_topk_prob")
             let step = try c.optionalSize("decoder_sparse_step", in: 1...1 << 16) ?? 1
             let dense = try c.optionalList("mlp_only_layers", "numbers of layers") { $0.int } ?? []
@@ -33,7 +33,10 @@ enum DecoderFamilies {
             try d.readExperts(&c, count: "num_local_experts", width: "intermediate_size")
             d.experts?.normalizes = true
         },
-        DecoderFamily("phi3", names: phi3Names, defaults: ["rms_norm_eps": 1e-5]) { d, c in try d.readWindow(&c) },
+        DecoderFamily("phi3", names: phi3Names, defaults: ["rms_norm_eps": 1e-5]) { d, c in
+            try d.readWindow(&c)
+            d.rotary?.mayBePartial = true
+        },
         DecoderFamily("smollm3", defaults: ["rope_theta": 2e6, "tie_word_embeddings": true], irrelevant: ["max_window_layers"]) { d, c in
             try d.readAttentionBias(&c)
             d.feedForward.bias = try c.flag("mlp_bias")

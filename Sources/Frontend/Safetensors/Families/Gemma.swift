@@ -13,6 +13,7 @@ extension DecoderFamilies {
             irrelevant: ["hidden_act", "sliding_window_size"]
         ) { d, c in
             try later(&d, &c)
+            d.attention.softcap = try c.optionalPositive("attn_logit_softcapping") ?? 0
             try d.readWindows(&c) { $0 % 2 == 0 }
         },
         DecoderFamily(
@@ -57,7 +58,6 @@ extension DecoderFamilies {
         try common(&d, &c)
         let scale = 1 / (try c.positive("query_pre_attn_scalar")).squareRoot()
         for layer in d.layers.indices { d.layers[layer].scale = scale }
-        d.attention.softcap = try c.optionalPositive("attn_logit_softcapping") ?? 0
         d.logitsCap = try c.optionalPositive("final_logit_softcapping") ?? 0
     }
 }

@@ -11,6 +11,7 @@ extension DecoderFamilies {
         DecoderFamily("glm4_moe", defaults: mixtureDefaults.merging(["partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }) { d, c in
             try d.readAttentionBias(&c, output: false)
             d.attention.normalizesHeads = try c.flag("use_qk_norm")
+            d.rotary?.mayBePartial = true
             try d.readCorrectedExperts(&c)
         },
         DecoderFamily("glm4_moe_lite", defaults: mixtureDefaults.merging(["routed_scaling_factor": 1.8, "rope_interleave": true]) { $1 }, irrelevant: ["qk_head_dim"]) { d, c in
@@ -42,7 +43,7 @@ extension DecoderFamilies {
             d.norm.centres = try !c.flag("rmsnorm")
             d.hasFinalNorm = try c.flag("post_layer_norm")
             d.residualIsNormalized = try c.flag("apply_residual_connection_post_layernorm")
-            d.rotary = RotaryForm(isInterleaved: try c.flag("original_rope"), thetaScale: try c.positive("rope_ratio"))
+            d.rotary = RotaryForm(isInterleaved: try c.flag("original_rope"), mayBePartial: true, thetaScale: try c.positive("rope_ratio"))
         },
     ]
 
@@ -54,6 +55,7 @@ extension DecoderFamilies {
     private static func glm(_ d: inout DecoderConfig, _ c: inout ConfigReader) throws {
         try d.readAttentionBias(&c, output: false)
         d.rotary?.isInterleaved = true
+        d.rotary?.mayBePartial = true
     }
 
     private static let packed: DecoderNames = {
