@@ -236,7 +236,11 @@ extension Tensor: Hashable {
     public static func == (a: Tensor, b: Tensor) -> Bool {
         guard a.element == b.element, a.shape == b.shape else { return false }
         if a.byteCount == 0 || a.isSameMemory(as: b) { return true }
-        return a.hasSameSample(b) && memcmp(a.bytes.baseAddress!, b.bytes.baseAddress!, a.byteCount) == 0
+        guard a.hasSameSample(b) else { return false }
+        let (x, y) = (a.stored, b.stored)
+        // In one order elements compare where they lie.
+        if x.strides == y.strides { return memcmp(x.bytes.baseAddress!, y.bytes.baseAddress!, a.byteCount) == 0 }
+        return memcmp(a.bytes.baseAddress!, b.bytes.baseAddress!, a.byteCount) == 0
     }
 
     /// Hashes type, shape and a bounded sample of the elements, so that large weights cost little.
