@@ -4,6 +4,7 @@
     model = glmc.load("resnet50.so")
     print(model.inputs, model.outputs)
     logits, = model(np.zeros((1, 3, 224, 224), np.float32))      # by position, model(input=...), or both
+    for text in glmc.load("smollm2.so").generate("Once upon a time", max_new=50): print(text, end="")
 
 A Model may be shared between threads; each Session (a call of the model uses one that the model keeps) is for one at a time.
 An artifact is code: loading one runs its author's program. Its bytes are checked first, so that a damaged file does not run.
@@ -19,7 +20,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["load", "Model", "Session", "Info", "GlmcError"]
+__all__ = ["load", "Model", "Session", "Generator", "Info", "GlmcError"]
 
 ABI_VERSION, MAX_RANK = 1, 8
 TYPES = {1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "string", 9: "bool", 10: "f16", 11: "f64", 12: "u32", 13: "u64",
@@ -128,11 +129,38 @@ class _Model(c.Structure):
 
 _Open = c.CFUNCTYPE(c.c_int, c.POINTER(_Model), c.c_int, c.c_char_p, c.POINTER(c.c_void_p), c.c_char_p, c.c_uint64)
 _Run = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_uint32, c.POINTER(_Tensor), c.c_uint32, c.POINTER(_Tensor), c.c_uint32, c.c_char_p, c.c_uint64)
+_ERROR = [c.c_char_p, c.c_uint64]
+_Encode = c.CFUNCTYPE(c.c_int64, c.c_void_p, c.c_char_p, c.c_uint64, c.c_uint32, c.POINTER(c.c_int32), c.c_int64, *_ERROR)
+_Decode = c.CFUNCTYPE(c.c_int64, c.c_void_p, c.POINTER(c.c_int32), c.c_int64, c.c_uint32, c.c_char_p, c.c_int64, *_ERROR)
+_Chat = c.CFUNCTYPE(c.c_int64, c.c_void_p, c.c_char_p, c.POINTER(c.c_char_p), c.c_uint32, c.c_char_p, c.c_int64, *_ERROR)
+
+
+class _Sampling(c.Structure):
+    _fields_ = [("size", c.c_uint32), ("top_k", c.c_int32), ("temperature", c.c_float), ("top_p", c.c_float), ("min_p", c.c_float),
+                ("repeat_penalty", c.c_float), ("seed", c.c_uint64), ("most_tokens", c.c_uint64), ("stops", c.POINTER(c.c_char_p)),
+                ("stop_count", c.c_uint32), ("ignores_stop_tokens", c.c_uint32), ("interrupted", c.c_void_p)]
+
+
+class _Generated(c.Structure):
+    _fields_ = [("size", c.c_uint32), ("token", c.c_int32), ("end", c.c_int32), ("reserved", c.c_uint32), ("text", c.c_void_p), ("text_bytes", c.c_uint64),
+                ("prompt_tokens", c.c_uint64), ("kept_tokens", c.c_uint64), ("new_tokens", c.c_uint64), ("prompt_ns", c.c_int64), ("decode_ns", c.c_int64)]
+
+
+class _Language(c.Structure):
+    _fields_ = [("size", c.c_uint32), ("prefill_entry", c.c_uint32), ("decode_entry", c.c_uint32), ("score_entry", c.c_uint32), ("vocabulary", c.c_int64),
+                ("context", c.c_int64), ("tokenizer", c.c_void_p), ("tokenizer_bytes", c.c_uint64), ("stop_tokens", c.POINTER(c.c_int32)),
+                ("stop_token_count", c.c_uint64), ("framing", c.c_void_p), ("encode", _Encode), ("decode", _Decode), ("chat", _Chat),
+                ("open", c.CFUNCTYPE(c.c_int, c.POINTER(_Model), c.c_int, c.c_char_p, c.POINTER(c.c_void_p), *_ERROR)),
+                ("start", c.CFUNCTYPE(c.c_int, c.c_void_p, c.POINTER(c.c_int32), c.c_uint64, c.POINTER(_Sampling), *_ERROR)),
+                ("next", c.CFUNCTYPE(c.c_int, c.c_void_p, c.POINTER(_Generated), *_ERROR)),
+                ("logits", c.CFUNCTYPE(c.c_int, c.c_void_p, c.POINTER(c.POINTER(c.c_float)), *_ERROR)), ("close", c.CFUNCTYPE(None, c.c_void_p))]
+
+
 _Model._fields_ = [("abi_version", c.c_uint32), ("size", c.c_uint32), ("name", c.c_char_p), ("manifest", c.c_char_p), ("manifest_bytes", c.c_uint64),
                    ("cpu_features", c.c_char_p), ("device", c.c_int32), ("entry_count", c.c_uint32), ("entries", c.POINTER(c.POINTER(_Entry))),
                    ("weights", c.c_void_p), ("weights_bytes", c.c_uint64), ("weights_file", c.c_char_p), ("weights_id", c.c_char_p),
                    ("check_cpu", c.CFUNCTYPE(c.c_int, c.c_char_p, c.c_uint64)), ("threads_create", c.c_void_p), ("session_open", _Open),
-                   ("session_run", _Run), ("session_close", c.CFUNCTYPE(None, c.c_void_p))]
+                   ("session_run", _Run), ("session_close", c.CFUNCTYPE(None, c.c_void_p)), ("language", c.POINTER(_Language))]
 
 
 class Info:
@@ -233,6 +261,101 @@ class Session:
     __del__ = lambda self: self.close() if getattr(self, "_handle", None) else None
 
 
+ENDS = {1: "token", 2: "text", 3: "count", 4: "context", 5: "interrupted"}
+
+
+def _counted(call):
+    """`call(error, bytes)`, which returns a count, or a status as a negative number."""
+    error = c.create_string_buffer(1024)
+    count = call(error, 1024)
+    if count < 0:
+        raise GlmcError(-count, _text(error.value))
+    return count
+
+
+def _checked(call):
+    error = c.create_string_buffer(1024)
+    status = call(error, 1024)
+    if status:
+        raise GlmcError(status, _text(error.value))
+
+
+def _string(text):
+    if "\0" in text:
+        raise GlmcError(8, "the text holds a zero byte")
+    return text.encode()
+
+
+class Generator:
+    """Continues texts with a language model. Its cache keeps the last one: what a prompt has in common with that is not computed again. `threads` as of
+    a Session; for one text at a time. `figures` tells of the last text: `prompt_tokens`, `kept_tokens` (in the cache already), `new_tokens`, `prompt_s`,
+    `decode_s`, `end` ("token", "text", "count", "context", None while it goes on)."""
+
+    def __init__(self, model, threads=0):
+        self.model, self.figures, self._handle, self._serial = model, {}, c.c_void_p(), 0
+        self._language = model._need_language()
+        if not 0 <= threads <= 1024:
+            raise GlmcError(1, f"a generator cannot have {threads} threads")
+        _checked(lambda *error: self._language.open(model._pointer, threads, model._weights_path, c.byref(self._handle), *error))
+
+    def generate(self, prompt, max_new=None, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repeat_penalty=1.0, seed=0, stop=(), ignore_stop_tokens=False):
+        """An iterator over what follows `prompt`, a text or its tokens: pieces of text, or tokens where the model has no tokenizer. Without a temperature
+        the most probable token follows; `stop`: texts that end it. docs/language-models.md says what the numbers mean."""
+        tokens = self.model.encode(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
+        if any(not -(2**31) <= token < 2**31 for token in tokens):
+            raise GlmcError(8, "a token of the prompt is no number of a token")
+        if max_new is not None and max_new < 1 or not 0 <= seed < 2**64 or not 0 <= top_k < 2**31:
+            raise GlmcError(1, "max_new must be at least 1, seed and top_k must not be negative")
+        stops = [_string(text) for text in ([stop] if isinstance(stop, str) else stop)]
+        how = _Sampling(c.sizeof(_Sampling), top_k, temperature, top_p, min_p, repeat_penalty, seed, max_new or 0, (c.c_char_p * len(stops))(*stops),
+                        len(stops), int(ignore_stop_tokens), None)
+        self._need_handle()
+        _checked(lambda *error: self._language.start(self._handle, (c.c_int32 * len(tokens))(*tokens), len(tokens), c.byref(how), *error))
+        self._serial += 1
+        return self._pieces(self._serial)
+
+    def _pieces(self, serial):
+        generated = _Generated(size=c.sizeof(_Generated))
+        while not generated.end:
+            self._need_handle()
+            if serial != self._serial:
+                raise GlmcError(1, "another text was started with this generator")
+            _checked(lambda *error: self._language.next(self._handle, c.byref(generated), *error))
+            self.figures = {"prompt_tokens": generated.prompt_tokens, "kept_tokens": generated.kept_tokens, "new_tokens": generated.new_tokens,
+                            "prompt_s": generated.prompt_ns * 1e-9, "decode_s": generated.decode_ns * 1e-9, "end": ENDS.get(generated.end)}
+            if not self._language.tokenizer:
+                yield generated.token
+            elif generated.text_bytes:
+                yield c.string_at(generated.text, generated.text_bytes).decode(errors="replace")
+
+    def answer(self, contents, system=None, **settings):
+        """An iterator over the answer in a conversation: the contents of user and assistant by turns, beginning and ending with the user's."""
+        return self.generate(self.model.chat(contents, system), **settings)
+
+    def logits(self):
+        """The scores of what follows all tokens so far, f32 [vocabulary]."""
+        self._need_handle()
+        scores = c.POINTER(c.c_float)()
+        _checked(lambda *error: self._language.logits(self._handle, c.byref(scores), *error))
+        return np.ctypeslib.as_array(scores, (self.model.vocabulary,)).copy()
+
+    def _need_handle(self):
+        if not self._handle:
+            raise GlmcError(1, "the generator is closed")
+
+    def close(self):
+        handle, self._handle = self._handle, c.c_void_p()
+        if handle:
+            self._language.close(handle)
+
+    def __reduce__(self):
+        raise TypeError("a Generator owns threads and memory and cannot be copied; make one with model.generator()")
+
+    __enter__ = lambda self: self
+    __exit__ = lambda self, *_: self.close()
+    __del__ = lambda self: self.close() if getattr(self, "_handle", None) else None
+
+
 class _EntryPoint:
     def __init__(self, entry):
         self.name = _text(entry.name)
@@ -241,7 +364,8 @@ class _EntryPoint:
 
 
 class Model:
-    """A compiled model: `name`, `inputs`, `outputs`, `entries`, `manifest` (a dict), `cpu_features`. A copy, also in another process, is loaded anew."""
+    """A compiled model: `name`, `inputs`, `outputs`, `entries`, `manifest` (a dict), `cpu_features`; of a language model also `vocabulary`, `context`,
+    `stop_tokens`. A copy, also in another process, is loaded anew."""
 
     def __init__(self, path, threads=0, check=True):
         path = os.path.abspath(path)
@@ -258,7 +382,7 @@ class Model:
         if not self._pointer:
             raise GlmcError(1, f"'{path}' returned no model")
         self._raw = self._pointer.contents
-        if self._raw.abi_version != ABI_VERSION or self._raw.size < c.sizeof(_Model):
+        if self._raw.abi_version != ABI_VERSION or self._raw.size < _Model.language.offset:
             raise GlmcError(1, f"'{path}' speaks version {self._raw.abi_version} of the interface, this file version {ABI_VERSION}: compile it again")
         self.name = _text(self._raw.name)
         self.manifest = json.loads(_text(self._raw.manifest) or "{}")
@@ -269,7 +393,12 @@ class Model:
         self._weights_path = None if self._raw.weights or not beside else os.path.join(os.path.dirname(os.path.realpath(os.fsencode(path))), beside)
         if self._weights_path and check:
             _check_file(os.fsdecode(self._weights_path), _seal_holds)
-        self._path, self._threads, self._session, self._lock = path, threads, None, threading.Lock()
+        self._path, self._threads, self._session, self._generator, self._lock = path, threads, None, None, threading.Lock()
+        has_language = self._raw.size >= c.sizeof(_Model) and bool(self._raw.language)
+        self._language = self._raw.language.contents if has_language else None
+        if self._language:
+            self.vocabulary, self.context = self._language.vocabulary, self._language.context
+            self.stop_tokens = self._language.stop_tokens[: self._language.stop_token_count]
 
     def session(self, threads=0):
         return Session(self, threads)
@@ -287,6 +416,60 @@ class Model:
             if self._session is None:
                 self._session = Session(self, self._threads)
         return self._session.run({**inputs, **named})
+
+    def _need_language(self):
+        if not self._language:
+            raise GlmcError(1, f"'{self.name}' is no language model")
+        return self._language
+
+    def encode(self, text, framed=True, special=True):
+        """The tokens of a text; `framed`: with those that the model wants around it; `special`: special tokens that stand in the text are tokens."""
+        language, data = self._need_language(), text.encode()
+        tokens, flags = (c.c_int32 * (len(data) // 2 + 16))(), framed * 1 | (not special) * 2
+        while True:
+            count = _counted(lambda *error: language.encode(self._raw.language, data, len(data), flags, tokens, len(tokens), *error))
+            if count <= len(tokens):
+                return tokens[:count]
+            tokens = (c.c_int32 * count)()
+
+    def decode(self, tokens, special=False):
+        """The text of tokens; `special`: special ones too."""
+        language, flags = self._need_language(), special * 4
+        if any(not 0 <= token < 2**31 for token in tokens):
+            raise GlmcError(8, "a token's number is out of range")
+        tokens = (c.c_int32 * len(tokens))(*tokens)
+        text = c.create_string_buffer(8 * len(tokens) + 1)
+        while True:
+            count = _counted(lambda *error: language.decode(self._raw.language, tokens, len(tokens), flags, text, len(text), *error))
+            if count <= len(text):
+                return text.raw[:count].decode(errors="replace")
+            text = c.create_string_buffer(count)
+
+    def chat(self, contents, system=None):
+        """The prompt of a conversation as tokens: the contents of user and assistant by turns, beginning and ending with the user's."""
+        language, said = self._need_language(), (c.c_char_p * len(contents))(*map(_string, contents))
+        frame = lambda text, room: _counted(lambda *error: language.chat(
+            self._raw.language, None if system is None else _string(system), said, len(contents), text, room, *error))
+        text = c.create_string_buffer(frame(None, 0) + 1)
+        count = frame(text, len(text))
+        return self.encode(text.raw[:count].decode(), framed=False)
+
+    def generator(self, threads=0):
+        return Generator(self, threads)
+
+    def generate(self, prompt, **settings):
+        """What follows a text, as `Generator.generate`, with a generator that the model keeps; one text at a time."""
+        return self._own_generator().generate(prompt, **settings)
+
+    def answer(self, contents, system=None, **settings):
+        """The answer in a conversation, as `Generator.answer`, with a generator that the model keeps; one text at a time."""
+        return self._own_generator().answer(contents, system, **settings)
+
+    def _own_generator(self):
+        with self._lock:
+            if self._generator is None:
+                self._generator = Generator(self, self._threads)
+        return self._generator
 
     def __reduce__(self):
         return Model, (self._path, self._threads)

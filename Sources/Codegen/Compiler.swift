@@ -34,6 +34,8 @@ public struct CompileOptions: Sendable {
     /// The compiler's version and flags, for the manifest.
     public var version = ""
     public var flags: [String] = []
+    /// Of a language model, what it has beside its entry points.
+    public var language: LanguageText?
     /// File name and SHA-256 of the model, for the manifest.
     public var source: (file: String, sha256: String)?
     /// Extra flags for every C compilation and the link, such as `-fsanitize=address`: then every buffer of the workspace and
@@ -107,8 +109,10 @@ public enum ArtifactCompiler {
             let id = try WeightsFile.complete(blob, artifact: manifest)
             if isExternal { weights.external = (file, id) }
         }
+        let language = try options.language.map { try LanguageTables($0, programs.map(\.function)) }
         let main = try MainText(
-            programs: programs, plans: plans, weights: weights, name: name, target: options.target, manifest: manifest, version: options.version, worthCutting: options.worthCutting
+            programs: programs, plans: plans, weights: weights, language: language, name: name, target: options.target, manifest: manifest, version: options.version,
+            worthCutting: options.worthCutting
         ).text()
         let files = try KernelFiles.split(programs, name: name)
 
@@ -117,10 +121,19 @@ public enum ArtifactCompiler {
         for file in files { try work.write(file.name, Array(file.text.utf8)) }
         if let folder = options.saveFolder { try work.copyAll(to: folder, except: ["weights.bin"]) }
         if !isExternal { try work.write("weights.s", Array(weights.assembly(name, file: blob).utf8)) }
+        let tokenizer = options.language?.tokenizer ?? []
+        if !tokenizer.isEmpty {
+            try work.write("tokenizer.bin", tokenizer)
+            try work.write("tokenizer.s", Array(BinarySection.assembly(name.tokenizer, file: work.file("tokenizer.bin")).utf8))
+        }
 
         var report = CompileReport(programs, plans, weights)
         if options.kind == .cSource {
-            let text = SingleFile.text(main: main, kernels: files, name: name, weights: isExternal ? nil : weights.assembly(name, file: file), target: options.target)
+            let table = URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("tokenizer")
+            let sections = (isExternal ? [] : [weights.assembly(name, file: file)])
+                + (tokenizer.isEmpty ? [] : [BinarySection.assembly(name.tokenizer, file: table.lastPathComponent)])
+            let text = SingleFile.text(main: main, kernels: files, name: name, sections: sections, target: options.target)
+            if !tokenizer.isEmpty { try work.place("tokenizer.bin", at: table.path) }
             try work.write("single.c", Array(text.utf8))
             try work.place("weights.bin", at: beside)
             try work.place("single.c", at: path)
@@ -129,7 +142,7 @@ public enum ArtifactCompiler {
 
         let toolchain = try Toolchain.find(options.compiler, for: options.target)
         var build = Build(toolchain: toolchain, options: options, work: work)
-        try build.compile(files, main: main, launches: report.launchCount, hasWeights: !isExternal, progress: progress)
+        try build.compile(files, main: main, launches: report.launchCount, hasWeights: !isExternal, hasTokenizer: !tokenizer.isEmpty, progress: progress)
         if isExternal { try work.place("weights.bin", at: beside) }
         try build.link(to: path, progress: progress)
         report.cachedFiles = build.cached

@@ -34,6 +34,21 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_program.h", text: PackageResources.glmc_program_h),
         RuntimeSupport(name: "glmc_defaults.h", text: PackageResources.glmc_defaults_h),
         RuntimeSupport(name: "glmc_session.h", text: PackageResources.glmc_session_h),
+        RuntimeSupport(name: "glmc_console.h", text: PackageResources.glmc_console_h),
         RuntimeSupport(name: "glmc_main.h", text: PackageResources.glmc_main_h),
+    ] + language
+
+    /// What artifacts of language models need too.
+    private static let language: [RuntimeSupport] = [
+        RuntimeSupport(name: "glmc_seal.h", text: PackageResources.glmc_seal_h),
+        RuntimeSupport(name: "glmc_tokenizer_table.h", text: PackageResources.glmc_tokenizer_table_h),
+        RuntimeSupport(name: "glmc_pattern.h", text: PackageResources.glmc_pattern_h),
+        RuntimeSupport(name: "glmc_tokenizer_steps.h", text: PackageResources.glmc_tokenizer_steps_h),
+        RuntimeSupport(name: "glmc_tokenizer_models.h", text: PackageResources.glmc_tokenizer_models_h),
+        RuntimeSupport(name: "glmc_tokenizer.h", text: PackageResources.glmc_tokenizer_h),
+        RuntimeSupport(name: "glmc_chat.h", text: PackageResources.glmc_chat_h),
+        RuntimeSupport(name: "glmc_sampling.h", text: PackageResources.glmc_sampling_h),
+        RuntimeSupport(name: "glmc_generate.h", text: PackageResources.glmc_generate_h),
+        RuntimeSupport(name: "glmc_language_main.h", text: PackageResources.glmc_language_main_h),
     ]
 }

@@ -10,7 +10,9 @@ public enum Glmc {
     public static let version = "0.1.0"
 
     /// What `glmc help` lists, in this order. A subcommand is added here when it works.
-    static let subcommands: [Subcommand] = [.compile, .run, .bench, .inspect, .verify, .conformance, .fuzz, .explain, .opt, .ops, .passes, .targets, .doctor, .version, .help, .conformanceCase, .fuzzCase]
+    static let subcommands: [Subcommand] = [
+        .compile, .run, .generate, .tokenize, .perplexity, .bench, .inspect, .verify, .conformance, .fuzz, .explain, .opt, .ops, .passes, .targets, .doctor, .version, .help, .conformanceCase, .fuzzCase,
+    ]
 
     /// Runs `glmc` with these words (without the program's name) and returns its exit status.
     /// - Parameter passLibrary: the passes that are known; a program that adds passes of its own hands in an extended library.

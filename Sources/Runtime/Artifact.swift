@@ -111,7 +111,7 @@ public final class Artifact: @unchecked Sendable {
     }
 
     private init(model: UnsafePointer<glmc_model>, library: UnsafeMutableRawPointer?, path: String?, checksBytes: Bool = false) throws(RuntimeError) {
-        guard model.pointee.abi_version == GLMC_ABI_VERSION, model.pointee.size >= UInt32(MemoryLayout<glmc_model>.size) else {
+        guard model.pointee.abi_version == GLMC_ABI_VERSION, model.pointee.size >= UInt32(MemoryLayout<glmc_model>.offset(of: \.language) ?? 0) else {
             throw RuntimeError(.notAnArtifact, "'\(path ?? "the linked model")' speaks version \(model.pointee.abi_version) of the interface, this library version \(GLMC_ABI_VERSION): compile it again")
         }
         self.model = model

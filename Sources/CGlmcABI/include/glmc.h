@@ -125,7 +125,7 @@ typedef struct glmc_call {
     uint64_t error_bytes;
 } glmc_call;
 
-/* A function of the model: most have one, "main"; a language model has "prefill" and "decode" over the same weights. */
+/* A function of the model: most have one, "main"; a language model has several over the same weights. */
 typedef struct glmc_entry {
     uint32_t size;              /* sizeof(glmc_entry) */
     uint32_t input_count;
@@ -146,6 +146,101 @@ typedef struct glmc_entry {
 } glmc_entry;
 
 typedef struct glmc_session glmc_session;
+struct glmc_model;
+
+/* A chat template as plain strings, for conversations in which user and assistant take turns, the user first and last, behind at most one system message.
+ * The strings are UTF-8. */
+typedef struct glmc_framing {
+    uint32_t size;             /* sizeof(glmc_framing) */
+    uint32_t trims[3];         /* the white space that contents of system, user and assistant lose: GLMC_TRIM_... */
+    const char *opening;       /* before the first user's content, where there is no system message */
+    const char *system_prefix; /* before a system message's content; null: the template takes none */
+    const char *system_suffix; /* from there to the first user's content */
+    const char *user_prefix;   /* of all but the first */
+    const char *user_suffix;
+    const char *assistant_prefix;
+    const char *assistant_suffix;
+    const char *answer;        /* behind the last user's suffix: the assistant's answer follows */
+    const char *reasoning_end; /* of an assistant's content, only what follows the last of these stays, without line breaks before it; null: all of it */
+} glmc_framing;
+
+#define GLMC_TRIM_START 1u
+#define GLMC_TRIM_END 2u
+
+/* How to continue a text. Zero it first, set `size`, then what is needed; zero means "none" everywhere. */
+typedef struct glmc_sampling {
+    uint32_t size;             /* sizeof(glmc_sampling) */
+    int32_t top_k;             /* only so many of the most probable tokens; 0: any */
+    float temperature;         /* what scores are divided by; 0: always the most probable token */
+    float top_p;               /* only the most probable tokens whose share reaches this; 0 and 1: any */
+    float min_p;               /* only tokens at least this many times as probable as the most probable one */
+    float repeat_penalty;      /* scores of tokens that occurred are divided by it (multiplied, where negative); 0 and 1: they are not */
+    uint64_t seed;             /* the same seed gives the same text, with any number of threads */
+    uint64_t most_tokens;      /* new ones; 0: as many as the context holds */
+    const char *const *stops;  /* texts that end the answer, where they begin; copied */
+    uint32_t stop_count;
+    uint32_t ignores_stop_tokens; /* 1: the model's tokens that end a text do not end it */
+    const volatile int *interrupted; /* not 0: end as soon as possible; null: never */
+} glmc_sampling;
+
+/* glmc_generated.end: why nothing follows. */
+typedef enum glmc_end { GLMC_END_NONE = 0, GLMC_END_TOKEN = 1, GLMC_END_TEXT = 2, GLMC_END_COUNT = 3, GLMC_END_CONTEXT = 4, GLMC_END_INTERRUPTED = 5 } glmc_end;
+
+/* One token more, and figures of the text so far. */
+typedef struct glmc_generated {
+    uint32_t size;          /* sizeof(glmc_generated); set by the caller */
+    int32_t token;          /* -1 where it was interrupted */
+    int32_t end;            /* glmc_end */
+    uint32_t reserved;
+    const char *text;       /* UTF-8, complete characters, no zero at the end, valid until the generator's next call; without special tokens */
+    uint64_t text_bytes;    /* often 0: what may become a longer character or one of the stops is held back */
+    uint64_t prompt_tokens;
+    uint64_t kept_tokens;   /* of these, the ones that were in the cache already */
+    uint64_t new_tokens;
+    int64_t prompt_ns;      /* time from the start to the first new token */
+    int64_t decode_ns;      /* from there to the last one */
+} glmc_generated;
+
+/* Continues texts: a session, and a cache that holds the tokens of one text. */
+typedef struct glmc_generator glmc_generator;
+
+/* glmc_language.encode and decode */
+#define GLMC_FRAMED 1u       /* encode: with the tokens that the model wants around a text, such as its beginning */
+#define GLMC_NOT_SPECIAL 2u  /* encode: what looks like a special token is text */
+#define GLMC_SHOW_SPECIAL 4u /* decode: special tokens too */
+
+/* What a language model has beside its entry points. Functions that fill memory return how much there is, which may be more than `capacity` (then call
+ * again), or a glmc_status as a negative number; the others return a glmc_status. Use a generator from one thread at a time. */
+typedef struct glmc_language {
+    uint32_t size;             /* sizeof(glmc_language) */
+    uint32_t prefill_entry;    /* number of the entry point that continues a text by several tokens */
+    uint32_t decode_entry;     /* of the one that continues it by one */
+    uint32_t score_entry;      /* of the one that takes whole texts */
+    int64_t vocabulary;        /* tokens are 0 ..< vocabulary */
+    int64_t context;           /* how many tokens prompt and answer may have together */
+    const void *tokenizer;     /* the table that glmc_tokenizer.h reads; null: tokens in, tokens out */
+    uint64_t tokenizer_bytes;
+    const int32_t *stop_tokens;
+    uint64_t stop_token_count;
+    const glmc_framing *framing; /* null: the model has no chat template, or none that strings can stand for */
+    int64_t (*encode)(const struct glmc_language *self, const char *text, uint64_t bytes, uint32_t flags, int32_t *tokens, int64_t capacity,
+                      char *error, uint64_t error_bytes);
+    int64_t (*decode)(const struct glmc_language *self, const int32_t *tokens, int64_t count, uint32_t flags, char *text, int64_t capacity,
+                      char *error, uint64_t error_bytes);
+    /* The prompt of a conversation: `contents` of user and assistant by turns, beginning and ending with the user's; `system` may be
+     * null. Encode it without GLMC_FRAMED. */
+    int64_t (*chat)(const struct glmc_language *self, const char *system, const char *const *contents, uint32_t count, char *text, int64_t capacity,
+                    char *error, uint64_t error_bytes);
+    /* Opens a generator; arguments as of glmc_session_open. */
+    int (*open)(const struct glmc_model *model, int threads, const char *weights_path, glmc_generator **generator, char *error, uint64_t error_bytes);
+    /* Sets the text to continue; copies both. What the cache holds of its beginning is not computed again. */
+    int (*start)(glmc_generator *generator, const int32_t *tokens, uint64_t count, const glmc_sampling *how, char *error, uint64_t error_bytes);
+    /* The next token. */
+    int (*next)(glmc_generator *generator, glmc_generated *generated, char *error, uint64_t error_bytes);
+    /* The scores of what follows all tokens so far, f32 [vocabulary], valid until the generator's next call. */
+    int (*logits)(glmc_generator *generator, const float **logits, char *error, uint64_t error_bytes);
+    void (*close)(glmc_generator *generator);
+} glmc_language;
 
 /* A compiled model. Constant for the life of the program. */
 typedef struct glmc_model {
@@ -172,7 +267,13 @@ typedef struct glmc_model {
     int (*session_run)(glmc_session *session, uint32_t entry, const glmc_tensor *inputs, uint32_t input_count, glmc_tensor *outputs,
                        uint32_t output_count, char *error, uint64_t error_bytes);
     void (*session_close)(glmc_session *session);
+    const glmc_language *language; /* null: no language model. Ask glmc_model_language: artifacts of earlier versions end before this */
 } glmc_model;
+
+/* What a language model has beside its entry points; null for other models. */
+static inline const glmc_language *glmc_model_language(const glmc_model *model) {
+    return model && model->size >= offsetof(glmc_model, language) + sizeof model->language ? model->language : 0;
+}
 
 /* Opens a handle that owns threads (0: as many as processors), workspace and mapped weights. Use it from one thread at a time.
  * `weights_path`: the file of external weights; null: the model's weights_file in the current folder. */

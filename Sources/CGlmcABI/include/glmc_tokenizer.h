@@ -112,7 +112,7 @@ static inline void glmc_load(glmc_strings *strings, const uint8_t *text, uint64_
 }
 
 /* The tokens of one text without its frame, into work->tokens. */
-static inline void glmc_encode_text(glmc_work *work, glmc_model_work *model, int flags, const uint8_t *text, uint64_t size) {
+static inline void glmc_encode_text(glmc_text_work *work, glmc_model_work *model, int flags, const uint8_t *text, uint64_t size) {
     const glmc_tokenizer_view *view = work->view;
     glmc_buffer outer = {0}, inner = {0}, normal = {0};
     glmc_cut_added(view, 0, flags, text, size, &outer);
@@ -153,7 +153,7 @@ static inline void glmc_encode_text(glmc_work *work, glmc_model_work *model, int
  * Returns how many there are, which may be more (call again with room for them), or an error: one of GLMC_TOKENIZER_..., or text that is not UTF-8 (glmc_bad_byte). */
 static inline int64_t glmc_encode_pair(const void *table, const char *first, uint64_t first_bytes, const char *second, uint64_t second_bytes, int flags, int32_t *tokens, int32_t *types, int64_t capacity) {
     glmc_tokenizer_view view = glmc_tokenizer_open(table);
-    glmc_work work = {.view = &view};
+    glmc_text_work work = {.view = &view};
     glmc_model_work model = {0};
     uint64_t wrong = 0, middle;
     if (!glmc_is_utf8((const uint8_t *)first, first_bytes, &wrong) || (second != NULL && !glmc_is_utf8((const uint8_t *)second, second_bytes, &wrong))) return GLMC_TOKENIZER_BAD_TEXT - (int64_t)wrong;
@@ -194,7 +194,7 @@ static inline int64_t glmc_encode(const void *table, const char *text, uint64_t 
  * ids outside the vocabulary are an error. */
 static inline int64_t glmc_decode(const void *table, const int32_t *tokens, int64_t count, int flags, char *text, int64_t capacity) {
     glmc_tokenizer_view view = glmc_tokenizer_open(table);
-    glmc_work work = {.view = &view};
+    glmc_text_work work = {.view = &view};
     int64_t result = GLMC_TOKENIZER_BAD_TOKEN;
     for (int64_t i = 0; i < count; i++) {
         int32_t id = tokens[i];

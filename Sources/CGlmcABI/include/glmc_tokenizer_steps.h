@@ -12,12 +12,12 @@ typedef struct glmc_strings {
 } glmc_strings;
 
 /* What steps need besides: one set per encoding or decoding. */
-typedef struct glmc_work {
+typedef struct glmc_text_work {
     const glmc_tokenizer_view *view;
     glmc_strings now, next;
     glmc_matcher matcher;
     glmc_buffer points; /* of normal forms: glmc_mark */
-} glmc_work;
+} glmc_text_work;
 
 typedef struct glmc_mark { uint32_t point, class; } glmc_mark;
 typedef struct glmc_found { uint64_t start, end; int isMatch; } glmc_found;
@@ -29,11 +29,11 @@ static inline void glmc_add_piece(glmc_strings *strings, uint64_t start, uint64_
     glmc_append(&strings->pieces, &piece, sizeof piece);
 }
 static inline void glmc_clear(glmc_strings *strings) { strings->text.count = strings->pieces.count = 0; }
-static inline int glmc_work_failed(const glmc_work *work) {
+static inline int glmc_work_failed(const glmc_text_work *work) {
     return work->now.text.failed || work->now.pieces.failed || work->next.text.failed || work->next.pieces.failed || work->matcher.memo.failed || work->matcher.frames.failed ||
            work->points.failed || (work->matcher.pattern != NULL && work->matcher.fuel == 0);
 }
-static inline void glmc_work_release(glmc_work *work) {
+static inline void glmc_work_release(glmc_text_work *work) {
     glmc_release(&work->now.text);
     glmc_release(&work->now.pieces);
     glmc_release(&work->next.text);
@@ -108,7 +108,7 @@ static inline void glmc_order_marks(glmc_mark *marks, uint64_t count, glmc_buffe
 }
 
 /* Canonical ordering, and composition where it is asked for, of decomposed text. */
-static inline void glmc_normal_form(glmc_work *work, const uint8_t *text, uint64_t bytes, int composes, glmc_buffer *to) {
+static inline void glmc_normal_form(glmc_text_work *work, const uint8_t *text, uint64_t bytes, int composes, glmc_buffer *to) {
     glmc_buffer *points = &work->points, scratch = {0};
     points->count = 0;
     for (uint64_t at = 0; at < bytes;) {
@@ -205,7 +205,7 @@ static inline void glmc_split_add(glmc_splitter *splitter, glmc_found found) {
     splitter->holds = 1;
 }
 
-static inline void glmc_step_split(glmc_work *work, const glmc_step *step) {
+static inline void glmc_step_split(glmc_text_work *work, const glmc_step *step) {
     glmc_strings *from = &work->now, *to = &work->next;
     glmc_append(&to->text, from->text.data, from->text.count);
     for (uint64_t i = 0; i < glmc_pieces(from); i++) {
@@ -247,7 +247,7 @@ static inline int glmc_precompiled_find(const glmc_tokenizer_view *view, const g
     }
     return has;
 }
-static inline void glmc_step_precompiled(glmc_work *work, const glmc_step *step, const uint8_t *text, uint64_t size, glmc_buffer *to) {
+static inline void glmc_step_precompiled(glmc_text_work *work, const glmc_step *step, const uint8_t *text, uint64_t size, glmc_buffer *to) {
     uint64_t at = 0, start, end;
     glmc_text found;
     uint32_t point;
@@ -307,7 +307,7 @@ static inline int glmc_is_utf8(const uint8_t *text, uint64_t bytes, uint64_t *wr
 }
 
 /* A run of tokens <0x..> becomes the text of its bytes, or one U+FFFD for each when they are none. */
-static inline void glmc_step_fallback(glmc_work *work) {
+static inline void glmc_step_fallback(glmc_text_work *work) {
     glmc_strings *from = &work->now, *to = &work->next;
     uint64_t count = glmc_pieces(from), wrong;
     for (uint64_t i = 0; i < count; i++) {
@@ -337,7 +337,7 @@ static inline void glmc_step_fallback(glmc_work *work) {
 }
 
 /* What a step of the kind makes of one string; `index` and `count` are its place among the others. */
-static inline void glmc_step_piece(glmc_work *work, const glmc_step *step, const uint8_t *text, uint64_t size, uint64_t index, uint64_t count, glmc_buffer *to) {
+static inline void glmc_step_piece(glmc_text_work *work, const glmc_step *step, const uint8_t *text, uint64_t size, uint64_t index, uint64_t count, glmc_buffer *to) {
     const glmc_tokenizer_view *view = work->view;
     const uint8_t *extra = view->text + step->text.at;
     uint64_t at = 0, start, end, before = to->count;
@@ -453,7 +453,7 @@ static inline void glmc_step_piece(glmc_work *work, const glmc_step *step, const
 }
 
 /* Applies steps to work->now. */
-static inline void glmc_run_steps(glmc_work *work, glmc_span steps) {
+static inline void glmc_run_steps(glmc_text_work *work, glmc_span steps) {
     for (uint32_t i = 0; i < steps.count && !glmc_work_failed(work); i++) {
         const glmc_step *step = &work->view->steps[steps.first + i];
         uint64_t count = glmc_pieces(&work->now);

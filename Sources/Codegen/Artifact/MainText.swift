@@ -5,6 +5,7 @@ import GlmcIR
 struct MainText {
     let entries: [EntryText]
     let weights: Weights
+    let language: LanguageTables?
     let name: ModelName
     let target: Target
     let manifest: String
@@ -15,14 +16,16 @@ struct MainText {
     /// - Parameters:
     ///   - programs: the entry points' programs, in order, which share their code.
     ///   - plans: a memory plan for each.
+    ///   - language: nil for a model that is no language model.
     init(
-        programs: [Program], plans: [MemoryPlan], weights: Weights, name: ModelName, target: Target, manifest: String, version: String,
+        programs: [Program], plans: [MemoryPlan], weights: Weights, language: LanguageTables? = nil, name: ModelName, target: Target, manifest: String, version: String,
         worthCutting: Int = WorkEstimate.worthCutting
     ) {
         entries = zip(programs, plans).enumerated().map { number, pair in
             EntryText(program: pair.0, plan: pair.1, weights: weights, name: name, number: number, worthCutting: worthCutting)
         }
         self.weights = weights
+        self.language = language
         self.name = name
         self.target = target
         self.manifest = manifest
@@ -37,7 +40,7 @@ struct MainText {
         #ifndef _GNU_SOURCE
         #define _GNU_SOURCE
         #endif
-        #include "glmc_session.h"\(hasDefaults ? "\n#include \"glmc_defaults.h\"" : "")
+        #include "glmc_session.h"\(hasDefaults ? "\n#include \"glmc_defaults.h\"" : "")\(language == nil ? "" : "\n#include \"glmc_generate.h\"")
         #include "glmc_scalar.h"
 
         #define GLMC_HIDDEN __attribute__((visibility("hidden")))
@@ -63,17 +66,19 @@ struct MainText {
 
     private var model: String {
         let features = ForeignText.literal(target.features.joined(separator: " "))
+        let program = language == nil ? "glmc_main" : "glmc_language_main"
         let programs = entries.map { "&\($0.symbol("program")).entry" }.joined(separator: ", ")
         return """
         static int glmc_this_check_cpu(char *error, uint64_t error_bytes) { return glmc_check_features(\(features), error, error_bytes); }
 
         static const char glmc_this_manifest[] =
         \(ForeignText.literals(manifest));
-        static const glmc_model glmc_this_model = {
+        \(language?.text(name) ?? "")static const glmc_model glmc_this_model = {
             .abi_version = GLMC_ABI_VERSION, .size = sizeof(glmc_model), .name = \(ForeignText.literal(name.text)), .manifest = glmc_this_manifest, .manifest_bytes = sizeof glmc_this_manifest - 1,
             .cpu_features = \(features), .device = GLMC_HOST, .entry_count = \(entries.count), .entries = (const glmc_entry *const[]){\(programs)},
             .weights = \(weights.symbol(name)), .weights_bytes = \(weights.storedBytes),\(external)
             .check_cpu = glmc_this_check_cpu, .threads_create = glmc_pool_create, .session_open = glmc_session_open_, .session_run = glmc_session_run_, .session_close = glmc_session_close_,
+            .language = \(language == nil ? "0" : "&glmc_this_language"),
         };
 
         GLMC_EXPORT const glmc_model *\(name.function)(void);
@@ -83,8 +88,8 @@ struct MainText {
         GLMC_EXPORT const glmc_model *glmc_model_get(void) { return &glmc_this_model; }
         #endif
         #ifdef GLMC_EXECUTABLE
-        #include "glmc_main.h"
-        int main(int argc, char **argv) { return glmc_main(&glmc_this_model, argc, argv); }
+        #include "\(program).h"
+        int main(int argc, char **argv) { return \(program)(&glmc_this_model, argc, argv); }
         #endif
 
         """

@@ -26,6 +26,7 @@ public struct ModelName: Hashable, Sendable {
     public var cudaRun: String { "glmc_run_" + identifier }
     public var cudaWorkspace: String { "glmc_workspace_" + identifier }
     var weights: String { "glmc_weights_" + identifier }
+    var tokenizer: String { "glmc_tokenizer_" + identifier }
     func kernel(_ index: Int) -> String { "glmc_k\(index)_" + identifier }
 
     /// The header that declares `function`.

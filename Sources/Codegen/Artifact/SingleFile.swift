@@ -14,14 +14,14 @@ enum SingleFile {
             """
     }
 
-    /// - Parameter weights: assembler text that includes the file of weights, which lies beside; nil: sessions map it.
-    static func text(main: String, kernels: [KernelFiles.File], name: ModelName, weights: String?, target: Target) -> String {
+    /// - Parameter sections: assembler text that includes the files of weights and of a tokenizer, which lie beside; empty: sessions map the weights.
+    static func text(main: String, kernels: [KernelFiles.File], name: ModelName, sections: [String], target: Target) -> String {
         var support = SupportText(RuntimeSupport.files + RuntimeSupport.kernelFiles)
         let flags = (["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd"] + target.compilerFlags).joined(separator: " ")
         // The support text stands here once, for the widest of the kernels.
         let header = KernelFiles.header(vectorBits: kernels.map(\.vectorBits).max() ?? 0)
-        let place = weights == nil ? "Compile it" : "Compile it in the folder of its weights,"
-        let included = weights.map { text in
+        let place = sections.isEmpty ? "Compile it" : "Compile it in the folder of its data,"
+        let included = sections.map { text in
             """
             __asm__(".pushsection .text\\n"
             \(text.split(separator: "\n").map { "    \(ForeignText.literal($0 + "\n"))" }.joined(separator: "\n"))
@@ -45,7 +45,7 @@ enum SingleFile {
             \(support.expanding(header))
             \(kernels.map(\.kernels).joined(separator: "\n"))
             \(support.expanding(main))
-            \(included ?? "")
+            \(included.joined(separator: "\n"))
 
             """
     }

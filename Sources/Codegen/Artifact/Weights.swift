@@ -71,18 +71,7 @@ struct Weights {
 
     /// Assembler text that makes the blob in a file of weights a read-only section: constants are never written as C.
     func assembly(_ name: ModelName, file: String) -> String {
-        """
-            .section .rodata.\(name.weights),"a"
-            .balign 64
-            .globl \(name.weights)
-            .hidden \(name.weights)
-            .type \(name.weights), %object
-        \(name.weights):
-            .incbin \(ForeignText.literal(file)), \(WeightsFile.headerBytes), \(storedBytes)
-            .size \(name.weights), .-\(name.weights)
-            .section .note.GNU-stack,"",%progbits
-
-        """
+        BinarySection.assembly(name.weights, file: file, part: WeightsFile.headerBytes..<WeightsFile.headerBytes + storedBytes)
     }
 
     /// Writes a new file of weights, packing on all cores; `WeightsFile.complete` gives it what tells it from others. `progress` gets the share that is done.

@@ -5,6 +5,7 @@ public enum Interruption {
     private struct State {
         var groups: Set<pid_t> = []
         var unfinished: Set<String> = []
+        var handler: (@Sendable () -> Void)?
     }
 
     private final class Box: @unchecked Sendable {
@@ -31,7 +32,13 @@ public enum Interruption {
         }
     }
 
+    /// What SIGINT does once instead of ending the program; nil: it ends it.
+    public static func onInterrupt(_ handler: (@Sendable () -> Void)?) { box.with { $0.handler = handler } }
+
     private static func finish(_ number: Int32) {
+        var handler: (@Sendable () -> Void)?
+        if number == SIGINT { box.with { (handler, $0.handler) = ($0.handler, nil) } }
+        if let handler { return handler() }
         // The lock is never given back: nothing new starts or is renamed into place from here on.
         box.lock.lock()
         for group in box.state.groups { kill(-group, SIGKILL) }

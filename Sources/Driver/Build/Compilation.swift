@@ -29,6 +29,8 @@ struct Compilation: Sendable {
     var recordedFlags: [String] = []
     /// The least work of a launch that threads divide; nil: what is worth it.
     var worthCutting: Int?
+    /// As if a language model's folder had no tokenizer.
+    var leavesTokenizerOut = false
     /// Verify the function after every pass.
     var verifiesEach = PassManager.Options.isDebugBuild
     let console: Console
@@ -48,6 +50,7 @@ struct Compilation: Sendable {
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
         Flag("context", .value("N"), "language models: how many tokens the cache has room for (default: the model's positions, at most 4096)"),
+        Flag("no-tokenizer", "language models: leave tokenizer and chat template out; the artifact takes and gives tokens' numbers"),
         Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
         Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
     ]
@@ -89,6 +92,7 @@ struct Compilation: Sendable {
         }
         imports.context = try arguments.int("context", in: 1...1 << 24)
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
+        leavesTokenizerOut = arguments.has("no-tokenizer")
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
@@ -202,9 +206,18 @@ struct Compilation: Sendable {
         }
     }
 
+    /// What the artifact of a language model's folder carries beside its entry points; nil for other models.
+    func language(_ path: String, _ module: Module) throws -> LanguageText? {
+        guard try ModelFile.kind(path) == .safetensors, module.functions.contains(where: { $0.name == "prefill" }) else { return nil }
+        CrashReport.enter("reading the tokenizer")
+        let (text, notes) = try LanguageFolder.read(path, leavesTokenizerOut: leavesTokenizerOut)
+        for note in notes { console.warning(note) }
+        return text
+    }
+
     /// Compiles an optimised module to `output`.
     @discardableResult
-    func emit(_ module: Module, name: String, kind: ArtifactKind, source: String?, to output: String) throws -> CompileReport {
+    func emit(_ module: Module, name: String, kind: ArtifactKind, source: String?, language: LanguageText? = nil, to output: String) throws -> CompileReport {
         var options = CompileOptions(name: name)
         options.kind = kind
         options.target = target
@@ -220,6 +233,7 @@ struct Compilation: Sendable {
         options.version = Glmc.version
         options.flags = recordedFlags
         options.extraFlags = extraFlags
+        options.language = language
         if let source { options.source = (URL(fileURLWithPath: source).lastPathComponent, try ModelFile.digest(source)) }
         CrashReport.enter("code generation")
         let bar = ProgressBar(console)
@@ -233,17 +247,18 @@ struct Compilation: Sendable {
     func artifact(_ path: String) throws -> Artifact {
         if try ModelFile.kind(path) == .artifact { return try ModelFile.open(path) }
         var module = try load(path).module
+        let language = try language(path, module)
         _ = try optimise(&module)
-        return try temporaryArtifact(module, name: ModelFile.name(path))
+        return try temporaryArtifact(module, name: ModelFile.name(path), language: language)
     }
 
     /// Compiles to a file that is gone once it is loaded.
     func temporaryArtifact(_ function: Function, name: String) throws -> Artifact { try temporaryArtifact(Module(function), name: name) }
 
     /// Compiles to a file that is gone once it is loaded.
-    func temporaryArtifact(_ module: Module, name: String) throws -> Artifact {
+    func temporaryArtifact(_ module: Module, name: String, language: LanguageText? = nil) throws -> Artifact {
         let folder = try TemporaryFolder(), file = folder.file("model.so")
-        try emit(module, name: name, kind: .sharedLibrary, source: nil, to: file)
+        try emit(module, name: name, kind: .sharedLibrary, source: nil, language: language, to: file)
         return try withExtendedLifetime(folder) { try Artifact(path: file) }
     }
 }

@@ -43,4 +43,6 @@ public enum ExitCode: Int32, Sendable {
     case unsupported = 4
     /// A defect of glmc.
     case internalError = 70
+    /// Ctrl-C ended a text.
+    case interrupted = 130
 }

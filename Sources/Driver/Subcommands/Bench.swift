@@ -8,27 +8,44 @@ extension Subcommand {
     static let bench = Subcommand(
         "bench", "ART|MODEL [--threads N] [--duration S] [--warmup S] [--inputs FILE.npz] [--json]",
         summary: "measure a model's latency and throughput",
-        details: "Inputs that no file gives are random. Times are of single runs, one after the other.",
+        details: """
+            Inputs that no file gives are random. Times are of single runs, one after the other. Of a language model, how many tokens
+            a second it reads and writes; --entry measures an entry point like any other model.
+            """,
         positionals: 1...1,
         flags: [
             Flag("duration", .value("S"), "seconds to measure (default 2)"),
             Flag("warmup", .value("S"), "seconds to run before (default 0.2)"),
             Flag("entry", .value("NAME"), "entry point to run (default: the first)"),
             Flag("json", "print JSON"),
-        ] + Inputs.flags + Compilation.flags
+        ] + LanguageBench.flags + Inputs.flags + Compilation.flags
     ) { arguments, console in
         let threads = try arguments.threads()
         let duration = try arguments.double("duration") ?? 2, warmup = try arguments.double("warmup") ?? 0.2
         let compilation = try Compilation(arguments, console), path = arguments.positionals[0]
         let artifact: Artifact, start: Double
+        var begin = processStart()
         if try ModelFile.kind(path) == .artifact {
             // Reading the whole file to check it is no part of loading: that depends on the disk, not on the artifact.
+            let before = now()
             _ = try Artifact(path: path)
             start = now()
+            begin += start - before
             artifact = try Artifact(path: path, checksBytes: false)
         } else {
             artifact = try compilation.artifact(path)
             start = now()
+            begin = start
+        }
+        if let model = try? LanguageModel(artifact), !arguments.has("entry") {
+            let prompts = try LanguageBench.sizes("prompt-tokens", [128, 512], arguments, most: model.context - 1)
+            let depths = try LanguageBench.sizes("depth", [64, 512], arguments, most: LanguageBench.mostDepth(model))
+            var bench = try LanguageBench(model, threads: threads, duration: duration)
+            let load = now() - start, firstToken = try bench.firstToken(since: begin)
+            let prefill = try bench.prefill(prompts), decode = try bench.decode(depths)
+            LanguageBench.print(
+                console, isJSON: arguments.has("json"), weights: artifact.weightsByteCount, prefill: prefill, decode: decode, load: load, firstToken: firstToken)
+            return .done
         }
         let session = try Session(artifact, threads: threads)
         let load = now() - start

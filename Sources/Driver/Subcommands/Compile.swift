@@ -11,7 +11,8 @@ extension Subcommand {
         details: """
             MODEL is an .onnx file, a folder with config.json and *.safetensors, or a .glm file. OUT decides by its ending what is made:
             .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside), .cu (for nvcc, with weights
-            beside), .glm (the optimised IR as text); without an ending, a program that reads and writes .npy files.
+            beside), .glm (the optimised IR as text); without an ending, a program that reads and writes .npy files, or, of a language
+            model, that continues texts and answers.
             """,
         positionals: 1...1,
         flags: [
@@ -33,6 +34,7 @@ extension Subcommand {
             return try body()
         }
         var module = try timed("import") { try compilation.load(path).module }
+        let language = kind == .glm ? nil : try compilation.language(path, module)
         let passes = try timed("optimise") { try compilation.optimise(&module) }
         if arguments.has("time-passes") { console.note(PassTable.text(passes)) }
         if arguments.has("dry-run") { return .done }
@@ -40,7 +42,7 @@ extension Subcommand {
         var report = CompileReport()
         try timed("emit") {
             if let artifact = kind.artifact {
-                report = try compilation.emit(module, name: ModelFile.name(path), kind: artifact, source: path, to: output)
+                report = try compilation.emit(module, name: ModelFile.name(path), kind: artifact, source: path, language: language, to: output)
                 if kind == .a || kind == .o || kind == .c { try writeHeaders(beside: output, model: ModelFile.name(path)) }
             } else {
                 try TextualIR.write(module, to: output)

@@ -78,12 +78,7 @@ extension ChatTemplate {
     }
 
     private static func json(_ path: String) throws -> JSONValue? {
-        guard Files.exists(path) else { return nil }
-        do {
-            return try Files.map(path).withUnsafeBytes { text throws(JSONError) in try JSONValue(parsing: text) }
-        } catch let error as JSONError {
-            throw Diagnostic(file: path, reason: "is not JSON: \(error.reason) at byte \(error.offset)")
-        }
+        Files.exists(path) ? try JSONValue.read(path) : nil
     }
 
     /// One template, or a list of `{"name", "template"}`.

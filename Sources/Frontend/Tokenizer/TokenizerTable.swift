@@ -11,7 +11,7 @@ public enum TokenizerTable {
         let folder = isFolder ? path : Files.folder(of: path)
         let file = isFolder ? path + "/tokenizer.json" : path
         let config = folder + "/tokenizer_config.json", model = folder + "/tokenizer.model"
-        let settings = Files.exists(config) ? try parse(config) : .null
+        let settings = Files.exists(config) ? try JSONValue.read(config) : .null
         guard Files.exists(file) else {
             if isFolder, Files.exists(model), let root = try Files.map(model).withUnsafeBytes({ Tiktoken.looksLike($0) ? try Tiktoken.tokenizer($0, config: TokenizerNode(settings, path: "")) : nil }) {
                 return try build(root, config: settings, file: model)
@@ -20,20 +20,12 @@ public enum TokenizerTable {
                 file: path, reason: "holds no tokenizer.json",
                 hint: "a SentencePiece tokenizer.model is not read; load it with transformers' AutoTokenizer and save it with save_pretrained")
         }
-        return try build(parse(file), config: settings, file: file)
+        return try build(JSONValue.read(file), config: settings, file: file)
     }
 
     /// Compiles what the files hold; `file` is for messages.
     static func build(_ tokenizer: JSONValue, config: JSONValue, file: String) throws(Diagnostic) -> [UInt8] {
         do { return try assemble(TokenizerNode(tokenizer, path: ""), TokenizerNode(config, path: "")) } catch { throw error.inside(file) }
-    }
-
-    private static func parse(_ path: String) throws -> JSONValue {
-        do {
-            return try Files.map(path).withUnsafeBytes { text throws(JSONError) in try JSONValue(parsing: text) }
-        } catch let error as JSONError {
-            throw Diagnostic(file: path, reason: "is not JSON: \(error.reason) at byte \(error.offset)")
-        }
     }
 
     private static func assemble(_ root: TokenizerNode, _ config: TokenizerNode) throws(Diagnostic) -> [UInt8] {
@@ -92,7 +84,7 @@ extension TableBuilder {
         table.withUnsafeBytes { table in
             var view = glmc_tokenizer_open(table.baseAddress)
             return withUnsafePointer(to: &view) { view in
-                var work = glmc_work()
+                var work = glmc_text_work()
                 work.view = view
                 defer { glmc_work_release(&work) }
                 text.withUnsafeBufferPointer { glmc_load(&work.now, $0.baseAddress, UInt64($0.count), 1) }

@@ -1,0 +1,1 @@
+../../CGlmcABI/include/glmc_tokenizer_steps.h
