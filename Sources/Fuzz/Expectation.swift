@@ -136,6 +136,12 @@ public struct Expectation {
             let values = again.doubles
             again = Tensor(again.element, again.shape, values: { values[$0].isFinite || noise.bool() ? values[$0] : .nan })
         }
+        // A zero point may be taken off after the product, whose rounding is then relative to the zero point's share.
+        if node.op is Dequantize, operands.count > 2 {
+            let largest = [1, 2].map { operands[$0].doubles.reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 } }
+            let error = largest[0] * largest[1] * epsilon(result.element) * scale, values = again.doubles
+            again = Tensor(again.element, again.shape, values: { values[$0] + error * Double(noise.int(-100...100)) / 100 })
+        }
         // Sums of products by other methods than one after the other round relative to the largest.
         let spread = node.op is Cast ? 0 : epsilon(result.element)
         return shaken(again, spread * scale, isProduct ? 1e-6 * scale : 0, &noise)

@@ -138,7 +138,7 @@ extension RandomGraph {
     private mutating func convolution() throws {
         var x = try item(rank: 3...4)
         let rank = x.rank - 2, channels = x.shape[1]
-        let groups = noise.pick([1, 1, 1, channels]), outputs = noise.pick([1, 3, 8, 16, 17]) * (groups == 1 ? 1 : noise.pick([groups]))
+        let groups = noise.pick([1, 1, 1, max(channels, 1)]), outputs = noise.pick([1, 3, 8, 16, 17]) * (groups == 1 ? 1 : noise.pick([groups]))
         guard outputs * x.tensor.count / max(channels, 1) <= Self.largestTensor else { return }
         let window = (0..<rank).map { axis in noise.pick([1, 3, 3, 2].filter { $0 <= x.shape[axis + 2] } + [1]) }
         let padding = window.map { noise.pick([$0 / 2, $0 / 2, 0]) }

@@ -140,6 +140,9 @@ private final class Frame {
             guard let left = equation.left.evaluate(dimensions), let right = equation.right.evaluate(dimensions) else { continue }
             if left != right && !(equation.leftMayBeOne && left == 1) { throw Diagnostic(.invalid, "sizes that must be equal are \(left) and \(right)") }
         }
+        for size in node.op.nonNegativeSizes(in: context) {
+            if let value = size.evaluate(dimensions), value < 0 { throw Diagnostic(.invalid, "a size that must not be negative is \(value)") }
+        }
     }
 
     private func get(_ value: ValueID) throws -> Tensor {

@@ -19,8 +19,9 @@ extension Pass {
     /// Two ways: nodes whose operands are all constants go through `evaluate`; small integer tensors whose elements follow from
     /// the shapes of the inputs become symbolic `extents`. Nothing is folded into a constant that is both larger than its
     /// operands (times two, for widening casts) and larger than the limit in the context: a broadcast or a range is cheap to
-    /// compute and expensive to store. `dequantize` stays, because int8 kernels want its operands.
+    /// compute and expensive to store. All that is folded has a budget of bytes, because operands may be as large as results in their turn. `dequantize` stays, because int8 kernels want its operands.
     public static let foldConstants = Pass("fold-constants", "Evaluates what does not depend on the inputs") { rewriter, context in
+        var budget = rewriter.function.foldingBudget
         for id in rewriter.function.allNodes where rewriter.function.contains(id) {
             let node = rewriter.function[id]
             guard node.op.isPure, node.regions.isEmpty, !(node.op is Constant) else { continue }
@@ -28,7 +29,7 @@ extension Pass {
                 guard rewriter.beginRewrite() else { return }
                 let result = try rewriter.materialize(values, before: id)
                 try rewriter.replace(id, with: [result])
-            } else if let tensors = rewriter.function.evaluate(node, context) {
+            } else if let tensors = rewriter.function.evaluate(node, context, &budget) {
                 guard rewriter.beginRewrite() else { return }
                 try rewriter.replaceByConstants(id, tensors)
             }
@@ -47,18 +48,25 @@ extension Function {
         return (type, values)
     }
 
+    /// How many bytes folding may write: a multiple of what the function holds, and room for tables that small models compute.
+    fileprivate var foldingBudget: Double {
+        let constants = allNodes.reduce(0.0) { $0 + Double((self[$1].op as? Constant)?.value.byteCount ?? 0) }
+        return max(0x1p28, 8 * constants)
+    }
+
     private func isConstant(_ op: any Op) -> Bool { (op as? Extents)?.values.constants != nil }
 
-    /// The results of a node on constant operands, where folding pays.
-    fileprivate func evaluate(_ node: Node, _ context: PassContext) -> [Tensor]? {
+    /// The results of a node on constant operands, where folding pays and what it writes is within `budget`, in bytes.
+    fileprivate func evaluate(_ node: Node, _ context: PassContext, _ budget: inout Double) -> [Tensor]? {
         guard !(node.op is Dequantize), !(node.op is Extents) else { return nil }
         let operands = node.operands.compactMap { constant($0) }
         guard operands.count == node.operands.count, isCheapToEvaluate(node) else { return nil }
         let types = node.results.map { type($0) }
         var bytes = 0
         for type in types {
-            guard let count = type.tensor?.byteCount, type.tensor?.volume ?? 0 <= max(1 << 28, 2 * operands.reduce(0) { $0 + $1.count }) else { return nil }
             // A data-dependent size is bounded by what the op may read.
+            guard let tensor = type.tensor, Double(tensor.volume) * Double(tensor.element.bitWidth) / 8 <= budget else { return nil }
+            let count = tensor.byteCount
             bytes = max(bytes, count.constant ?? 0)
         }
         guard bytes <= max(context.foldingLimit, 2 * operands.reduce(0) { $0 + $1.byteCount }) else { return nil }
@@ -67,6 +75,7 @@ extension Function {
         for (tensor, type) in zip(results, types) {
             guard let expected = type.tensor, expected.element == tensor.element, expected.rank == tensor.rank else { return nil }
         }
+        budget -= results.reduce(0) { $0 + Double($1.byteCount) }
         return results
     }
 }

@@ -33,6 +33,9 @@ extension ProgramBuilder {
             if let result = state.result, try place(result) != home { after += try copy(state.argument, to: place(result), nodes: [id]) }
         }
 
+        // Slices of nothing have no place: a region that never runs is not written.
+        if case .extent(0) = form.limit { return before + (form.rounds.map { [.define(dimension: $0, 0)] } ?? []) + after }
+
         var body = demands(of: node.regions[0]) + (try lower(node.regions[0]))
         for stack in form.stacks {
             let whole = try place(stack.whole)

@@ -69,7 +69,11 @@ GLMC_UNSIGNED(u64, uint64_t)
 #define GLMC_FUSED(X, a, b, c) ((a) * (b) + (c))
 #endif
 
-/* Floats: a NaN operand of minimum or maximum gives NaN. */
+/* Floats: a NaN operand of minimum or maximum gives NaN, in reductions over lanes, too. */
+#ifndef __cplusplus
+#pragma omp declare reduction(glmc_minimum : float, double : omp_out = ((omp_out < omp_in) | (omp_out != omp_out)) ? omp_out : omp_in) initializer(omp_priv = omp_orig)
+#pragma omp declare reduction(glmc_maximum : float, double : omp_out = ((omp_out > omp_in) | (omp_out != omp_out)) ? omp_out : omp_in) initializer(omp_priv = omp_orig)
+#endif
 #define GLMC_FLOAT(S, T, X)                                                                             \
     GLMC_INLINE T glmc_minimum_##S(T a, T b) { return ((a < b) | (a != a)) ? a : b; }                     \
     GLMC_INLINE T glmc_maximum_##S(T a, T b) { return ((a > b) | (a != a)) ? a : b; }                     \

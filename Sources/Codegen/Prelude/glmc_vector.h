@@ -93,8 +93,8 @@ GLMC_PARTIAL(f16, _Float16, 8)
 GLMC_PARTIAL(bf16, uint16_t, 8)
 #endif
 GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)b, (__m256)a); }
-GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)b, (__m256)a); }
+GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return glmc_select_f32x8(b != b, b, (f32x8)_mm256_max_ps((__m256)b, (__m256)a)); }
+GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return glmc_select_f32x8(b != b, b, (f32x8)_mm256_min_ps((__m256)b, (__m256)a)); }
 GLMC_INLINE i32x8 glmc_maximum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_max_epi32((__m256i)a, (__m256i)b); }
 GLMC_INLINE i32x8 glmc_minimum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_min_epi32((__m256i)a, (__m256i)b); }
 GLMC_INLINE f32x8 glmc_floor_f32x8(f32x8 a) { return (f32x8)_mm256_floor_ps((__m256)a); }
@@ -144,9 +144,9 @@ GLMC_INLINE void glmc_storen_f16x16(void *p, f16x16 v, int64_t n) { _mm256_mask_
 GLMC_INLINE bf16x16 glmc_loadn_bf16x16(const void *p, int64_t n) { return (bf16x16)_mm256_maskz_loadu_epi16(GLMC_TAIL(n), p); }
 GLMC_INLINE void glmc_storen_bf16x16(void *p, bf16x16 v, int64_t n) { _mm256_mask_storeu_epi16(p, GLMC_TAIL(n), (__m256i)v); }
 GLMC_INLINE f32x16 glmc_fma_f32x16(f32x16 a, f32x16 b, f32x16 c) { return (f32x16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-/* The second operand is returned where either is NaN: ordered so that a NaN of `a` survives, and one of `b` does. */
-GLMC_INLINE f32x16 glmc_maximum_f32x16(f32x16 a, f32x16 b) { __m512 m = _mm512_max_ps((__m512)b, (__m512)a); return (f32x16)m; }
-GLMC_INLINE f32x16 glmc_minimum_f32x16(f32x16 a, f32x16 b) { __m512 m = _mm512_min_ps((__m512)b, (__m512)a); return (f32x16)m; }
+/* The instruction returns its second operand where either is NaN, so that only a NaN of `b` must be seen to. */
+GLMC_INLINE f32x16 glmc_maximum_f32x16(f32x16 a, f32x16 b) { return glmc_select_f32x16(b != b, b, (f32x16)_mm512_max_ps((__m512)b, (__m512)a)); }
+GLMC_INLINE f32x16 glmc_minimum_f32x16(f32x16 a, f32x16 b) { return glmc_select_f32x16(b != b, b, (f32x16)_mm512_min_ps((__m512)b, (__m512)a)); }
 GLMC_INLINE i32x16 glmc_maximum_i32x16(i32x16 a, i32x16 b) { return (i32x16)_mm512_max_epi32((__m512i)a, (__m512i)b); }
 GLMC_INLINE i32x16 glmc_minimum_i32x16(i32x16 a, i32x16 b) { return (i32x16)_mm512_min_epi32((__m512i)a, (__m512i)b); }
 GLMC_INLINE f32x16 glmc_floor_f32x16(f32x16 a) { return (f32x16)_mm512_roundscale_ps((__m512)a, 9); }

@@ -140,7 +140,7 @@ struct KernelPrinter {
             line("}")
             return
         case .simd(let reductions):
-            let clauses = reductions.map { " reduction(\(Self.ompOperator($0.op)):\($0.variable.name))" }.joined()
+            let clauses = reductions.map { " reduction(\(Self.ompOperator($0.op, $0.variable.type.element)):\($0.variable.name))" }.joined()
             if !dialect.simdPragma.isEmpty { line(dialect.simdPragma + clauses) }
         case .unrolled: if !dialect.unrollPragma.isEmpty { line(dialect.unrollPragma) }
         case .serial: break
@@ -150,8 +150,11 @@ struct KernelPrinter {
         line("}")
     }
 
-    private static func ompOperator(_ op: ReductionOperator) -> String {
+    /// OpenMP's own extremes of floats lose NaNs where lanes are put together.
+    private static func ompOperator(_ op: ReductionOperator, _ element: ElementType) -> String {
         switch op {
+        case .minimum where element.isFloat: "glmc_minimum"
+        case .maximum where element.isFloat: "glmc_maximum"
         case .add: "+"
         case .multiply: "*"
         case .minimum: "min"

@@ -26,10 +26,10 @@ public struct DynamicQuantize: LoopOp {
             var low: Float = 0, high: Float = 0
             for i in row * width..<(row + 1) * width {
                 let value = Float(reader.load(at: i))
-                low = Swift.min(low, value)
-                high = Swift.max(high, value)
+                low = value.isNaN ? .nan : Swift.min(low, value)
+                high = value.isNaN ? .nan : Swift.max(high, value)
             }
-            let scale = (high - low) / 255
+            let span = high - low, scale = span.isInfinite ? high / 255 - low / 255 : span / 255
             return (scale, scale == 0 ? 0 : Swift.min(Swift.max((-low / scale).rounded(.toNearestOrEven), 0), 255))
         }
         let y = Tensor(.u8, x.shape, integers: { i in
@@ -39,7 +39,7 @@ public struct DynamicQuantize: LoopOp {
             return value.isNaN ? 0 : Int(Swift.min(Swift.max(value, 0), 255))
         })
         let shape = perRow ? x.shape.dropLast() + [1] : []
-        return [y, Tensor(.f32, shape, values: { Double(ranges[$0].scale) }), Tensor(.u8, shape, integers: { Int(ranges[$0].zero) })]
+        return [y, Tensor(.f32, shape, values: { Double(ranges[$0].scale) }), Tensor(.u8, shape, integers: { ranges[$0].zero.isNaN ? 0 : Int(ranges[$0].zero) })]
     }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
@@ -102,7 +102,10 @@ public struct DynamicQuantize: LoopOp {
         let divisor: Expr
 
         init(low: Expr, high: Expr, in builder: inout KernelBuilder) {
-            let scale = builder.bind(.binary(.divide, high - low, .float(255, .f32)), "scale")
+            // Only what lies between the ends may exceed f32.
+            func step(_ x: Expr) -> Expr { .binary(.divide, x, .float(255, .f32)) }
+            let span = builder.bind(high - low, "span")
+            let scale = builder.bind(.select(.binary(.equal, span, .float(.infinity, .f32)), step(high) - step(low), step(span)), "scale")
             let zero = Expr.max(.float(0, .f32), .min(.float(255, .f32), .unary(.round, .binary(.divide, .unary(.negate, low), scale))))
             self.init(scale: scale, zero: .select(.binary(.equal, scale, .float(0, .f32)), .float(0, .f32), zero), in: &builder)
         }

@@ -61,6 +61,16 @@ public struct Pool: PointwiseOp {
     private var geometry: Window { Window(size: window.map { Extent($0) }, strides: strides, dilations: dilations) }
     private var isPadded: Bool { ceilMode || (padBefore + padAfter).contains { $0 > 0 } }
 
+    /// The axes of `shape` along which a window may lie outside the image; there must be an element for it to be near to.
+    private func overhungAxes(_ shape: [Extent]) -> [Int] {
+        guard shape.count == window.count + 2, padBefore.count == window.count, padAfter.count == window.count else { return [] }
+        return window.indices.filter { ceilMode || padBefore[$0] > 0 || padAfter[$0] > 0 }.map { $0 + 2 }
+    }
+
+    public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
+        context.shapes.first.map { shape in overhungAxes(shape).map { shape[$0] - 1 } } ?? []
+    }
+
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let x = try context.tensors(1)[0]
         guard x.rank >= 3 else { throw Diagnostic(.invalid, "takes an image of rank 3 or more, not \(x)") }
@@ -72,6 +82,7 @@ public struct Pool: PointwiseOp {
         guard x.element.isFloat || (x.element.isInteger && function == .max) else {
             throw Diagnostic(.invalid, "\(function.rawValue) pooling is not defined on \(x.element.rawValue)")
         }
+        if let axis = overhungAxes(x.shape).first(where: { x.shape[$0] == 0 }) { throw Diagnostic(.invalid, "axis \(axis) of \(x) has no elements to pool") }
         guard function != .lp || p > 0 else { throw Diagnostic(.invalid, "p is \(p)") }
         guard !indices || function == .max else { throw Diagnostic(.invalid, "only max pooling has indices") }
         let spatial = try window.indices.map { axis -> Extent in
