@@ -363,6 +363,19 @@ class _EntryPoint:
         self.outputs = [Info(entry.outputs[i]) for i in range(entry.output_count)]
 
 
+_loaded = {}
+
+
+def _load_library(path):
+    """The library that the file at `path` is. The loader takes a library of the same name for the same file; one that replaced another by renaming
+    is told from it by another spelling of its path."""
+    status = os.stat(path)
+    identity = (status.st_dev, status.st_ino)
+    while _loaded.setdefault(path, identity) != identity:
+        path = "/" + path
+    return c.CDLL(path)
+
+
 class Model:
     """A compiled model: `name`, `inputs`, `outputs`, `entries`, `manifest` (a dict), `cpu_features`; of a language model also `vocabulary`, `context`,
     `stop_tokens`. A copy, also in another process, is loaded anew."""
@@ -373,7 +386,7 @@ class Model:
             raise GlmcError(1, f"there is no file '{path}'")
         _check_file(path, _library_is_sound if check else lambda _: True)
         try:
-            self._library = c.CDLL(path)
+            self._library = _load_library(path)
             get = self._library.glmc_model_get
         except (OSError, AttributeError) as problem:
             raise GlmcError(1, f"'{path}' is not an artifact of glmc: {problem}") from None

@@ -105,6 +105,17 @@ import Testing
               return %f, %o, %p
             }
             """, dimensions: [["T": 1], ["T": 2], ["T": 33]]),
+        Case(name: "a scan of nothing, in reverse", text: """
+            func @nothing(%n: i64[], %s: f32[4], %x: f32[0, 4]) {
+              %f, %o = scan(%s, %x, input_axes: [0], input_reversed: [1], output_axes: [1], output_reversed: [1]) {
+              ^(%u: f32[4], %xi: f32[4]):
+                %v = binary.add(%u, %xi)
+                %w = unary.tanh(%xi)
+                yield %v, %w
+              }
+              return %f, %o
+            }
+            """),
         Case(name: "a loop in a loop with a branch", text: """
             func @nested(%n: i64[], %x: f32[N, 5]) {
               dimension N = input 1 axis 0

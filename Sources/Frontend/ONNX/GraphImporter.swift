@@ -179,6 +179,10 @@ struct GraphImporter: GraphBuilding {
             guard case .reference(let name) = attribute.value else { return attribute }
             return callAttributes[name].map { OnnxAttribute(name: attribute.name, value: $0) }
         }
+        var names: Set<String> = []
+        if let twice = node.attributes.first(where: { !names.insert($0.name).inserted }) {
+            throw Diagnostic(.invalid, "attribute '\(twice.name)' is given twice")
+        }
         let function = functions[Self.key(node.domain, node.op, node.overload)]
         // Looked up before the inputs, so that an unknown operator is reported even behind another one.
         let rule = function == nil ? try OnnxRules.rule(node.domain, node.op, version: version) : nil

@@ -131,9 +131,9 @@ private func isParameterSize(_ size: Extent, beside axis: Extent) -> Bool {
     size == 1 || size == axis || size.constant == nil || axis.constant == nil
 }
 
-/// Parameters broadcast to the input.
+/// Parameters are as large as the input, or 1 by their type.
 private func normEquations(_ shapes: [[Extent]]) -> [SizeEquation] {
-    shapes.dropFirst().flatMap { SizeEquation.broadcast($0, to: shapes[0]) }
+    shapes.dropFirst().flatMap { SizeEquation.pairs($0.reversed(), shapes[0].reversed()) }.filter { $0.left != 1 }
 }
 
 /// `(x − shift) · factor · scale + bias`, with shift and factor computed per row by `statistics`.

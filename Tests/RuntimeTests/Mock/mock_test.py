@@ -19,6 +19,19 @@ def refused(part, action):
         raise AssertionError(f"not refused: {part}")
 
 
+# A file that replaced another is another model, whatever lives of the first.
+import os, shutil, tempfile
+
+with tempfile.TemporaryDirectory() as folder:
+    path, new = os.path.join(folder, "m.so"), os.path.join(folder, "new.so")
+    shutil.copy(sys.argv[2], path)
+    first, same = glmc.load(path), glmc.load(path)
+    shutil.copy(sys.argv[2], new)
+    os.replace(new, path)
+    second = glmc.load(path)
+    address = lambda model: glmc.c.addressof(model._pointer.contents)
+    assert address(first) == address(same) != address(second)
+
 y, total, positive = model(x)
 assert np.allclose(y, want(x)) and np.allclose(total, want(x).sum()) and np.array_equal(positive, np.argwhere(want(x) > 0))
 assert np.allclose(model(x=x)[0], y)
