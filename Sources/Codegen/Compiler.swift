@@ -22,6 +22,7 @@ public struct CompileOptions: Sendable {
     public var optimization = "-O3"
     /// Threads that the artifact is tuned for; it runs with any number.
     public var threads = 2
+    /// Whether the weights lie in the artifact or in a file beside it.
     public var weights = WeightsPlace.auto
     /// The least work of a launch that threads divide, in units of about 10 ps; tests let them divide everything.
     public var worthCutting = WorkEstimate.worthCutting

@@ -56,9 +56,7 @@ public final class TensorStorage: @unchecked Sendable {
 
     /// Gives back the memory of a range whose bytes will not be needed soon, where they can be read again from a file.
     func evict(_ range: Range<Int>) {
-        guard isMapped, let base = known?.baseAddress else { return }
-        let page = sysconf(Int32(_SC_PAGESIZE)), first = (range.lowerBound + page - 1) / page * page, last = range.upperBound / page * page
-        if first < last { madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED) }
+        if isMapped, let known { MappedPages.evict(UnsafeRawBufferPointer(rebasing: known[range])) }
     }
 
     private static func allocate(_ count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows -> UnsafeRawBufferPointer {
@@ -79,6 +77,17 @@ public final class TensorStorage: @unchecked Sendable {
             pthread_mutex_destroy(lock)
             lock.deallocate()
         }
+    }
+}
+
+/// Memory that shows a file.
+public enum MappedPages {
+    /// Gives back the pages that lie wholly inside `bytes`, a part of a mapping that is not private and written: the file keeps what they hold.
+    public static func evict(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE))), start = Int(bitPattern: base)
+        let first = (start + page - 1) / page * page, last = (start + bytes.count) / page * page
+        if first < last, let address = UnsafeMutableRawPointer(bitPattern: first) { madvise(address, last - first, MADV_DONTNEED) }
     }
 }
 

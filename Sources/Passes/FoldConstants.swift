@@ -19,7 +19,8 @@ extension Pass {
     /// Two ways: nodes whose operands are all constants go through `evaluate`; small integer tensors whose elements follow from
     /// the shapes of the inputs become symbolic `extents`. Nothing is folded into a constant that is both larger than its
     /// operands (times two, for widening casts) and larger than the limit in the context: a broadcast or a range is cheap to
-    /// compute and expensive to store. All that is folded has a budget of bytes, because operands may be as large as results in their turn. `dequantize` stays, because int8 kernels want its operands.
+    /// compute and expensive to store. All that is folded has a budget of bytes, because what was folded is an operand in its turn.
+    /// `dequantize` stays, because int8 kernels want its operands.
     public static let foldConstants = Pass("fold-constants", "Evaluates what does not depend on the inputs") { rewriter, context in
         var budget = rewriter.function.foldingBudget
         for id in rewriter.function.allNodes where rewriter.function.contains(id) {

@@ -97,18 +97,9 @@ struct Weights {
             segment.write(target)
             // The file holds what was written: neither it nor what was read has to stay in memory.
             for source in segment.sources { source.evict() }
-            Self.evict(target)
+            MappedPages.evict(UnsafeRawBufferPointer(target))
             progress(Double(done.increment()) / Double(segments.count))
         }
-    }
-}
-
-extension Weights {
-    /// Gives back the memory of a part of a shared mapping; the file keeps what it holds.
-    private static func evict(_ bytes: UnsafeMutableRawBufferPointer) {
-        guard let base = bytes.baseAddress else { return }
-        let page = Int(getpagesize()), first = (Int(bitPattern: base) + page - 1) / page * page, last = (Int(bitPattern: base) + bytes.count) / page * page
-        if first < last, let start = UnsafeMutableRawPointer(bitPattern: first) { madvise(start, last - first, MADV_DONTNEED) }
     }
 }
 

@@ -70,7 +70,16 @@ enum ModelFile {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }
         }
-        for file in files { try Files.map(file).withUnsafeBytes { hash.update($0) } }
+        for file in files {
+            try Files.map(file).withUnsafeBytes { bytes in
+                // Weights may be larger than memory.
+                for start in stride(from: 0, to: bytes.count, by: 1 << 24) {
+                    let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + (1 << 24), bytes.count)])
+                    hash.update(part)
+                    MappedPages.evict(part)
+                }
+            }
+        }
         return hash.finish()
     }
 }

@@ -61,7 +61,7 @@ extension Subcommand {
             return inputs.indices.reduce(0) { sum, row in
                 let row = (row * vocabulary..<(row + 1) * vocabulary, Int(tokens[row + 1]))
                 let values = scores[row.0], most = values.max() ?? 0
-                let total = values.reduce(0.0) { $0 + Double(exp($1 - most)) }
+                let total = values.reduce(0.0) { $0 + exp(Double($1 - most)) }
                 return sum + log(total) + Double(most) - Double(values[values.startIndex + row.1])
             }
         }

@@ -110,7 +110,7 @@ struct MatrixProduct {
         let plan = plan(model, weights: weights.element, panels: site.formats[weights])
         let batches = Array(weights.shape.dropLast(2))
         let packing = PanelPacking(matrix: weights, kind: kind, lanes: model.lanes, panels: plan.panels)
-        let buffer = site.packed(matrix: weights, as: packing, element: kind.weightElement)
+        let buffer = site.packed(weights, as: packing, element: kind.weightElement)
         // Which of the constant's batches an outer position uses.
         let batchView = TensorView(
             buffer, weights.element, shape: (batches + [1, 1]).map { Extent($0) },

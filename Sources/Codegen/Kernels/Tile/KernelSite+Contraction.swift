@@ -34,15 +34,6 @@ extension KernelSite {
 
     /// A parameter that holds `weights` packed in panels.
     mutating func packed(_ weights: Tensor, as packing: PanelPacking, element: ElementType) -> BufferID {
-        packed("w", element, count: packing.count, key: PackingKey("\(packing)", [weights])) { target in
-            packing.pack(weights.bytes, into: target)
-        }
-    }
-}
-
-extension KernelSite {
-    /// A parameter that holds a matrix, or several, packed in panels.
-    mutating func packed(matrix weights: Tensor, as packing: PanelPacking, element: ElementType) -> BufferID {
         assembly.packed("w", element, packing.constant(weights))
     }
 }

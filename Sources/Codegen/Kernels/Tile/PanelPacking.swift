@@ -23,6 +23,8 @@ public struct PanelPacking: Hashable, Sendable {
     /// Vectors per panel.
     public var panels: AxisCut
     public var elementBytes: Int
+    /// Whether strides are those of the elements as they are stored (`Tensor.stored`), not of their dense row-major order.
+    public var readsStored = false
 
     /// - Parameters:
     ///   - axes: the reduction of the contraction, with a source stride for each.
@@ -46,19 +48,19 @@ public struct PanelPacking: Hashable, Sendable {
 
     /// Panels of a matrix [K, N], or of several behind each other.
     init(matrix weights: Tensor, kind: ContractionKind, lanes: Int, panels: AxisCut) {
-        let (k, n) = (weights.rank - 2, weights.rank - 1), strides = Self.strides(of: weights)
+        // Several matrices must lie behind each other, which only their dense order promises.
+        let (k, n) = (weights.rank - 2, weights.rank - 1), isOne = weights.rank == 2
+        let strides = isOne ? weights.stored.strides : rowMajorStrides(weights.shape)
         self.init(
             kind: kind, axes: [(ReductionAxis(Extent(weights.shape[k]), stride: 1), strides[k])], columns: weights.shape[n], columnStride: strides[n],
             outer: weights.shape.dropLast(2).reduce(1, *), outerStride: weights.shape[k] * weights.shape[n], lanes: lanes, panels: panels)
+        readsStored = isOne
     }
 
-    /// The strides in which a matrix, or several, is read: as it is stored, but several only where they lie behind each other.
-    private static func strides(of weights: Tensor) -> [Int] { weights.rank == 2 ? weights.stored.strides : rowMajorStrides(weights.shape) }
-
-    /// The packed form of the matrix that this packing was made for.
+    /// The packed form of the weights that this packing was made for.
     func constant(_ weights: Tensor) -> PackedConstant {
         PackedConstant(key: PackingKey("\(self)", [weights]), byteCount: count * elementBytes) { target in
-            pack(weights.rank == 2 ? weights.stored.bytes : weights.bytes, into: target)
+            pack(readsStored ? weights.stored.bytes : weights.bytes, into: target)
         }
     }
 
