@@ -59,13 +59,26 @@ extension SizeEquation {
     /// the other is not: `max(f-1, 0) = f-1` gives `f-1`. Empty where that is not the difference.
     public var clamped: Set<Extent> {
         var inner: Set<Extent> = []
-        guard !holds, left.unclamped(&inner) == right.unclamped(&inner) else { return [] }
+        guard !holds, left.hasClamp || right.hasClamp, left.unclamped(&inner) == right.unclamped(&inner) else { return [] }
         // Where a size may also be 1, only what is a size itself has to be one.
         return leftMayBeOne && !inner.isSubset(of: [left, right]) ? [] : inner
     }
 }
 
 extension Extent {
+    /// Whether a maximum with 0 stands anywhere in the extent.
+    fileprivate var hasClamp: Bool {
+        terms.contains { term in
+            term.factors.contains { factor in
+                switch factor {
+                case .maximum(_, 0), .maximum(0, _): true
+                case .maximum(let a, let b), .minimum(let a, let b), .floorDivide(let a, let b), .modulo(let a, let b): a.hasClamp || b.hasClamp
+                case .dimension, .tooComplex: false
+                }
+            }
+        }
+    }
+
     /// The extent without the maxima with 0 in it, whose other parts are added to `inner`.
     fileprivate func unclamped(_ inner: inout Set<Extent>) -> Extent {
         if isConstant { return self }

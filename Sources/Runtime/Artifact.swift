@@ -60,7 +60,7 @@ public final class Artifact: @unchecked Sendable {
         // dlopen searches the system for a bare name: so a path.
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
         try Self.check(absolute, shown: path, checksBytes ? { glmc_seal_library($0, $1) } : nil)
-        guard let library = dlopen(absolute, RTLD_NOW | RTLD_LOCAL) else {
+        guard let library = LoadedLibraries.open(absolute) else {
             if Self.isProgram(absolute) {
                 throw RuntimeError(.notAnArtifact, "'\(path)' is a program, which runs by itself ('\(path) --help' says how); only libraries (.so) can be loaded: compile the model to one")
             }

@@ -56,6 +56,13 @@ import Testing
         #expect(try get(cache).isCompiled && !get(cache).isCompiled)
     }
 
+    /// A file system that lost its mind leaves files of any size; none of them is read.
+    @Test func readsNothingOfAbsurdSize() throws {
+        let cache = try cache()
+        #expect(try get(cache).isCompiled && truncate(entry().path, 1 << 40) == 0)
+        #expect(try get(cache).isCompiled && !get(cache).isCompiled)
+    }
+
     @Test func isClosedToOthers() throws {
         _ = try cache()
         for path in ["cache", "cache/objects"].map(folder.file) {

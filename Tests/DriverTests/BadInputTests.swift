@@ -184,5 +184,15 @@ import Testing
         try expect(2, "given twice for 'x'", "compile", model, "--dry-run", "--shape", "x:2x3", "--shape", "x:2x3")
         try expect(2, "'/dev/null' is none", "compile", model, "--dry-run", "--save-temps", "/dev/null")
         try expect(2, "-O0 to -O3", "compile", model, "--dry-run", "-O4")
+        for flag in ["--context=5", "--kv=bf16", "--no-tokenizer"] { try expect(2, "means nothing for this model", "compile", model, "--dry-run", flag) }
+        try Data("PK\u{5}\u{6}".utf8 + [UInt8](repeating: 0, count: 18)).write(to: URL(fileURLWithPath: folder.file("nothing.npz")))
+        try expect(1, "holds none of the model's outputs (y)", "run", model, "--random", "1", "--expected", folder.file("nothing.npz"), "--no-cache")
+    }
+
+    /// A cache that its user named and that cannot be used is a reason to say so, and none to stop.
+    @Test func saysWhenThereIsNoCache() throws {
+        let model = try write("fixed.onnx", Self.model([Onnx.node("Relu", ["x"], ["y"])]))
+        let result = try GlmcProgram.run(["compile", model, "--dry-run"], environment: ["GLMC_CACHE": "/dev/full"])
+        #expect(result.status == 0 && result.errors.contains("the kernel cache is not used"), "\(result.errors)")
     }
 }

@@ -59,6 +59,8 @@ private let y = Onnx.value("y", 1, [2, 3])
         ("wrong attribute", [Onnx.node("Transpose", ["x"], ["y"], [Onnx.attribute("perm", ints: [0, 0])])], "permutation"),
         ("no such axis", [Onnx.node("Flatten", ["x"], ["y"], [Proto().string(1, "axis").int(3, 9).int(20, 2)])], "axis 9"),
         ("an attribute twice", [Onnx.node("Softmax", ["x"], ["y"], [0, 1].map { Proto().string(1, "axis").int(3, $0).int(20, 2) })], "'axis' is given twice"),
+        ("an attribute of no operator", [Onnx.node("Relu", ["x"], ["y"], [Proto().string(1, "alpha").int(3, 1).int(20, 2)])], "Relu has no attribute 'alpha'"),
+        ("an attribute of another version", [Onnx.node("Squeeze", ["x"], ["y"], [Onnx.attribute("axes", ints: [0])])], "Squeeze has no attribute 'axes' in version 17"),
         ("too few inputs", [Onnx.node("Add", ["x"], ["y"])], "input 1 is missing"),
         ("wrong output type", [Onnx.node("Shape", ["x"], ["y"])], "output 'y': is declared as f32, and its node gives i64"),
         ("absurd pads", [Onnx.node("Pad", ["x", "p"], ["y"])], "'p' is not defined"),

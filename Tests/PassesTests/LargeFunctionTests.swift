@@ -45,6 +45,19 @@ import Testing
         },
     ]
 
+    /// Each doubling is folded while the budget lasts: 31 of them would be 8 GB.
+    @Test func foldsWithinItsBudget() throws {
+        var rewriter = Rewriter(Function("f"))
+        let x = rewriter.addArgument(.tensor(TensorType(.f32, [1])), name: "x")
+        let one = try Self.create(Constant(Tensor([1] as [Float])), [], &rewriter)
+        let large = try (0..<31).reduce(one) { value, _ in try Self.create(Concat(axis: 0), [value, value], &rewriter) }
+        rewriter.setResults([try Self.create(Binary(.add), [x, large], &rewriter)])
+        var function = rewriter.function
+        try PassManager().run([.foldConstants], on: &function, PassContext(level: .o2))
+        let bytes = function.allNodes.reduce(0) { $0 + ((function[$1].op as? Constant)?.value.byteCount ?? 0) }
+        #expect(bytes > 1 << 20 && bytes <= 1 << 28, "\(bytes)")
+    }
+
     @Test(arguments: shapes) func comesToAnEnd(_ shape: Shape) throws {
         var rewriter = Rewriter(Function("f"))
         let x = rewriter.addArgument(Self.row, name: "x")

@@ -10,6 +10,8 @@ import GlmcIR
 public final class ObjectCache: Sendable {
     private static let magic = Array("GLMCOBJ1".utf8)
     private static let headerBytes = magic.count + 64
+    /// Larger files are no entries, whatever they say: no kernel is near it.
+    private static let largestEntry = 1 << 28
 
     /// The folder that users name.
     public let path: String
@@ -25,6 +27,16 @@ public final class ObjectCache: Sendable {
         if let folder = variables["GLMC_CACHE"], !folder.isEmpty { return folder }
         if let base = variables["XDG_CACHE_HOME"], base.hasPrefix("/") { return base + "/glmc" }
         return variables["HOME"].flatMap { $0.hasPrefix("/") ? $0 + "/.cache/glmc" : nil }
+    }
+
+    /// Opens the cache in the user's place.
+    /// - Returns: nil where there is no such place, or nothing can be made there.
+    /// - Throws: where others could put something into it, and where the folder that GLMC_CACHE names cannot be used.
+    public static func openDefault() throws(Diagnostic) -> ObjectCache? {
+        guard let path = defaultFolder else { return nil }
+        if let cache = try open(path) { return cache }
+        guard ProcessInfo.processInfo.environment["GLMC_CACHE"] == path else { return nil }
+        throw refusal(path, "it can be neither opened nor made", hint: "GLMC_CACHE names a folder")
     }
 
     /// Opens the cache at `path`, which is made where it does not exist.
@@ -86,7 +98,7 @@ public final class ObjectCache: Sendable {
         guard descriptor >= 0 else { return nil }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, let content = try? file.readToEnd(), content.count > Self.headerBytes else { return nil }
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size <= Self.largestEntry, let content = try? file.readToEnd(), content.count > Self.headerBytes else { return nil }
         let object = content.dropFirst(Self.headerBytes)
         guard content.prefix(Self.headerBytes).elementsEqual(Self.magic + Array(Self.digest(object, key).utf8)) else { return nil }
         // Marks it as recently used.
@@ -95,6 +107,7 @@ public final class ObjectCache: Sendable {
     }
 
     private func write(_ object: Data, to entry: String, _ key: String) {
+        guard object.count + Self.headerBytes <= Self.largestEntry else { return }
         let part = "\(entry).\(getpid()).\(UInt32.random(in: .min ... .max)).tmp"
         let descriptor = openat(folder, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return }

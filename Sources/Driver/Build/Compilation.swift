@@ -31,6 +31,8 @@ struct Compilation: Sendable {
     var worthCutting: Int?
     /// As if a language model's folder had no tokenizer.
     var leavesTokenizerOut = false
+    /// Those of the given flags that mean something for language models only.
+    private var languageFlags: [String] = []
     /// Verify the function after every pass.
     var verifiesEach = PassManager.Options.isDebugBuild
     let console: Console
@@ -93,6 +95,7 @@ struct Compilation: Sendable {
         imports.context = try arguments.int("context", in: 1...1 << 24)
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
+        languageFlags = ["context", "kv", "no-tokenizer"].filter { arguments.has($0) }
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
@@ -127,8 +130,8 @@ struct Compilation: Sendable {
         weights = arguments.string("weights").flatMap(WeightsPlace.init) ?? weights
         saveFolder = arguments.string("save-temps")
         if let folder = saveFolder, Files.exists(folder), !Files.isFolder(folder) { throw arguments.misuse("--save-temps takes a folder, and '\(folder)' is none") }
-        if !arguments.has("no-cache"), let folder = ObjectCache.defaultFolder {
-            do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
+        if !arguments.has("no-cache") {
+            do { cache = try ObjectCache.openDefault() } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
@@ -140,6 +143,9 @@ struct Compilation: Sendable {
     func load(_ path: String) throws -> ImportedModel {
         CrashReport.enter("reading \(path)")
         let model = try ModelFile.load(path, imports)
+        if let flag = languageFlags.first, model.module.states.isEmpty {
+            throw Diagnostic(.usage, "--\(flag) means nothing for this model: it is no language model with a cache", at: [path])
+        }
         for warning in model.warnings { console.warning(warning.description) }
         let optional = model.module.functions.flatMap { function in function.inputs.filter { function.defaults[$0] != nil }.map { "'\(function[$0].name)'" } }
         if !optional.isEmpty {

@@ -9,9 +9,7 @@ extension Subcommand {
     ) { arguments, console in
         let compilers = Toolchain.available, native = Target.native
         var cache: ObjectCache?
-        if let folder = ObjectCache.defaultFolder {
-            do { cache = try ObjectCache.open(folder) } catch { console.warning("\(error)") }
-        }
+        do { cache = try ObjectCache.openDefault() } catch { console.warning("\(error)") }
         let nvcc = Toolchain.locate("nvcc")
         if arguments.has("json") {
             console.print(JSONValue.object([

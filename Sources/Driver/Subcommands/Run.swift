@@ -39,7 +39,9 @@ extension Subcommand {
     private static func compare(_ outputs: [String: TensorBuffer], _ entry: Artifact.EntryPoint, with path: String, _ arguments: Arguments, _ console: Console) throws -> ExitCode {
         var differs = false
         let atol = try arguments.double("atol") ?? 1e-4, rtol = try arguments.double("rtol") ?? 1e-3
-        for item in try Npz.read(path) {
+        let expected = try Npz.read(path)
+        guard !expected.isEmpty else { throw Diagnostic(.invalid, "holds none of the model's outputs (\(entry.outputs.map(\.name).joined(separator: ", ")))", at: [path]) }
+        for item in expected {
             guard let output = outputs[item.name] else {
                 let nearest = nearestName(to: item.name, among: entry.outputs.map(\.name))
                 throw Diagnostic(.invalid, "the model has no output '\(item.name)'", at: [path], hint: nearest.map { "did you mean '\($0)'?" })

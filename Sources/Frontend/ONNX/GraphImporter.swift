@@ -186,6 +186,7 @@ struct GraphImporter: GraphBuilding {
         let function = functions[Self.key(node.domain, node.op, node.overload)]
         // Looked up before the inputs, so that an unknown operator is reported even behind another one.
         let rule = function == nil ? try OnnxRules.rule(node.domain, node.op, version: version) : nil
+        if rule != nil { try checkAttributes(of: node, version: version) }
         let inputs: [Imported?] = try node.inputs.map { name in
             if name.isEmpty { return nil }
             guard let value = lookup(name) else { throw Diagnostic(.invalid, "its input '\(name)' is not defined") }
@@ -195,6 +196,15 @@ struct GraphImporter: GraphBuilding {
         if let function { return try inline(function, resolved, inputs) }
         let outputCount = (node.outputs.lastIndex { !$0.isEmpty } ?? -1) + 1
         return try rule?.build(&self, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
+    }
+
+    /// Refuses attributes that the operator does not have: whoever wrote them meant something by them.
+    private func checkAttributes(of node: OnnxNode, version: Int) throws {
+        guard let known = OperatorAttributes.names(node.domain, node.op, version: version),
+              let unknown = node.attributes.first(where: { attribute in !known.contains { $0 == attribute.name } }) else { return }
+        let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+        throw Diagnostic(.invalid, "\(node.op) has no attribute '\(unknown.name)' in version \(version) of its operator set",
+            hint: "its attributes are: \(list)")
     }
 
     private mutating func defineOutputs(_ node: OnnxNode, _ values: [Imported]?, _ place: String) throws {

@@ -137,6 +137,9 @@ public struct GatherND: PointwiseOp {
         let types = try context.tensors(2)
         let (data, indices) = (types[0], types[1])
         try checkIndices(indices)
+        guard indices.rank == 0 || indices.shape.last?.constant != nil else {
+            throw Diagnostic.unsupported("how many coordinates the indices \(indices) hold must be known at compile time")
+        }
         guard batchDims >= 0, batchDims < indices.rank, let depth = indices.shape.last?.constant, depth >= 0, batchDims + depth <= data.rank else {
             throw Diagnostic(.invalid, "indices \(indices) with \(batchDims) batch axes do not fit \(data): the last axis must hold one coordinate per data axis")
         }

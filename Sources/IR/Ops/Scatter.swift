@@ -148,7 +148,10 @@ public struct ScatterND: LoopOp {
         let (data, indices, updates) = (types[0], types[1], types[2])
         try checkIndices(indices)
         try reduction.check(data.element)
-        guard indices.rank >= 1, let depth = indices.shape.last?.constant, depth >= 0, depth <= data.rank else {
+        guard indices.rank == 0 || indices.shape.last?.constant != nil else {
+            throw Diagnostic.unsupported("how many coordinates the indices \(indices) hold must be known at compile time")
+        }
+        guard let depth = indices.shape.last?.constant, depth >= 0, depth <= data.rank else {
             throw Diagnostic(.invalid, "the last axis of the indices \(indices) must hold a coordinate for each of the first axes of \(data)")
         }
         let expected = Array(indices.shape.dropLast()) + Array(data.shape[depth...])

@@ -138,7 +138,8 @@ extension GraphImporter {
         var x = try c[0]
         let isPacked = rank(x) == 3
         if isPacked { x = try splitHeads(x, try c.int("num_heads", 0)) }
-        guard rank(x) == 4, let head = known(shape(x)[3]) else { throw Diagnostic(.invalid, "takes a tensor of rank 3 or 4 with a known head size") }
+        guard rank(x) == 4 else { throw Diagnostic(.invalid, "takes a tensor of rank 3 or 4, not \(type(x))") }
+        guard let head = known(shape(x)[3]) else { throw Diagnostic.unsupported("the head size must be known at compile time, not \(type(x))") }
         let given = try c.int("rotary_embedding_dim", 0), width = given == 0 ? head : given
         guard width > 0, width <= head, width % 2 == 0 else { throw Diagnostic(.invalid, "rotary_embedding_dim \(width) does not fit heads of \(head)") }
         var (cosine, sine) = (try c[1], try c[2])

@@ -95,7 +95,8 @@ extension GraphImporter {
 
     mutating func shortTimeFourier(_ c: OnnxCall) throws -> ValueID {
         let x = try c[0], step = try requiredInt(c[1], "the frame step")
-        guard rank(x) == 2 || rank(x) == 3, let extent = known(shape(x)[1]) else { throw Diagnostic(.invalid, "takes signals of known length, not \(type(x))") }
+        guard rank(x) == 2 || rank(x) == 3 else { throw Diagnostic(.invalid, "takes signals [batch, length] or [batch, length, 1 or 2], not \(type(x))") }
+        guard let extent = known(shape(x)[1]) else { throw Diagnostic.unsupported("the length of the signal must be known at compile time, not \(type(x))") }
         let window = try c.optional(2)
         let length = try c.optional(3).map { try requiredInt($0, "the frame length") } ?? window.flatMap { shape($0).first }.flatMap { known($0) } ?? extent
         guard step > 0, length > 0, length <= extent else { throw Diagnostic(.invalid, "frames of \(length) in steps of \(step) do not fit \(extent) samples") }
