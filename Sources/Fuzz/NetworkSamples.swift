@@ -70,6 +70,14 @@ extension OpSamples {
             let (a, b): (ElementType, ElementType) = integers ? (noise.pick([.u8, .i8]), noise.pick([.u8, .i8])) : (element, element)
             return OpSample(op: MatMul(), operands: [noise.tensor(a, broadcast(&noise, batch) + [m, k]), noise.tensor(b, batch + [k, n])])
         },
+        "block_matmul": { noise in
+            let shape = noise.leaning(rank: 2...4).flatMap { $0[$0.count - 1] % 2 == 0 && $0[$0.count - 1] > 0 ? $0 : nil }
+            let left = shape ?? (noise.shape(rank: 0...1, sizes: 1...3) + [noise.int(1...4), noise.pick([2, 4, 8, 12, 64])])
+            let k = left[left.count - 1], n = noise.pick([1, 3, 16, 17, 40]), block = noise.pick((1...k).filter { $0 % 2 == 0 && k % $0 == 0 })
+            let element = noise.pick([ElementType.f32, .f16, .bf16]), scales = [k / block, n]
+            return OpSample(op: BlockMatMul(block: block), operands: [noise.tensor(.f32, left), noise.tensor(.u8, [k / 2, n]), noise.tensor(element, scales)]
+                + (noise.bool() ? [noise.tensor(element, scales)] : []))
+        },
         "pool": { noise in
             let g = Geometry(&noise), function = noise.pick(PoolFunction.allCases)
             let element = function == .max ? noise.pick([ElementType.f32, .u8, .i8, .f16, .f64]) : float(&noise)

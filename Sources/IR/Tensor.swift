@@ -189,7 +189,7 @@ public struct Tensor: Sendable {
 
     /// The same elements with permuted axes: axis `i` of the result is axis `permutation[i]` of this tensor. Nothing is copied before somebody asks for the
     /// result's bytes.
-    func transposed(_ permutation: [Int]) -> Tensor {
+    public func transposed(_ permutation: [Int]) -> Tensor {
         let (stored, element, shape) = (stored, element, permutation.map { self.shape[$0] })
         let source = StoredElements(storage: stored.storage, byteOffset: stored.byteOffset, strides: permutation.map { stored.strides[$0] })
         let storage = TensorStorage.deferred(count: byteCount) { bytes in

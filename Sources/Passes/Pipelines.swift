@@ -72,6 +72,8 @@ public enum Pipelines {
         .foldScales,
         .mergeProjections,
         .quantizeDynamic(),
+        .quantizeBlocks(),
+        .quantizeWeights(),
         .lowerQuantized,
         .foldRequantization,
         .narrowFloats(),

@@ -41,6 +41,9 @@ public enum ChildProcess {
         let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         var argv = arguments.map { strdup($0) } + [nil], envp = variables.map { strdup("\($0)=\($1)") } + [nil]
         defer { for pointer in argv + envp { free(pointer) } }
+        // A child begins with the priority of the thread that starts it, and the system's worker threads do not have that of their process.
+        let process = __priority_which_t(PRIO_PROCESS.rawValue)
+        setpriority(process, 0, getpriority(process, id_t(getpid())))
         var pid: pid_t = 0
         let status = posix_spawnp(&pid, program, &actions, &attributes, &argv, &envp)
         guard status == 0 else { throw Diagnostic(.invalid, "cannot run '\(program)': \(String(cString: strerror(status)))") }

@@ -23,7 +23,7 @@ struct Compilation: Sendable {
     var disabledPasses: Set<String> = []
     var printAfter: Set<String> = []
     var stopAfter: (pass: Int, rewrite: Int)?
-    var int8: Int8?
+    var quantization: Quantization?
     var narrowFloats: NarrowFloats?
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
@@ -58,7 +58,7 @@ struct Compilation: Sendable {
     ]
 
     /// Flags that choose types narrower than fp32.
-    static let precisionFlags: [Flag] = Int8.flags + NarrowFloats.flags
+    static let precisionFlags: [Flag] = Quantization.flags + NarrowFloats.flags
 
     /// Flags of everything that compiles a model.
     static let flags: [Flag] = modelFlags + precisionFlags + passFlags + [
@@ -125,7 +125,7 @@ struct Compilation: Sendable {
             guard numbers.count == 2, let pass = numbers[0], let rewrite = numbers[1], pass > 0, rewrite >= 0 else { throw arguments.misuse("--stop-after takes N.M, not '\(text)'") }
             stopAfter = (pass, rewrite)
         }
-        int8 = try Int8(arguments)
+        quantization = try Quantization(arguments)
         narrowFloats = try NarrowFloats(arguments)
         weights = arguments.string("weights").flatMap(WeightsPlace.init) ?? weights
         saveFolder = arguments.string("save-temps")
@@ -136,7 +136,7 @@ struct Compilation: Sendable {
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
-            + (int8.map { ["--int8", "--quant=\($0.mode.rawValue)"] } ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
+            + (quantization?.recordedFlags ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
 
     /// Reads the model and prints what it has to warn about.
@@ -157,12 +157,13 @@ struct Compilation: Sendable {
 
     /// Runs the passes on every function of a module; what they report is added up by pass.
     func optimise(_ module: inout Module) throws -> [PassManager.PassReport] {
-        if module.functions.count > 1, let int8, int8.mode == .static {
+        let mode = quantization?.mode(of: module)
+        if module.functions.count > 1, mode == .static {
             throw Diagnostic(.unsupported, "static quantization of a model with several entry points", hint: "--quant=dynamic quantizes what it multiplies with")
         }
         var reports: [PassManager.PassReport] = []
         for i in module.functions.indices {
-            let more = try optimise(&module.functions[i])
+            let more = try optimise(&module.functions[i], quantized: mode)
             if reports.isEmpty { reports = more; continue }
             for (j, report) in more.enumerated() where reports.indices.contains(j) { reports[j].add(report) }
         }
@@ -170,19 +171,20 @@ struct Compilation: Sendable {
     }
 
     /// Runs the passes: the named ones, or the pipeline of the level. Static quantisation calibrates in its midst.
-    func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
+    /// - Parameter mode: how to quantise, if at all; nil: as for a model of one entry point without states.
+    func optimise(_ function: inout Function, quantized mode: Quantization.Mode? = nil) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
         if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
         let narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
-        guard let int8, int8.mode == .static else {
-            let quantization: [Pass] = int8.map { [.quantizeDynamic($0.options)] } ?? []
-            let reports = try run(library.pipeline(level, quantization: quantization, narrowing: narrowing), on: &function, from: 0)
+        guard let quantization, (mode ?? quantization.mode) == .static else {
+            let quantizing = quantization.map { $0.passes(mode ?? $0.mode) } ?? []
+            let reports = try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)
             reportPrecision(reports)
             return reports
         }
         let first = library.optimization(level)
         var reports = try run(first, on: &function, from: 0)
-        let pass = try calibrate(function, int8)
+        let pass = try calibrate(function, quantization)
         let rest = library.pipeline(level, quantization: [pass], narrowing: narrowing).drop { $0.name != pass.name }
         reports += try run(Array(rest), on: &function, from: first.count)
         reportPrecision(reports)

@@ -26,7 +26,7 @@ struct FuzzRunner {
     }
 
     private var precision: Expectation.Precision {
-        if compilation.int8 != nil { return .int8 }
+        if compilation.quantization != nil { return .int8 }
         return compilation.narrowFloats.flatMap { Expectation.Precision(rawValue: $0.name) } ?? .full
     }
 

@@ -9,7 +9,7 @@ extension Subcommand {
         details: "Prints the result unless -o is given. MODEL may also be an .onnx file or a folder of safetensors, whose IR is then the input.",
         positionals: 1...1,
         flags: [Flag("output", .value("OUT.glm"), short: "o", "the file to write; large constants go to a .weights file beside it"), Flag("time-passes", "print how long each pass took")]
-            + Compilation.modelFlags + Int8.flags + Compilation.passFlags
+            + Compilation.modelFlags + Quantization.flags + Compilation.passFlags
     ) { arguments, console in
         if let output = arguments.string("output") { try Files.checkTarget(output) }
         let compilation = try Compilation(arguments, console)

@@ -1,5 +1,6 @@
 /// Matrix product of `a` […, M, K] and `b` […, K, N] with numpy broadcasting of the leading axes. Floats of one type, of which
-/// f16 and bf16 give f32 sums; u8/i8 against u8/i8 giving exact i32 sums; or wider integers of one type (wrapping).
+/// f16 and bf16 give f32 sums; f32 against f16, bf16 or i8 giving f32 sums; u8/i8 against u8/i8 giving exact i32 sums; or wider integers of one type
+/// (wrapping).
 public struct MatMul: PointwiseOp {
     public static let mnemonic = "matmul"
     public static let summary = "Matrix product with broadcast batch axes"
@@ -15,7 +16,8 @@ public struct MatMul: PointwiseOp {
             throw Diagnostic(.invalid, "\(a) times \(b): \(k.0) columns against \(k.1) rows")
         }
         let batch = try TensorType.broadcast(Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2)))
-        let element = try productElement(a.element, b.element)
+        // Every integer of 8 bits is an f32.
+        let element = a.element == .f32 && b.element == .i8 ? .f32 : try productElement(a.element, b.element)
         return [.tensor(TensorType(element, batch + [a.shape[a.rank - 2], b.shape[b.rank - 1]]))]
     }
 

@@ -20,7 +20,7 @@ extension Pass {
     /// ```
     ///
     /// Convolutions stay in fp32: scanning an image for its range costs too much of what int8 gains.
-    public static func quantizeDynamic(_ options: QuantizationOptions = QuantizationOptions()) -> Pass {
+    public static func quantizeDynamic(_ options: QuantizationOptions = QuantizationOptions(), sharing table: QuantizedWeightTable = QuantizedWeightTable()) -> Pass {
         Pass("quantize-dynamic", "Quantises products with constant weights at run time") { rewriter, _ in
             var known: [BlockValue: (bytes: ValueID, scale: ValueID, zero: ValueID)] = [:]
             for id in rewriter.function.allNodes where rewriter.function.contains(id) {
@@ -35,7 +35,7 @@ extension Pass {
                     continue
                 }
                 let axis = rewriter.function.tensorType(node.operands[1]).rank - 1
-                guard let weights = rewriter.function.constant(node.operands[1]).flatMap({ QuantizedWeights($0, axis: axis) }) else {
+                guard let weights = rewriter.function.constant(node.operands[1]).flatMap({ table.weights($0, axis: axis) }) else {
                     rewriter.remark("stays in fp32: a weight is not finite", at: id, missed: true)
                     continue
                 }

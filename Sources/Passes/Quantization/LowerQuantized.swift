@@ -140,7 +140,7 @@ private struct IntegerWeights {
         values = weights.element == .i8 && final == source ? weights : Tensor(.i8, weights.shape, integers: { final[$0] })
         // Sums over `summed` axes; the others keep their order.
         let kept = weights.shape.indices.filter { !summed.contains($0) }
-        let strides = rowMajor(weights.shape), keptStrides = rowMajor(kept.map { weights.shape[$0] })
+        let strides = rowMajorStrides(weights.shape), keptStrides = rowMajorStrides(kept.map { weights.shape[$0] })
         var totals = [Int](repeating: 0, count: kept.reduce(1) { $0 * weights.shape[$1] })
         for i in final.indices {
             var position = 0
@@ -149,12 +149,6 @@ private struct IntegerWeights {
         }
         sums = totals
     }
-}
-
-private func rowMajor(_ shape: [Int]) -> [Int] {
-    var strides = [Int](repeating: 1, count: shape.count)
-    for axis in stride(from: shape.count - 2, through: 0, by: -1) { strides[axis] = strides[axis + 1] * shape[axis + 1] }
-    return strides
 }
 
 /// `conv(dequantize(x), dequantize(w))` → the integer convolution, rescaled.

@@ -16,7 +16,7 @@ extension KernelFamily {
     })
 }
 
-/// Keys are packed into panels once per head; then every block of rows computes its scores (a contraction over the head's
+/// Keys are packed into panels once per head (for a single query they are read where they lie: `emitStep`); then every block of rows computes its scores (a contraction over the head's
 /// depth), their softmax, and the weighted sum of the values (a contraction over the keys).
 struct AttentionKernel {
     let op: Attention
@@ -31,17 +31,17 @@ struct AttentionKernel {
         model = RegisterModel(target)
     }
 
-    private var lanes: Int { model.lanes }
-    private var batch: Extent { q.shape[0] }
-    private var heads: Extent { q.shape[1] }
-    private var sharedHeads: Extent { k.shape[1] }
-    private var queries: Extent { q.shape[2] }
-    private var keys: Extent { k.shape[2] }
-    private var depth: Extent { q.shape[3] }
-    private var width: Extent { v.shape[3] }
+    var lanes: Int { model.lanes }
+    var batch: Extent { q.shape[0] }
+    var heads: Extent { q.shape[1] }
+    var sharedHeads: Extent { k.shape[1] }
+    var queries: Extent { q.shape[2] }
+    var keys: Extent { k.shape[2] }
+    var depth: Extent { q.shape[3] }
+    var width: Extent { v.shape[3] }
     /// Vectors of scores per row, and elements from one row of scores to the next.
-    private var keyVectors: Extent { keys.ceilDivided(by: Extent(lanes)) }
-    private var rowStride: Extent { (keyVectors + 1) * Extent(lanes) }
+    var keyVectors: Extent { keys.ceilDivided(by: Extent(lanes)) }
+    var rowStride: Extent { (keyVectors + 1) * Extent(lanes) }
 
     /// Rows per block: a balanced cut of at most 28 rows; short blocks for a free number of queries.
     private var rows: AxisCut {
@@ -51,8 +51,8 @@ struct AttentionKernel {
         return AxisCut(extent: queries, limit: 24)
     }
 
-    private func vector(_ value: Double) -> Expr { lanes == 1 ? .float(value, .f32) : .broadcast(.float(value, .f32), lanes) }
-    private func splat(_ value: Expr) -> Expr { lanes == 1 ? value : .broadcast(value, lanes) }
+    func vector(_ value: Double) -> Expr { lanes == 1 ? .float(value, .f32) : .broadcast(.float(value, .f32), lanes) }
+    func splat(_ value: Expr) -> Expr { lanes == 1 ? value : .broadcast(value, lanes) }
     private var vectorType: KernelType { KernelType(.f32, lanes: lanes) }
 
     mutating func emit(_ site: inout KernelSite) throws {
@@ -63,7 +63,13 @@ struct AttentionKernel {
             mask = TensorView(copy, strided.element, shape: strided.shape, strides: Layout.rowMajor.strides(of: strided.shape))
         }
         let (kernel, mask) = (self, mask)
-        try kernel.emitBody(&site, copying: strided.flatMap { from in mask.map { (from, $0) } })
+        let copy = strided.flatMap { from in mask.map { (from: from, to: $0) } }
+        if let group = kernel.stepGroup { return try kernel.emitStep(&site, group: group, copying: copy) }
+        try kernel.emitBody(&site, copying: copy)
+    }
+
+    func emit(_ copy: (from: TensorView, to: TensorView), into builder: inout KernelBuilder) {
+        builder.loops(over: copy.from.shape, kind: .parallel) { builder, index in builder.emit(copy.to.store(copy.from.load(index), index)) }
     }
 
     private func emitBody(_ site: inout KernelSite, copying copy: (from: TensorView, to: TensorView)?) throws {
@@ -79,9 +85,7 @@ struct AttentionKernel {
         let packedValues = valuesInPlace ? nil : site.scratch("values", .f32, count: batch * sharedHeads * paddedWidth * keys, perThread: false)
 
         try site.generate { builder, store in
-            if let copy {
-                builder.loops(over: copy.from.shape, kind: .parallel) { builder, index in builder.emit(copy.to.store(copy.from.load(index), index)) }
-            }
+            if let copy { emit(copy, into: &builder) }
             PanelPacker(
                 source: k, axes: (3, 2), target: packed, batchStride: paddedKeys * depth, columns: keys, depth: depth, panels: scorePlan.panels, lanes: lanes
             ).emit(into: &builder)
@@ -174,7 +178,7 @@ struct AttentionKernel {
     }
 
     /// `score` with the mask's value added, or −∞ where a bool mask is false. `outer` is batch, head and query.
-    private func masked(_ score: Expr, _ mask: TensorView, _ outer: [Expr], _ column: Expr, _ exists: Expr?) -> Expr {
+    func masked(_ score: Expr, _ mask: TensorView, _ outer: [Expr], _ column: Expr, _ exists: Expr?) -> Expr {
         let rank = mask.shape.count
         var address = Expr(mask.offset)
         let extents = [batch, heads, queries]
@@ -194,8 +198,8 @@ struct AttentionKernel {
         return score + value
     }
 
-    /// Replaces row `i` of the scores by exp(score − maximum) and notes the reciprocal of the sum; 0 for a row without keys.
-    private func emitSoftmax(_ i: Expr, _ scores: BufferID, _ sums: BufferID, into builder: inout KernelBuilder) {
+    /// Replaces row `i` of the scores by exp(score − maximum) and notes the reciprocal of the sum; for a row without keys what the op wants.
+    func emitSoftmax(_ i: Expr, _ scores: BufferID, _ sums: BufferID, into builder: inout KernelBuilder) {
         let row = builder.bind(i * Expr(rowStride), "r")
         func access(_ column: Expr) -> Access { Access(scores, row + column * .int(lanes), vectorType) }
         func across(_ op: ReductionOperator, _ value: Expr) -> Expr { lanes == 1 ? value : .horizontal(op, value) }
@@ -213,7 +217,7 @@ struct AttentionKernel {
             builder.emit(.assign(sum, .variable(sum) + value))
         }
         let total = builder.bind(across(.add, .variable(sum)), "sum")
-        let inverse = Expr.select(.binary(.equal, total, .float(0, .f32)), .float(0, .f32), .binary(.divide, .float(1, .f32), total))
+        let inverse = Expr.select(.binary(.equal, total, .float(0, .f32)), op.withoutSum(keys, .f32), .binary(.divide, .float(1, .f32), total))
         builder.emit(.store(Access(sums, i, KernelType(.f32)), inverse))
     }
 }

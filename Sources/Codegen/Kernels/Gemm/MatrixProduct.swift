@@ -75,7 +75,7 @@ struct MatrixProduct {
         return { outer in zip(outer, strides).reduce(Expr(offset)) { $0 + $1.0 * Expr($1.1) } }
     }
 
-    private func contraction(_ kind: ContractionKind, weights: WeightSource, weightBase: @escaping ([Expr]) -> Expr, store: @escaping SiteStore) -> Contraction {
+    func contraction(_ kind: ContractionKind, weights: WeightSource, weightBase: @escaping ([Expr]) -> Expr, store: @escaping SiteStore) -> Contraction {
         let axes = outerAxes, (rank, rowAxis) = (result.rank, rowAxis)
         return Contraction(
             kind: kind, outer: axes.map { result.shape[$0] }, y: result.shape[rowAxis], x: 1, columns: columns, input: a.buffer,
@@ -99,7 +99,7 @@ struct MatrixProduct {
             elementBytes: weights.byteCount, model: model, panels: panels, storesAnyWidth: true)
     }
 
-    private func plan(_ model: RegisterModel, weights: ElementType, panels: AxisCut? = nil) -> TilePlan {
+    func plan(_ model: RegisterModel, weights: ElementType, panels: AxisCut? = nil) -> TilePlan {
         Self.plan(
             result, rowAxis: rowAxis, depth: depth.constant ?? 0, rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, weights: weights, model, panels: panels)
     }
@@ -107,7 +107,8 @@ struct MatrixProduct {
     func emit(_ site: inout KernelSite, weights: Tensor) throws {
         let model = RegisterModel(site.target)
         let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1)
-        let plan = plan(model, weights: weights.element, panels: site.formats[weights])
+        var plan = plan(model, weights: weights.element, panels: site.formats[weights])
+        plan.spanPanels(model)
         let batches = Array(weights.shape.dropLast(2))
         let packing = PanelPacking(matrix: weights, kind: kind, lanes: model.lanes, panels: plan.panels)
         let buffer = site.packed(weights, as: packing, element: kind.weightElement)

@@ -45,6 +45,8 @@ public enum WeightSource: Hashable, Sendable {
     case packed(BufferID)
     /// In memory with contiguous columns; `stride` elements from one reduction step to the next.
     case rows(BufferID, stride: Extent)
+    /// Weights of four bits, packed; the reduction has one axis, and all outer indices share the weights.
+    case blocks(WeightBlocks)
 }
 
 /// A register-tiled contraction: `result[outer, y, x, n] = Σ_k input[outer, y, x, k] * weight[outer, k, n]`.

@@ -16,8 +16,8 @@ public struct ContractionEmitter {
     }
 
     private var columnVectors: Extent { problem.columns.ceilDivided(by: Extent(lanes)) }
-    private var panelCount: Extent {
-        plan.panels.tileCount(of: columnVectors)
+    private var columnTiles: Extent {
+        plan.span == 1 ? plan.panels.tileCount(of: columnVectors) : Extent(plan.columnRuns.reduce(0) { $0 + $1.count })
     }
     /// Whether the last vector of columns may be partial.
     private var hasPartialVector: Bool { problem.columns.exactQuotient(by: Extent(lanes)) == nil && (problem.columns - Extent(plan.lastLanes)).exactQuotient(by: Extent(lanes)) == nil }
@@ -29,40 +29,56 @@ public struct ContractionEmitter {
         plan.y.tileCount(of: problem.y)
     }
 
-    /// Emits the whole problem as one loop over units of work (an outer position, a block of rows, a panel).
+    /// Emits the whole problem as one loop over units of work (an outer position, a block of rows, the panels of a tile).
     /// - Parameter kind: `.parallel` at the outermost level of a kernel, `.serial` inside another loop.
     public func emit(into builder: inout KernelBuilder, kind: LoopKind = .parallel) throws {
         let blocks = tileRows.ceilDivided(by: Extent(plan.blockRows))
-        let units = problem.outer.product * blocks * panelCount
+        let units = problem.outer.product * blocks * columnTiles
         try builder.loop("u", to: Expr(units), kind: kind) { builder, unit in
             // Panel-major order keeps a thread on few panels; block-major order keeps it on few rows.
             let isPanelMajor = plan.isPanelMajor && problem.outer.product == 1
-            var outer = builder.split(unit, over: problem.outer + (isPanelMajor ? [panelCount, blocks] : [blocks, panelCount]))
+            var outer = builder.split(unit, over: problem.outer + (isPanelMajor ? [columnTiles, blocks] : [blocks, columnTiles]))
             let last = outer.removeLast(), middle = outer.removeLast()
-            let (panel, block) = isPanelMajor ? (middle, last) : (last, middle)
-            try emitUnit(outer: outer, block: block, panel: panel, into: &builder)
+            let (tile, block) = isPanelMajor ? (middle, last) : (last, middle)
+            try emitUnit(outer: outer, block: block, columns: tile, into: &builder)
         }
     }
 
-    /// One block of rows times one panel.
-    private func emitUnit(outer: [Expr], block: Expr, panel: Expr, into builder: inout KernelBuilder) throws {
+    /// One block of rows times the panels of one tile.
+    private func emitUnit(outer: [Expr], block: Expr, columns: Expr, into builder: inout KernelBuilder) throws {
         let inputBase = builder.bind(problem.inputBase(outer), "a")
         let weightBase = problem.weightBase(outer)
-        try plan.panels.emit(tile: panel, of: columnVectors, into: &builder) { builder, firstVector, vectors in
-            try emitPanel(outer, inputBase, weightBase, block, firstVector: firstVector, vectors: vectors, into: &builder)
+        guard plan.span > 1 else {
+            return try plan.panels.emit(tile: columns, of: columnVectors, into: &builder) { builder, firstVector, vectors in
+                try emitPanels(outer, inputBase, weightBase, block, firstVector: firstVector, panelVectors: vectors, span: 1, into: &builder)
+            }
         }
+        func emit(_ runs: ArraySlice<TilePlan.ColumnRun>, firstTile: Int, firstVector: Int, _ builder: inout KernelBuilder) throws {
+            guard let run = runs.first else { return }
+            let vectors = run.vectors * run.span
+            func body(_ builder: inout KernelBuilder) throws {
+                let start = builder.bind(.int(firstVector) + (columns - .int(firstTile)) * .int(vectors), "s")
+                try emitPanels(outer, inputBase, weightBase, block, firstVector: start, panelVectors: run.vectors, span: run.span, into: &builder)
+            }
+            if runs.count == 1 { return try body(&builder) }
+            try builder.when(columns < .int(firstTile + run.count), body, else: { builder in
+                try emit(runs.dropFirst(), firstTile: firstTile + run.count, firstVector: firstVector + run.count * vectors, &builder)
+            })
+        }
+        try emit(plan.columnRuns[...], firstTile: 0, firstVector: 0, &builder)
     }
 
-    private func emitPanel(
-        _ outer: [Expr], _ inputBase: Expr, _ weightBase: Expr, _ block: Expr, firstVector: Expr, vectors: Int, into builder: inout KernelBuilder
+    private func emitPanels(
+        _ outer: [Expr], _ inputBase: Expr, _ weightBase: Expr, _ block: Expr, firstVector: Expr, panelVectors: Int, span: Int, into builder: inout KernelBuilder
     ) throws {
+        let vectors = panelVectors * span
         let column = builder.bind(firstVector * .int(lanes), "n")
         let weights = builder.bind(weightBase + (isPacked ? firstVector * .int(lanes * problem.kind.stepDepth) * Expr(depth) : column), "w")
         var partial: Expr?
         if hasPartialVector {
             partial = builder.bind(Expr.min(.int(plan.lastLanes), Expr(problem.columns) - (column + .int((vectors - 1) * lanes))), "m")
         }
-        let tile = Tile(outer: outer, inputBase: inputBase, weights: weights, column: column, vectors: vectors, partial: partial)
+        let tile = Tile(outer: outer, inputBase: inputBase, weights: weights, column: column, vectors: vectors, panelVectors: panelVectors, partial: partial)
         let first = builder.bind(block * .int(plan.blockRows), "r")
         let last = plan.blockRows == 1 ? first + .int(1) : Expr.min(first + .int(plan.blockRows), Expr(tileRows))
         if tileRows == 1 || plan.blockRows == 1 { return try emitRow(tileRows == 1 ? .int(0) : first, tile, into: &builder) }
@@ -70,7 +86,7 @@ public struct ContractionEmitter {
     }
 
     private var isPacked: Bool {
-        if case .packed = problem.weights { true } else { false }
+        if case .rows = problem.weights { false } else { true }
     }
 
     /// One row of tiles: all of x.
@@ -88,12 +104,14 @@ public struct ContractionEmitter {
 
     // MARK: One register tile
 
-    private struct Tile {
+    struct Tile {
         var outer: [Expr]
         var inputBase: Expr
         var weights: Expr
         var column: Expr
         var vectors: Int
+        /// Those of one panel.
+        var panelVectors: Int
         /// Lanes of the last vector that exist, where that may be fewer than all.
         var partial: Expr?
     }
@@ -131,9 +149,10 @@ public struct ContractionEmitter {
     private func emitReduction(
         _ base: Expr, _ tile: Tile, _ accumulators: [[Variable]], _ rowOffsets: [Expr], into builder: inout KernelBuilder
     ) throws {
+        if case .blocks(let blocks) = problem.weights { return emitBlocks(blocks, base, tile, accumulators, rowOffsets, into: &builder) }
         let counts = Contraction.packedCounts(problem.reduction, kind: problem.kind)
         let weights = tile.weights
-        let stepWidth = tile.vectors * lanes * problem.kind.stepDepth
+        let stepWidth = tile.panelVectors * lanes * problem.kind.stepDepth
 
         let run = try wholeSteps(counts[counts.count - 1])
 
@@ -147,7 +166,7 @@ public struct ContractionEmitter {
             func emit(_ k: Expr, elements: Int, _ builder: inout KernelBuilder) {
                 let flat = step * Expr(counts[axis]) + k
                 let weight: Expr = switch problem.weights {
-                case .packed: weights + flat * .int(stepWidth)
+                case .packed, .blocks: weights + flat * .int(stepWidth)
                 case .rows(_, let stride): weights + flat * Expr(stride)
                 }
                 emitStep(input + k * Expr(stride * Extent(problem.kind.stepDepth)), elements: elements, weight, tile, accumulators, rowOffsets, into: &builder)
@@ -180,12 +199,13 @@ public struct ContractionEmitter {
         switch problem.weights {
         case .packed(let id): buffer = id
         case .rows(let id, _): (buffer, partial) = (id, tile.partial)
+        case .blocks(let blocks): buffer = blocks.codes
         }
         let depth = problem.kind.stepDepth
         var columns: [Expr] = []
         for v in 0..<vectors {
             let mask = v == vectors - 1 ? partial : nil
-            let access = Access(buffer, weight + .int(v * lanes * depth), KernelType(problem.kind.weightElement, lanes: lanes(of: v, tile) * depth), mask: mask)
+            let access = Access(buffer, weight + weightOffset(ofVector: v, tile), KernelType(problem.kind.weightElement, lanes: lanes(of: v, tile) * depth), mask: mask)
             columns.append(builder.bind(widened(.load(access)), "b"))
         }
         for (row, offset) in rowOffsets.enumerated() {
@@ -197,6 +217,14 @@ public struct ContractionEmitter {
             }
         }
         if problem.kind.isDot { builder.emit(.pin(accumulators.flatMap { $0 })) }
+    }
+
+    /// How far vector `v` of a tile lies behind its first, at one step of the reduction.
+    private func weightOffset(ofVector v: Int, _ tile: Tile) -> Expr {
+        let width = lanes * problem.kind.stepDepth
+        guard isPacked, tile.panelVectors < tile.vectors else { return .int(v * width) }
+        let (panel, place) = v.quotientAndRemainder(dividingBy: tile.panelVectors)
+        return Expr(Extent(panel * tile.panelVectors * width) * depth + Extent(place * width))
     }
 
     /// One input element in every lane, or the neighbours that one step consumes, of which only the first `elements` are read.

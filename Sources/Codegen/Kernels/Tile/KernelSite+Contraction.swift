@@ -62,7 +62,7 @@ extension ContractionKind {
         switch (input, weights) {
         case (.u8, .i8) where target.dots.contains(.u8) && contiguous, (.bf16, .bf16) where target.dots.contains(.bf16) && contiguous:
             self = .dot(input, weights)
-        case (.u8, .u8), (.u8, .i8), (.i8, .u8), (.i8, .i8), (.f32, .f32), (.f32, .f16), (.f32, .bf16), (.f16, .f16), (.bf16, .bf16):
+        case (.u8, .u8), (.u8, .i8), (.i8, .u8), (.i8, .i8), (.f32, .f32), (.f32, .f16), (.f32, .bf16), (.f32, .i8), (.f16, .f16), (.bf16, .bf16):
             self = .multiplyAdd(input, weights)
         default: return nil
         }

@@ -9,6 +9,8 @@ public struct TilePlan: Hashable, Sendable {
     public var x: AxisCut
     /// Vectors of output channels per panel; the panels of a static width are balanced like tiles.
     public var panels: AxisCut
+    /// Panels that one tile spans: several where the rows of a tile and one panel leave arithmetic units waiting for each other, as with a single row.
+    public private(set) var span = 1
     /// Lanes of a panel's last vector: fewer than all where there is one panel and half a register holds its last columns.
     public var lastLanes: Int
     /// Rows of tiles (along y) that one unit of work covers before it moves on to the next panel.
@@ -64,6 +66,29 @@ public struct TilePlan: Hashable, Sendable {
             blockRows = Swift.max(1, Swift.min(tileRows, budget * 3 / 4 / perTileRow))
             if blockRows * 4 >= tileRows * 3 || rowBytes * y <= budget { blockRows = tileRows }
             isPanelMajor = blockRows == tileRows
+        }
+    }
+
+    /// As many panels as it takes to have an independent sum for every multiply-add that is under way, and as fit into the registers.
+    /// - Parameter held: registers that a vector of weights takes while the tile runs.
+    public mutating func spanPanels(_ model: RegisterModel, held: Int = 1) {
+        guard !y.runs.isEmpty, !x.runs.isEmpty, panels.tileCount > 1 else { return }
+        let rows = y.largest * x.largest, width = panels.largest, needed = Int(model.latency * model.multiplyAddsPerCycle)
+        let fitting = (model.registers - 1) / (width * (rows + held))
+        span = Swift.max(1, Swift.min((needed + rows * width - 1) / (rows * width), fitting, panels.tileCount))
+    }
+
+    /// Tiles along the columns: of how many vectors their panels are, how many of these they span, and how many such tiles follow each other.
+    struct ColumnRun: Hashable {
+        var vectors: Int
+        var span: Int
+        var count: Int
+    }
+
+    /// The tiles along static columns in order; empty for free ones.
+    var columnRuns: [ColumnRun] {
+        panels.runs.flatMap { run in
+            AxisCut(extent: run.count, limit: span).runs.map { ColumnRun(vectors: run.size, span: $0.size, count: $0.count) }
         }
     }
 

@@ -5,33 +5,69 @@ import GlmcIR
 import GlmcPasses
 import GlmcRuntime
 
-/// `--int8` and the flags that go with it.
-struct Int8: Sendable {
-    enum Mode: String, CaseIterable { case `static`, dynamic }
+/// `--int8`, `--int4` and the flags that go with them.
+struct Quantization: Sendable {
+    enum Mode: String, CaseIterable {
+        case `static`, dynamic, weights
+        /// Weights in four bits where that costs least, else in eight: `--int4`.
+        case blocks
+
+        /// Those that `--quant` names.
+        static let choices = [Mode.static, .dynamic, .weights].map(\.rawValue)
+    }
 
     var mode = Mode.dynamic
+    /// Whether the user chose the mode; language models have a default of their own.
+    var isModeChosen = false
+    /// What was quantised already, by whatever entry point.
+    let weights = QuantizedWeightTable()
     /// A .npz file, a folder of them, or ONNX test data.
     var data: String?
     var options = QuantizationOptions()
 
     static let flags: [Flag] = [
-        Flag("int8", "compute in int8 where it can: static with --calib, else dynamic for matrix products"),
+        Flag("int8", "int8 where it can: static with --calib, the weights of language models, else dynamic for matrix products"),
+        Flag("int4", "weights of matrix products in four bits by blocks of 32, those of look-ups and heads in eight; computes in fp32"),
         Flag("calib", .value("DATA"), "calibration data: a .npz file, a folder of .npz files, or ONNX test_data_set folders"),
-        Flag("quant", .value("MODE"), choices: Mode.allCases.map(\.rawValue), "static needs --calib; dynamic quantises activations while the model runs"),
+        Flag("quant", .value("MODE"), choices: Mode.choices, "static needs --calib; dynamic quantises activations while the model runs; weights computes in fp32"),
         Flag("calib-method", .value("M"), choices: CalibrationMethod.allCases.map(\.rawValue), "how a range is chosen from what was seen (default auto)"),
     ]
 
-    /// nil without `--int8`.
+    /// nil without `--int8` and `--int4`.
     init?(_ arguments: Arguments) throws(Diagnostic) {
+        if arguments.has("int4") {
+            if let other = Self.flags.first(where: { $0.name != "int4" && arguments.has($0.name) }) { throw arguments.misuse("\(other.spelling) and --int4 exclude each other") }
+            (mode, isModeChosen) = (.blocks, true)
+            options.keep = arguments.all("keep")
+            return
+        }
         guard arguments.has("int8") else {
-            if let other = Int8.flags.first(where: { $0.name != "int8" && arguments.has($0.name) }) { throw arguments.misuse("\(other.spelling) means nothing without --int8") }
+            if let other = Self.flags.first(where: { $0.name != "int8" && arguments.has($0.name) }) { throw arguments.misuse("\(other.spelling) means nothing without --int8") }
             return nil
         }
         data = arguments.string("calib")
-        mode = arguments.string("quant").flatMap(Mode.init(rawValue:)) ?? (data == nil ? .dynamic : .static)
+        let chosen = arguments.string("quant").flatMap(Mode.init(rawValue:))
+        isModeChosen = chosen != nil || data != nil
+        mode = chosen ?? (data == nil ? .dynamic : .static)
         guard mode != .static || data != nil else { throw arguments.misuse("--quant=static needs --calib DATA") }
         if let name = arguments.string("calib-method"), let method = CalibrationMethod(rawValue: name) { options.method = method }
         options.keep = arguments.all("keep")
+    }
+
+    /// The words that matter, for the manifest.
+    var recordedFlags: [String] { mode == .blocks ? ["--int4"] : ["--int8"] + (isModeChosen ? ["--quant=\(mode.rawValue)"] : []) }
+
+    /// The mode for a model: a language model reads far more weights than it computes on, so its weights are what counts.
+    func mode(of module: Module) -> Mode { isModeChosen || module.states.isEmpty ? mode : .weights }
+
+    /// The passes that quantise without calibration.
+    func passes(_ mode: Mode) -> [Pass] {
+        switch mode {
+        case .dynamic: [.quantizeDynamic(options, sharing: weights)]
+        case .weights: [.quantizeWeights(options, sharing: weights)]
+        case .blocks: [.quantizeBlocks(options, sharing: weights), .quantizeWeights(options, sharing: weights)]
+        case .static: []
+        }
     }
 
     /// Readers of the calibration samples, whose inputs they give by name.
@@ -65,8 +101,8 @@ struct Int8: Sendable {
 
 extension Compilation {
     /// Runs an optimised function, compiled natively, on the calibration data and gives the pass that quantises it.
-    func calibrate(_ function: Function, _ int8: Int8) throws -> Pass {
-        var quantization = StaticQuantization(function, options: int8.options)
+    func calibrate(_ function: Function, _ asked: Quantization) throws -> Pass {
+        var quantization = StaticQuantization(function, options: asked.options)
         guard !quantization.plan.values.isEmpty else { return quantization.pass }
         var observation = quantization.observation
         // Layouts come last in a pipeline: the function that is observed needs them too, to be as fast.
@@ -75,7 +111,7 @@ extension Compilation {
         quiet.saveFolder = nil
         let artifact = try quiet.temporaryArtifact(observation, name: "calibration")
         let entry = try artifact.entryPoint(named: nil), session = try Session(artifact, threads: threads ?? 0)
-        let samples = try int8.samples(for: entry), bar = ProgressBar(console)
+        let samples = try asked.samples(for: entry), bar = ProgressBar(console)
         for (index, sample) in samples.enumerated() {
             let invocation = try session.bind(sample())
             try invocation.run()
