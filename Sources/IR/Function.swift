@@ -76,6 +76,8 @@ public struct Function: Sendable {
     public private(set) var body: BlockID
     /// Named dimensions in order of appearance.
     public var dimensions: [(name: String, info: DimensionInfo)] = []
+    /// What is taken not to be negative, whatever the inputs, by what is said about sizes elsewhere in the function: a run checks it.
+    public internal(set) var assumptions: [Extent] = []
     /// Inputs that a caller may leave out, and what they are then. Their types are those of the tensors.
     public internal(set) var defaults: [ValueID: Tensor] = [:]
     /// Inputs that outputs update in place: the states that the module keeps, by the inputs' names.
@@ -110,6 +112,12 @@ public struct Function: Sendable {
     /// The op that defines the value, if it is of type `O`.
     public func definingOp<O: Op>(_ id: ValueID, as type: O.Type = O.self) -> O? {
         definingNode(id).flatMap { self[$0].op as? O }
+    }
+
+    /// The bound of a dimension that is known only while the model runs; nil for others.
+    public func boundFoundWhileRunning(_ dimension: String) -> Extent? {
+        guard case .runtime(let bound)? = dimensions.first(where: { $0.name == dimension })?.info.source else { return nil }
+        return bound
     }
 
     /// Whether a dimension is known only while the model runs.

@@ -29,6 +29,7 @@ public struct Module: Sendable {
         for function in functions {
             guard names.insert(function.name).inserted else { throw Diagnostic(.invalid, "there are two functions of the name '\(function.name)'") }
             try Verifier.verify(function)
+            try Verifier.checkFoundSizes(of: function)
             for state in function.states {
                 let name = function[state.input].name, type = function.tensorType(state.input)
                 guard types[name] == type else {

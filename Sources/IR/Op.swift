@@ -40,6 +40,9 @@ public protocol Op: Hashable, Sendable {
     var isPure: Bool { get }
     /// Sizes that are known once the op has run: named dimensions that it defines. Default: none.
     var foundSizes: [Extent] { get }
+    /// The most that each of `foundSizes` can be, in the same order and in terms of sizes that are known before; nil for one that needs no room.
+    /// - Throws: `Diagnostic` where nothing bounds a size, or a size that is said to be known before is not what the op finds.
+    func mostFound(_ node: Node, in function: Function) throws -> [Extent?]
     /// The operand that result 0 is but for some elements which the op writes. Where nothing reads it later, the result takes over its memory, and `lower`,
     /// which gets the same view twice then, must not copy it (see `KernelBuilder.beginUpdate`). Only for `LoopOp`s. Default: none.
     var updatedOperand: Int? { get }
@@ -60,6 +63,7 @@ extension Op {
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {}
     public var isPure: Bool { true }
     public var foundSizes: [Extent] { [] }
+    public func mostFound(_ node: Node, in function: Function) throws -> [Extent?] { [] }
     public var updatedOperand: Int? { nil }
     public var layoutBehavior: LayoutBehavior { .rowMajor }
     public var isAxisAgnostic: Bool { true }

@@ -201,8 +201,16 @@ public struct Rewriter {
     public mutating func addDimension(_ name: String, _ info: DimensionInfo) {
         if !function.dimensions.contains(where: { $0.name == name }) { function.dimensions.append((name, info)) }
     }
-    /// Substitutes in the declared dimensions, dropping those that have a value now.
+    /// Takes `size` not to be negative.
+    public mutating func assume(_ size: Extent) {
+        if !size.isNeverNegative, !function.assumptions.contains(size) { function.assumptions.append(size) }
+    }
+
+    /// Substitutes in the declared dimensions and assumptions, dropping those that have a value now.
     mutating func bindDeclarations(_ values: [String: Extent]) {
+        let assumed = function.assumptions
+        function.assumptions = []
+        for size in assumed { assume(size.substitute { values[$0] }) }
         function.dimensions = function.dimensions.compactMap { name, info in
             guard values[name] == nil else { return nil }
             guard case .runtime(let bound) = info.source else { return (name, info) }

@@ -44,11 +44,50 @@ public enum Verifier {
 
     private static func checkDimensions(of function: Function) throws {
         for (name, info) in function.dimensions {
+            if case .input(let position, let axis) = info.source {
+                let shape = function.inputs.indices.contains(position) ? function.type(function.inputs[position]).tensor?.shape ?? [] : []
+                guard shape.indices.contains(axis), shape[axis].dimensionName == name else {
+                    throw Diagnostic(.invalid, "the dimension '\(name)' is said to be axis \(axis) of input \(position), which is no axis of that size")
+                }
+            }
             guard case .value(let position) = info.source else { continue }
             guard function.inputs.indices.contains(position), let type = function.type(function.inputs[position]).tensor, type.rank == 0, type.element == .i64 else {
                 throw Diagnostic(.invalid, "the dimension '\(name)' is the value of input \(position), which is no i64 of rank 0")
             }
         }
+    }
+
+    /// Checks that types mention declared dimensions only, and that every dimension that is found while the model runs is found by one op, before it is used,
+    /// and has room for the most that op may find. What importers declare does all that; a file may say anything.
+    public static func checkFoundSizes(of function: Function) throws {
+        let declared = Set(function.dimensions.map(\.name))
+        var open = declared.filter(function.isFoundWhileRunning)
+        func check(_ type: ValueType, _ place: String) throws {
+            for name in type.tensor?.shape.flatMap(\.dimensions) ?? [] where open.contains(name) || !declared.contains(name) {
+                throw Diagnostic(.invalid, "the dimension '\(name)' \(declared.contains(name) ? "is used before it is found" : "is not declared")", at: [place])
+            }
+        }
+        func check(_ block: BlockID) throws {
+            for id in function.nodes(in: block) {
+                let node = function[id], place = node.op.mnemonic + (node.provenance.isEmpty ? "" : " (\(node.provenance.joined(separator: ", ")))")
+                for region in node.regions { try check(region) }
+                let sizes = node.op.foundSizes
+                let most: [Extent?]
+                do { most = try node.op.mostFound(node, in: function) } catch let error as Diagnostic { throw error.inside(place) }
+                for (size, most) in zip(sizes, most) {
+                    guard let most else { continue }
+                    guard let name = size.dimensionName, let bound = function.boundFoundWhileRunning(name), open.remove(name) != nil else {
+                        throw Diagnostic(.invalid, "the size \(size) is found while the model runs: it needs a runtime dimension of its own", at: [place])
+                    }
+                    guard (bound - most).isNeverNegative else {
+                        throw Diagnostic(.invalid, "the dimension '\(name)' is bound by \(bound), and \(most) may be found", at: [place])
+                    }
+                }
+                for result in node.results { try check(function.type(result), place) }
+            }
+        }
+        for input in function.inputs { try check(function.type(input), "input '\(function[input].name)'") }
+        try check(function.body)
     }
 
     /// A state is an input of its own for each output that updates it, of the same type, and nothing reads its old value behind an op that updates it.
@@ -102,7 +141,7 @@ public enum Verifier {
             guard types.count == node.results.count else { throw fail("has \(node.results.count) results, not \(types.count)") }
             for (result, type) in zip(node.results, types) {
                 let actual = function.type(result)
-                guard sameUpToLayout(actual, type) else { throw fail("result has type \(actual), but the op gives \(type)") }
+                guard actual.rowMajor == type.rowMajor else { throw fail("result has type \(actual), but the op gives \(type)") }
                 visible.insert(result)
                 defined.append(result)
             }
@@ -112,10 +151,11 @@ public enum Verifier {
         }
         visible.subtract(defined)
     }
+}
 
-    /// Layouts are assigned by the layout pass, not inferred.
-    private static func sameUpToLayout(_ a: ValueType, _ b: ValueType) -> Bool {
-        guard let x = a.tensor, let y = b.tensor else { return a == b }
-        return x.with(layout: .rowMajor) == y.with(layout: .rowMajor)
+extension ValueType {
+    /// The type without its layout, which the layout pass assigns and no op infers.
+    var rowMajor: ValueType {
+        if case .tensor(let type) = self { .tensor(type.with(layout: .rowMajor)) } else { self }
     }
 }

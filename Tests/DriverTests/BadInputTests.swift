@@ -189,6 +189,45 @@ import Testing
         try expect(1, "holds none of the model's outputs (y)", "run", model, "--random", "1", "--expected", folder.file("nothing.npz"), "--no-cache")
     }
 
+    /// Sizes that ops find have room for the most that they can find, whatever a file says.
+    @Test(arguments: [
+        ("n = runtime bound 3", "[n]", "n", "is bound by 3, and 4 may be found"), ("n = runtime bound 0", "[n]", "n", "is bound by 0"),
+        ("n = input 0 axis 0", "[d]", "d", "needs a runtime dimension of its own"), ("n = runtime bound 4", "[2]", "2", "needs a runtime dimension of its own"),
+        ("m = runtime bound 4", "[n]", "n", "runtime dimension"), ("d = input 1 axis 0", "[n]", "n", "which is no axis of that size"),
+    ])
+    func refusesSizesWithoutRoom(_ declared: String, _ count: String, _ size: String, _ message: String) throws {
+        let text = """
+            func @f(%z: f32[d, 2], %k: f32[4]) {
+              dimension \(declared)
+              %n = non_zero(%k, count: \(count)) : i64[1, \(size)]
+              return %n
+            }
+            """
+        try expect(1, message, "compile", write("found.glm", Array(text.utf8)), "--dry-run")
+        let twice = """
+            func @f(%k: f32[4]) {
+              dimension n = runtime bound 4
+              %a = non_zero(%k, count: [n]) : i64[1, n]
+              %b = unique(%k, axis: -1, count: [n]) : f32[n], i64[n], i64[4], i64[n]
+              return %a
+            }
+            """
+        try expect(1, "dimension of its own", "compile", write("twice.glm", Array(twice.utf8)), "--dry-run")
+        let loop = """
+            func @f(%x: f32[1]) {
+              %n = constant(value: i64[](90000)) : i64[]
+              %t = constant(value: bool[](true)) : bool[]
+              %r, %s = loop(%n, %t, %x, rounds: 3) : f32[1], f32[3, 1] {
+              ^(%i: i64[], %c: bool[], %v: f32[1]):
+                %w = binary.add(%v, %v) : f32[1]
+                yield %c, %w, %w
+              }
+              return %s
+            }
+            """
+        try expect(1, "need not be as many as it runs", "compile", write("loop.glm", Array(loop.utf8)), "--dry-run")
+    }
+
     /// A cache that its user named and that cannot be used is a reason to say so, and none to stop.
     @Test func saysWhenThereIsNoCache() throws {
         let model = try write("fixed.onnx", Self.model([Onnx.node("Relu", ["x"], ["y"])]))

@@ -33,6 +33,33 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
 @Suite struct SizeBindingTests {
     static let norm = [Onnx.node("LayerNormalization", ["x", "s", "b"], ["y"])]
 
+    /// Bounds that follow from sizes count from the back where they come out negative, as constants do: `x[a·t + b : c·t + d : step]`.
+    @Test(arguments: [(-1, 0), (1, -3), (1, 0), (0, -2), (2, -1)], [(0, Int.max), (1, -3), (-1, 0), (0, Int.min), (1, 1)])
+    func slicesByComputedBounds(_ first: (Int, Int), _ last: (Int, Int)) throws {
+        for step in [1, 2, -1, -3] {
+            func bound(_ name: String, _ line: (Int, Int)) -> ([Proto], [Proto]) {
+                let constants = [("a", line.0), ("b", line.1)].map { Onnx.tensor(name + $0.0, 7, [1]).packed(7, [Int64($0.1)]) }
+                if line.0 == 0 { return ([Onnx.node("Identity", [name + "b"], [name])], constants) }
+                return ([Onnx.node("Mul", ["t", name + "a"], [name + "m"]), Onnx.node("Add", [name + "m", name + "b"], [name])], constants)
+            }
+            let (start, end) = (bound("s", first), bound("e", last))
+            let constants = start.1 + end.1 + [Onnx.tensor("axis", 7, [1]).packed(7, [0]), Onnx.tensor("step", 7, [1]).packed(7, [Int64(step)])]
+            let nodes = [Onnx.node("Shape", ["z"], ["t"])] + start.0 + end.0 + [Onnx.node("Slice", ["x", "s", "e", "axis", "step"], ["y"])]
+            let function = try load(nodes, [float("x", "N"), float("z", "T")], initializers: constants)
+            for (n, t) in [(0, 0), (0, 2), (1, 0), (1, 1), (1, 4), (4, 0), (4, 1), (4, 2), (4, 5), (5, 3), (5, 4)] {
+                /// - Parameter lowest: 0 for starts, also going down, as ONNX has it.
+                func position(_ line: (Int, Int), lowest: Int) -> Int {
+                    let value = line.0 == 0 ? line.1 : line.0 * t + line.1, wrapped = value < 0 && value > .min ? value + n : value
+                    return step > 0 ? min(max(wrapped, 0), n) : min(max(wrapped, lowest), n - 1)
+                }
+                let expected = stride(from: position(first, lowest: 0), to: position(last, lowest: -1), by: step).map(Double.init)
+                let x = Tensor((0..<n).map(Float.init)), z = Tensor([Float](repeating: 0, count: t))
+                let y = try #require(try Interpreter.run(function, [x, z]).first)
+                #expect(y.doubles == expected, "step \(step), \(n) elements, t = \(t)")
+            }
+        }
+    }
+
     @Test func parametersAreAsWideAsWhatTheyScale() throws {
         let function = try load(Self.norm, [float("x", "B", "N"), float("s", "M"), float("b", "")])
         #expect(shapes(function) == "[B, N] [N] [N]")

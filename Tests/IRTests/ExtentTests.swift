@@ -139,4 +139,25 @@ import Testing
         default: return nil
         }
     }
+
+    /// What a slice demands of its sizes holds exactly where it reads inside its operand; one of nothing may be somewhat outside.
+    @Test func slicesDemandThatTheyReadInside() {
+        let names = ["start", "size", "extent"]
+        for step in [-3, -1, 1, 2] {
+            let slice = Slice(starts: [.dimension("start") - 3], sizes: [.dimension("size") - 2], steps: [step])
+            let demands = slice.nonNegativeSizes(in: InferenceContext(operands: [.tensor(TensorType(.f32, [.dimension("extent")]))]))
+            for start in 0...8 {
+                for size in 0...6 {
+                    for extent in 0...5 {
+                        let values = Dictionary(uniqueKeysWithValues: zip(names, [start, size, extent]))
+                        let holds = demands.allSatisfy { ($0.evaluate(values) ?? -1) >= 0 }
+                        let first = start - 3, count = size - 2, last = first + (count - 1) * step
+                        let isInside = count > 0 && [first, last].allSatisfy { (0..<extent).contains($0) }
+                        if count != 0 { #expect(holds == isInside) }
+                        if count == 0, first == (step > 0 ? 0 : extent - 1) { #expect(holds) }
+                    }
+                }
+            }
+        }
+    }
 }

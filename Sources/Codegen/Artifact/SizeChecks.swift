@@ -36,7 +36,7 @@ extension EntryText {
         case .equal(let equation):
             "\(demand.dependsOnData ? "the sizes that follow from these data" : "the sizes of these inputs") do not fit \(demand.place), which runs with them: \(equation.left) must be \(equation.right)"
         case .notNegative(let size):
-            "\(demand.dependsOnData ? "the sizes that follow from these data" : "these inputs") are too small for \(demand.place), which runs with them: \(size) must not be negative"
+            "\(demand.dependsOnData ? "the sizes that follow from these data" : "these inputs") do not fit \(demand.place), which runs with them: \(size) must not be negative"
         }
     }
 }

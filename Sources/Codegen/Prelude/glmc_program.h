@@ -57,7 +57,7 @@ __attribute__((unused)) static int glmc_disagree(const glmc_call *call, const ch
 
 /* The answer where `size` (written `what` in terms of the dimensions) must not be negative. */
 __attribute__((unused)) static int glmc_too_small(const glmc_call *call, const char *where, const char *what, long long size) {
-    return glmc_error(call, GLMC_BAD_SHAPE, "these inputs are too small for %s: %s is %lld, and must not be negative", where, what, size);
+    return glmc_error(call, GLMC_BAD_SHAPE, "these inputs do not fit %s: %s is %lld, and must not be negative", where, what, size);
 }
 
 GLMC_ANY_CPU static int glmc_check_features(const char *features, char *error, uint64_t error_bytes) {

@@ -35,9 +35,25 @@ extension GraphImporter {
     }
 
     mutating func exist(_ ids: [ValueID]) {
+        for id in ids { assumeThatSizesFit(id) }
         guard block == rewriter.function.body else { return }
         for id in ids { for size in shape(id) where !size.isNeverNegative { neverNegative.insert(size) } }
     }
+
+    /// What is known of a value as sizes is exact; its type holds them all, or the run is refused.
+    private mutating func assumeThatSizesFit(_ id: ValueID) {
+        let element = element(id)
+        guard let (low, high) = Self.exactSizes[element], let sizes = rewriter.function.symbolicContents(id) else { return }
+        for size in sizes where !size.isConstant {
+            // Artifacts take no dimension beyond 2²⁴.
+            let limits = Dictionary(uniqueKeysWithValues: size.dimensions.map { ($0, Extent(1 << 24)) }), bounds = size.bounds(limits)
+            if bounds.high.constant.map({ $0 > high }) ?? true { rewriter.assume(Extent(high) - size) }
+            if bounds.low.constant.map({ $0 < low }) ?? true { rewriter.assume(size - Extent(low)) }
+        }
+    }
+
+    /// Types narrower than i64 whose elements are followed as sizes, and between which integers they hold all.
+    private static let exactSizes: [ElementType: (low: Int, high: Int)] = [.i32: (-1 << 31, 1 << 31 - 1), .f32: (-1 << 24, 1 << 24), .f64: (-1 << 53, 1 << 53)]
 
     mutating func expect(_ equations: [SizeEquation]) {
         guard !mayNotRun else { return }

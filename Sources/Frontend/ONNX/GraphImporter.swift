@@ -198,10 +198,11 @@ struct GraphImporter: GraphBuilding {
         return try rule?.build(&self, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
     }
 
-    /// Refuses attributes that the operator does not have: whoever wrote them meant something by them.
+    /// Refuses attributes that the operator does not have: whoever wrote them meant something by them. Names that begin with two underscores are for
+    /// the use of tools.
     private func checkAttributes(of node: OnnxNode, version: Int) throws {
         guard let known = OperatorAttributes.names(node.domain, node.op, version: version),
-              let unknown = node.attributes.first(where: { attribute in !known.contains { $0 == attribute.name } }) else { return }
+              let unknown = node.attributes.first(where: { attribute in !attribute.name.hasPrefix("__") && !known.contains { $0 == attribute.name } }) else { return }
         let list = known.isEmpty ? "none" : known.joined(separator: ", ")
         throw Diagnostic(.invalid, "\(node.op) has no attribute '\(unknown.name)' in version \(version) of its operator set",
             hint: "its attributes are: \(list)")

@@ -6,14 +6,15 @@ import Glibc
 ///
 /// Operands: `q` [B, H, S, d], `k` [B, Hk, T, d], `v` [B, Hk, T, e], of one type, or f32 with keys and values of a 16-bit float type, and optionally `mask`, broadcastable to [B, H, S, T]: added
 /// to the scores, or, as bool, true where a key may be attended. H is a multiple of Hk (grouped queries). With `causal`, query
-/// `i` attends key `j` only for `j ≤ i + causalOffset`. A query without any key (all masked with −∞) gives zeros.
+/// `i` attends key `j` only for `j ≤ i + causalOffset`. A query all of whose keys are masked with −∞ gives
+/// zeros, or NaN, as the written-out softmax does, with `maskedIsNaN`; without any key it gives zeros.
 public struct Attention: LoopOp {
     public static let mnemonic = "attention"
     public static let summary = "Scaled dot-product attention, with grouped heads, masks and caps"
     public static var attributes: [Attribute<Self>] {
         [
             Attribute("scale", \.scale), Attribute("causal", \.causal), Attribute("causal_offset", \.causalOffset),
-            Attribute("softcap", \.softcap),
+            Attribute("softcap", \.softcap), Attribute("masked_is_nan", \.maskedIsNaN),
         ]
     }
 
@@ -23,13 +24,15 @@ public struct Attention: LoopOp {
     public var causalOffset: Extent
     /// 0 for none.
     @Bitwise public var softcap: Double
+    public var maskedIsNaN: Bool
 
     public init() { self.init(scale: 1) }
-    public init(scale: Double, causal: Bool = false, causalOffset: Extent = 0, softcap: Double = 0) {
+    public init(scale: Double, causal: Bool = false, causalOffset: Extent = 0, softcap: Double = 0, maskedIsNaN: Bool = false) {
         self.scale = scale
         self.causal = causal
         self.causalOffset = causalOffset
         self.softcap = softcap
+        self.maskedIsNaN = maskedIsNaN
     }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
@@ -101,7 +104,10 @@ public struct Attention: LoopOp {
                                 scores[j] = bias == -.infinity ? bias : score + bias
                                 top = top.isNaN || scores[j].isNaN ? .nan : Swift.max(top, scores[j])
                             }
-                            guard top != -.infinity else { continue }
+                            guard top != -.infinity else {
+                                if maskedIsNaN && keys > 0 { for c in 0..<width { y[row * width + c] = .nan } }
+                                continue
+                            }
                             for j in 0..<keys { scores[j] = exp(scores[j] - top); sum += scores[j] }
                             for j in 0..<keys where scores[j] != 0 {
                                 let weight = scores[j] / sum
@@ -112,6 +118,11 @@ public struct Attention: LoopOp {
                 }
             }
         }]
+    }
+
+    /// What the sum of the weighted values, which is 0, is multiplied with where no key has a weight.
+    public func withoutSum(_ keys: Extent, _ type: ElementType) -> Expr {
+        maskedIsNaN ? .select(.binary(.equal, Expr(keys), .int(0)), .float(0, type), .float(.nan, type)) : .float(0, type)
     }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
@@ -154,7 +165,7 @@ public struct Attention: LoopOp {
                 builder.emit(.store(at(scores, j[0]), e))
                 return e
             }
-            let factor = builder.bind(.select(.binary(.equal, sum, .float(0, type)), .float(0, type), .binary(.divide, .float(1, type), sum)), "r")
+            let factor = builder.bind(.select(.binary(.equal, sum, .float(0, type)), withoutSum(keys, type), .binary(.divide, .float(1, type), sum)), "r")
             builder.simdLoops(over: [width]) { builder, c in builder.emit(.store(at(sums, c[0]), .float(0, type))) }
             builder.loop("j", to: Expr(keys)) { builder, j in
                 let weight = builder.bind(.load(at(scores, j)), "p")

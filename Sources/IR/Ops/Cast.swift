@@ -67,7 +67,7 @@ public struct Cast: PointwiseOp {
             let truths = values.compactMap { $0.constant.map { Extent($0 == 0 ? 0 : 1) } }
             return [truths.count == values.count ? truths : nil]
         default:
-            // Sizes that depend on dimensions are assumed to fit 32 bits; others must be seen to fit.
+            // Sizes that depend on dimensions are assumed to fit 32 bits (`Function.assumptions`); others must be seen to fit.
             guard let range = to.integerRange else { return [nil] }
             return [values.allSatisfy { $0.constant.map(range.contains) ?? (to == .i32) } ? values : nil]
         }

@@ -36,6 +36,7 @@ public struct Compress: LoopOp {
     }
 
     public var foundSizes: [Extent] { [count] }
+    public func mostFound(_ node: Node, in function: Function) -> [Extent?] { [function.tensorType(node.operands[1]).elementCount] }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], condition = operands[1].integers

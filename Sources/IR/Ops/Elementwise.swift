@@ -31,6 +31,7 @@ public struct Unary: PointwiseOp {
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
         switch function {
         case .floor, .ceil, .round, .truncate: [operands[0]]
+        case .negate: [operands[0]?.map { -$0 }]
         default: [nil]
         }
     }
@@ -90,6 +91,11 @@ public struct Binary: PointwiseOp {
     }
 
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
+        // What is false does not depend on what is not known.
+        if function == .and, operands.contains(where: { $0?.allSatisfy { $0 == 0 } ?? false }), context.operands.allSatisfy({ ($0.tensor?.rank ?? 9) <= 1 }),
+           let count = (try? TensorType.broadcast(context.shapes[0], context.shapes[1]))?.product.constant, count <= Function.symbolicContentsLimit {
+            return [[Extent](repeating: 0, count: count)]
+        }
         guard let a = operands[0], let b = operands[1], a.count == b.count || a.count == 1 || b.count == 1,
               context.operands.allSatisfy({ ($0.tensor?.rank ?? 9) <= 1 }), let element = context.operands[0].tensor?.element else { return [nil] }
         let values = (0..<(a.count == 1 ? b.count : a.count)).map { i in

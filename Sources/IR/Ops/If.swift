@@ -26,6 +26,11 @@ public struct If: ControlOp {
     public func control(_ node: Node, in function: Function) -> Control { .branch(condition: node.operands[0]) }
 
     public var foundSizes: [Extent] { joined }
+    public func mostFound(_ node: Node, in function: Function) -> [Extent?] {
+        zip(function[node.regions[0]].results, function[node.regions[1]].results).flatMap { a, b in
+            zip(function.tensorType(a).shape, function.tensorType(b).shape).filter { $0 != $1 }.map { .maximum($0, $1) }
+        }
+    }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         try context.region(operands[0].reader.loadInteger(at: 0) != 0 ? 0 : 1, [])

@@ -6,19 +6,14 @@
 public struct Iterate: ControlOp {
     public static let mnemonic = "loop"
     public static let summary = "Repeats a region while a condition holds"
-    public static var attributes: [Attribute<Self>] { [Attribute("rounds", \.rounds), Attribute("joined", \.joined)] }
+    public static var attributes: [Attribute<Self>] { [Attribute("rounds", \.rounds)] }
 
     /// How many rounds run: a size that is known before, or a dimension that is known afterwards. Where nothing is stacked it
     /// means nothing.
     public var rounds: Extent
-    /// The extents of carried results that change from round to round, in order.
-    public var joined: [Extent]
 
     public init() { self.init(rounds: 0) }
-    public init(rounds: Extent, joined: [Extent] = []) {
-        self.rounds = rounds
-        self.joined = joined
-    }
+    public init(rounds: Extent) { self.rounds = rounds }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let carried = context.operands.count - 2
@@ -32,11 +27,14 @@ public struct Iterate: ControlOp {
         guard let next = region.results[0].tensor, next.element == .bool, next.elementCount == 1 else {
             throw Diagnostic(.invalid, "the region's condition is \(region.results[0]), not one bool")
         }
-        var rest = joined[...]
-        var types = try (0..<carried).map { i in
-            try RegionTypes.join(context.operands[i + 2], region.results[i + 1], &rest)
+        guard region.arguments[0] == .tensor(TensorType(.i64, [])), region.arguments[1] == .tensor(TensorType(.bool, [])) else {
+            throw Diagnostic(.invalid, "the region takes \(region.arguments[0]) and \(region.arguments[1]) for the round and the condition")
         }
-        guard rest.isEmpty else { throw Diagnostic(.invalid, "joins \(joined), of which \(Array(rest)) are not needed") }
+        var types = try (0..<carried).map { i in
+            let ways = [context.operands[i + 2], region.arguments[i + 2], region.results[i + 1]], plain = ways.map(\.rowMajor)
+            guard plain[0] == plain[1], plain[0] == plain[2] else { throw Diagnostic(.invalid, "value \(i) is \(ways[0]), \(ways[1]) in a round and \(ways[2]) behind it") }
+            return ways[0] == ways[2] ? ways[0] : plain[0]
+        }
         for result in region.results[(carried + 1)...] {
             guard let type = result.tensor else { throw Diagnostic(.invalid, "\(result) cannot be stacked") }
             types.append(.tensor(TensorType(type.element, [rounds] + type.shape)))
@@ -62,7 +60,20 @@ public struct Iterate: ControlOp {
             rounds: rounds.dimensionName.flatMap { function.isFoundWhileRunning($0) ? $0 : nil }))
     }
 
-    public var foundSizes: [Extent] { [rounds] + joined }
+    public var foundSizes: [Extent] { [rounds] }
+
+    public func mostFound(_ node: Node, in function: Function) throws -> [Extent?] {
+        guard node.results.count > node.operands.count - 2 else { return [nil] }
+        guard let limit = function.symbolicContents(node.operands[0])?.first else {
+            throw Diagnostic(.invalid, "nothing says how many rounds a loop runs at most that stacks values")
+        }
+        let most = limit.isNeverNegative ? limit : Extent.maximum(limit, 0)
+        if let name = rounds.dimensionName, function.isFoundWhileRunning(name) { return [most] }
+        guard case .loop(let form) = control(node, in: function), form.condition == nil, rounds == most else {
+            throw Diagnostic(.invalid, "a loop stacks the values of \(rounds) rounds, which need not be as many as it runs")
+        }
+        return [nil]
+    }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let limit = operands[0].reader.loadInteger(at: 0)

@@ -55,6 +55,11 @@ public struct NonMaxSuppression: LoopOp {
     }
 
     public var foundSizes: [Extent] { [count] }
+    public func mostFound(_ node: Node, in function: Function) -> [Extent?] {
+        let scores = function.tensorType(node.operands[1]).shape
+        let limit = function.definingOp(node.operands[2], as: Constant.self).map { Extent(Swift.max($0.value.reader.loadInteger(at: 0), 0)) }
+        return [scores[0] * scores[1] * (limit.map { Extent.minimum($0, scores[2]) } ?? scores[2])]
+    }
 
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
         let shapes = context.shapes

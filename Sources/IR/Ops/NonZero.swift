@@ -18,6 +18,7 @@ public struct NonZero: LoopOp {
     }
 
     public var foundSizes: [Extent] { [count] }
+    public func mostFound(_ node: Node, in function: Function) -> [Extent?] { [function.tensorType(node.operands[0]).elementCount] }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader

@@ -129,11 +129,11 @@ extension BinaryOperator {
         }
     }
 
-    /// The function on sizes that a tensor of `element` holds, where the result is a size too, or a truth that holds whatever the dimensions.
+    /// The function on sizes that a tensor of `element` holds, as if it held any (`Function.assumptions`), where the result is a size too, or a truth that holds whatever the dimensions.
     public func evaluate(_ a: Extent, _ b: Extent, _ element: ElementType) -> Extent? {
         // A float holds the fraction of a quotient too.
         if element.isFloat && self == .divide { return a.exactQuotient(by: b) }
-        if let x = a.constant, let y = b.constant { return (try? evaluate(x, y, .i64)).map { Extent($0) } }
+        if let x = a.constant, let y = b.constant { return (try? evaluate(x, y, element.isInteger ? element : .i64)).map { Extent($0) } }
         switch self {
         case .add: return a + b
         case .subtract: return a - b

@@ -39,13 +39,14 @@ public struct Slice: ViewOp {
         return [.tensor(type.with(shape: sizes))]
     }
 
-    /// Both ends of each axis lie in the operand. Sizes that depend on dimensions are cut to what there is by whoever made the slice.
+    /// Both ends of each axis lie in the operand. Of a slice of no elements, which reads nothing, as much is demanded as a step lets it be outside.
     public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
         guard let shape = context.shapes.first, shape.count == starts.count else { return [] }
         return shape.indices.flatMap { axis -> [Extent] in
-            guard let size = sizes[axis].constant, size > 0 else { return [] }
-            let last = starts[axis] + Extent(size - 1) * Extent(steps[axis])
-            return [starts[axis], last].flatMap { [$0, shape[axis] - 1 - $0] }
+            let (start, size, step) = (starts[axis], sizes[axis], steps[axis])
+            if size == 0 || start == 0 && size == shape[axis] && step == 1 { return [] }
+            let last = start + (size - 1) * Extent(step)
+            return (size.isConstant ? [] : [size]) + (step < 0 ? [shape[axis] - 1 - start, last] : [start, shape[axis] - 1 - last])
         }
     }
 

@@ -64,10 +64,11 @@ public struct Softmax: LoopOp {
                 builder.emit(y.store(bound, split.index(row, i)))
                 return bound
             }
-            let last = builder.bind(log ? .unary(.log, sum) + top : .binary(.divide, .float(1, type), sum), "s")
+            let last = builder.bind(log ? .unary(.log, sum) : .binary(.divide, .float(1, type), sum), "s")
             builder.simdLoops(over: split.rowShape) { builder, i in
                 let index = split.index(row, i)
-                let result = log ? value(i) - last
+                // The maximum first: what is left of large values is exact.
+                let result = log ? value(i) - top - last
                     : keepsExponentials ? y.load(index) * last
                     : .unary(.exp, value(i) - top) * last
                 builder.emit(y.store(result, index))

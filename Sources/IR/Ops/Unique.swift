@@ -40,6 +40,7 @@ public struct Unique: LoopOp {
     private func items(_ shape: [Extent]) -> Extent { axis == -1 ? shape.product : shape[axis] }
 
     public var foundSizes: [Extent] { [count] }
+    public func mostFound(_ node: Node, in function: Function) -> [Extent?] { [items(function.tensorType(node.operands[0]).shape)] }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader

@@ -61,6 +61,8 @@ public struct Parser {
         while true {
             if tokens.accept(word: "dimension") {
                 try dimension()
+            } else if tokens.accept(word: "assume") {
+                rewriter.assume(try tokens.extent())
             } else if tokens.accept(word: "metadata") {
                 let key = try tokens.take(.string, "a key").text
                 try tokens.expect("=")

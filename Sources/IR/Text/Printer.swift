@@ -126,6 +126,7 @@ public struct Printer {
             }
             text += "  dimension \(Spelling.identifierOrQuoted(name)) = \(source)\n"
         }
+        for size in function.assumptions { text += "  assume \(size)\n" }
         for (key, value) in function.metadata.sorted(by: { $0.key < $1.key }) {
             text += "  metadata \(Spelling.quoted(key)) = \(Spelling.quoted(value))\n"
         }

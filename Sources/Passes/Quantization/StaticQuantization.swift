@@ -39,8 +39,11 @@ public struct StaticQuantization: Sendable {
         }
     }
 
-    /// The parameters of every value of the plan; values of one scale share the union of their ranges. nil where nothing finite
-    /// was seen.
+    /// How far apart the ends of a range may be: of less there is nothing to tell apart, of more the products of scales leave f32.
+    private static let spreads = Histogram.negligible...1e30
+
+    /// The parameters of every value of the plan; values of one scale share the union of their ranges. nil where nothing
+    /// was seen that has a range.
     public var parameters: [ValueID: ActivationParameters] {
         var ranges: [ValueID: ValueRange] = [:]
         for (value, _) in plan.values {
@@ -49,7 +52,10 @@ public struct StaticQuantization: Sendable {
             ranges[leader] = ranges[leader].map { $0.union(range) } ?? range
         }
         var parameters: [ValueID: ActivationParameters] = [:]
-        for (value, _) in plan.values { parameters[value] = ranges[plan.leader(value)].map { ActivationParameters($0) } }
+        for (value, _) in plan.values {
+            guard let range = ranges[plan.leader(value)], Self.spreads ~= range.high - range.low else { continue }
+            parameters[value] = ActivationParameters(range)
+        }
         return parameters
     }
 
@@ -80,7 +86,7 @@ public struct StaticQuantization: Sendable {
             }
             for (node, inputs) in plan.nodes {
                 guard inputs.allSatisfy({ parameters[$0] != nil }) else {
-                    rewriter.remark("stays in fp32: its input was never seen, or not finite", at: node, missed: true)
+                    rewriter.remark("stays in fp32: its input was never seen, or without a range that 8 bits can cover", at: node, missed: true)
                     continue
                 }
                 let axis = function[node].op is Convolution ? 0 : function.tensorType(function[node].operands[1]).rank - 1

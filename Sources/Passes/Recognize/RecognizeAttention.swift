@@ -106,11 +106,12 @@ private struct Scores {
 private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { function, id, _ in
     let node = function[id]
     guard function.hasOneUse(node.operands[0]) else { return nil }
-    var probabilities = node.operands[0]
-    // PyTorch replaces the NaNs of rows without any key by zeros, which is what attention gives.
+    var probabilities = node.operands[0], maskedIsNaN = true
+    // PyTorch replaces the NaNs of rows all of whose keys are masked by zeros.
     if let (_, _, operands) = function.match(probabilities, Select.self), let tested = function.unary(operands[0], .isNaN), tested == operands[2],
        function.splat(operands[1]) == 0, function[tested].uses.count == 2 {
         probabilities = tested
+        maskedIsNaN = false
     } else if !function.hasOneUse(probabilities) {
         return nil
     }
@@ -122,6 +123,7 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
     guard q.element == .f32 || q.element == .f16 || q.element == .bf16 || q.element == .f64, q.element == keys.element, q.element == v.element, q.rank == rank, keys.rank == rank, v.rank == rank,
           q.shape.dropLast(2) == keys.shape.dropLast(2), q.shape.dropLast(2) == v.shape.dropLast(2), result.shape.dropLast(2) == q.shape.dropLast(2),
           function.tensorType(node.results[0]).shape.dropLast() == q.shape.dropLast(), scores.masks.allSatisfy({ $0.fits(result, function) }) else { return nil }
+    let isNaN = maskedIsNaN
     return { rewriter in
         // With one batch axis, it plays the part of the heads.
         func withHeads(_ value: ValueID, _ rewriter: inout Rewriter) throws -> ValueID {
@@ -132,7 +134,7 @@ private let productOfSoftmax = Rule("product-of-softmax", on: MatMul.self) { fun
         let swapped = try scores.untransposedKeys(rank: rank, before: id, &rewriter)
         var operands = [try withHeads(scores.q, &rewriter), try withHeads(swapped, &rewriter), try withHeads(node.operands[1], &rewriter)]
         if let mask = try scores.mask(before: id, &rewriter) { operands.append(try withHeads(mask, &rewriter)) }
-        let rounded = try rewriter.create1(Attention(scale: decimal(scores.scale)), operands, at: .before(id))
+        let rounded = try rewriter.create1(Attention(scale: decimal(scores.scale), maskedIsNaN: isNaN), operands, at: .before(id))
         let sums = rewriter.function.tensorType(node.results[0]).element
         let attention = sums == q.element ? rounded : try rewriter.create1(Cast(to: sums), [rounded], at: .before(id))
         if rank == 4 { return try rewriter.replace(id, with: [attention]) }

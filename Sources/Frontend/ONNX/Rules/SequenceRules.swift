@@ -100,11 +100,6 @@ extension GraphImporter {
             parts = [Extent](repeating: 1, count: whole)
             isDropped = !(try c.flag("keepdims", true))
         }
-        var start: Extent = 0
-        return try parts.map { size in
-            defer { start = start + size }
-            let part = try slice(x, axis: axis, start: start, size: size)
-            return .tensor(isDropped ? try squeeze(part, [axis]) : part)
-        }
+        return try cut(x, axis: axis, into: parts).map { .tensor(isDropped ? try squeeze($0, [axis]) : $0) }
     }
 }

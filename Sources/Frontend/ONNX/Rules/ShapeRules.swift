@@ -132,7 +132,12 @@ extension GraphImporter {
             let each = c.version < 18 ? whole.floorDivided(by: Extent(count)) : whole.ceilDivided(by: Extent(count))
             parts = (0..<count).map { $0 < count - 1 || c.version < 18 ? each : whole - each * Extent(count - 1) }
         }
-        let total = parts.reduce(0) { $0 + $1 }
+        return try cut(x, axis: axis, into: parts)
+    }
+
+    /// Slices of the given sizes, which must make up the axis.
+    mutating func cut(_ x: ValueID, axis: Int, into parts: [Extent]) throws -> [ValueID] {
+        let whole = shape(x)[axis], total = parts.reduce(0) { $0 + $1 }
         if let a = total.constant, let b = whole.constant, a != b { throw Diagnostic(.invalid, "parts of \(parts) do not make up \(b)") }
         // As a reshape, so that an artifact checks that the parts make up the whole.
         var divided = shape(x)
@@ -160,7 +165,10 @@ extension GraphImporter {
             let longest = max(extent.constant ?? 1 << 24, 1), step = min(max(steps[i], -longest), longest)
             // Positions lie in 0...extent going up, in -1...extent-1 going down.
             let low: Extent = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1
-            let first = clamped(starts[i], extent, low, high), last = clamped(ends[i], extent, low, high)
+            var first = clamped(starts[i], extent, low, high)
+            // Going down, a start in front of the axis is its first element, where numpy has none: so say the standard and ONNX Runtime.
+            if step < 0, first != high { first = .minimum(.maximum(first, 0), high) }
+            let last = clamped(ends[i], extent, low, high)
             let distance = step > 0 ? last - first : first - last
             from[axis] = first
             size[axis] = clamped(distance.ceilDivided(by: Extent(abs(step))))
@@ -176,11 +184,21 @@ extension GraphImporter {
             if value >= 1 << 29 && !extent.isConstant || value >= 1 << 62 { return high }
             if value <= -(1 << 29) && !extent.isConstant || value <= -(1 << 62) { return low }
         }
-        let isNegative = bound.constant.map { $0 < 0 } ?? false
-        let position = isNegative ? bound + extent : bound
+        let position = fromFront(bound, extent)
         if position == extent { return high }
-        if position.isConstant, !extent.isConstant, let value = position.constant, value == 0 { return .maximum(position, low) }
+        if position == 0, low == 0 { return 0 }
         return low == 0 ? clamped(.minimum(position, high)) : .maximum(low, .minimum(position, high))
+    }
+
+    /// `bound < 0 ? bound + extent : bound`, or what is the same once it is cut to the axis.
+    private func fromFront(_ bound: Extent, _ extent: Extent) -> Extent {
+        if let value = bound.constant { return value < 0 ? bound + extent : bound }
+        // What is up to 2 less than the size, and negative, is at most 0 when the size is added.
+        if bound.isNeverNegative || (extent - bound).constant.map({ 0...2 ~= $0 }) ?? false { return bound }
+        // ⌊b / 2⁴¹⌋ is −1 for negative numbers and 0 for others; sizes are smaller than 2⁴⁰.
+        let limit: Extent = 0x100_0000_0000
+        let cut = Extent.maximum(-limit, .minimum(bound, limit))
+        return cut - extent * cut.floorDivided(by: limit * 2)
     }
 
     mutating func padRule(_ x: ValueID, _ pads: [Int], _ axes: [Int]?, _ value: Double, _ mode: String) throws -> ValueID {
