@@ -68,6 +68,38 @@ extension JSONValue {
         #expect(try stream.flush() == "\u{fffd}")
     }
 
+    private func tokenizer(_ text: String) throws -> Tokenizer { try Tokenizer(table: TokenizerTable.build(JSONValue(parsing: text), config: .null, file: "t.json")) }
+
+    /// What tokenizers 0.23.3 made of these numbers and texts.
+    @Test func readsScoresAsHuggingFace() throws {
+        for (written, read) in [(-15.774467468261719, -15.77446746826172), (-1.8771917819976807, -1.8771917819976809), (-18.728811264038086, -18.72881126403809), (-3, -3), (-1e-7, -1e-7), (1.5e22, 1.5e22)] {
+            #expect(written.asSerdeReadsIt == read)
+        }
+        // Two ways of equal sums: the last bits of their scores, as written, differ.
+        let tied = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", 0.0], ["b", -5.0], ["ab", -1.2447198642684283], ["ba", -1.2447198642684285]]}}"#)
+        #expect(try tied.encode("aba") == [1, 4] && tied.encode("abab") == [3, 3])
+    }
+
+    @Test func sharesSpaceBetweenAddedTokens() throws {
+        let greedy = try tokenizer(#"""
+            {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+             "added_tokens": [{"id": 2, "content": " ", "lstrip": true, "rstrip": true, "normalized": false}, {"id": 3, "content": "!", "rstrip": true, "normalized": false}]}
+            """#)
+        for (text, tokens) in [("a  b", [0, 2, 1]), ("a   b  ", [0, 2, 1, 2]), ("! a", [3, 0]), ("!  b", [3, 1]), (" ", [2]), ("a!  ", [0, 3])] as [(String, [Int32])] {
+            #expect(try greedy.encode(text) == tokens, "\(text.debugDescription)")
+        }
+    }
+
+    @Test func decodesBytesOneByOne() throws {
+        let bytes = try tokenizer(#"""
+            {"model": {"type": "BPE", "vocab": {"a": 0, "<0xFF>": 1, "<0xC3>": 2, "<0xA9>": 3}, "merges": []},
+             "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "WordPiece", "prefix": "##", "cleanup": false}]}}
+            """#)
+        for (tokens, text) in [([1, 2, 0], "\u{fffd} \u{fffd} a"), ([0, 2, 3, 0], "a é a"), ([2, 3, 1], "\u{fffd} \u{fffd} \u{fffd}"), ([0, 1], "a \u{fffd}")] as [([Int32], String)] {
+            #expect(try bytes.decode(tokens) == text)
+        }
+    }
+
     @Test func namesTokens() throws {
         let tokenizer = try Tokenizer(table: TokenizerCase("gpt2").table())
         let mask = try #require(tokenizer.token(named: "<mask>"))
@@ -129,6 +161,8 @@ extension JSONValue {
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a(?<n>b)"},"behavior":"Isolated"}}"#, "'pre_tokenizer.pattern': the pattern is not understood at character 3: a group of this kind"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a*"},"behavior":"Isolated"}}"#, "'pre_tokenizer': the pattern matches the empty text"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"UnicodeScripts"}]}}"#, "'pre_tokenizer.pretokenizers[0]': the pre-tokenizer 'UnicodeScripts' is not supported"),
+        (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"normalizer":{"type":"Prepend","prepend":" "},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"_","prepend_scheme":"first"}]}}"#,
+         "'pre_tokenizer': a Metaspace with the scheme 'first' behind a step that splits"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"CTC"}}"#, "'decoder': the decoder 'CTC' is not supported"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"post_processor":{"type":"BertProcessing","cls":["a",7],"sep":["a",0]}}"#, "'post_processor': names the token 7, and the vocabulary ends at 0"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"added_tokens":[{"id":5,"content":"b"}]}"#, "'added_tokens[0].id': is 5 where the vocabulary makes it 1"),

@@ -93,10 +93,12 @@ static inline void glmc_cut_added(const glmc_tokenizer_view *view, uint32_t trie
         if (added == NULL || ((flags & GLMC_SPECIAL_AS_TEXT) && (view->kinds[added->id] & GLMC_TOKEN_SPECIAL))) continue;
         if ((added->flags & GLMC_ADDED_SINGLE_WORD) &&
             (glmc_has_before(view, view->header->word, text, start) || glmc_has_after(view, view->header->word, text, size, end, &bytes))) continue;
+        if ((added->flags & GLMC_ADDED_LSTRIP) && start < done) start = done;
         if (added->flags & GLMC_ADDED_LSTRIP)
             while (start > done && glmc_has_before(view, view->header->space, text, start)) start = glmc_previous(text, start);
         if (added->flags & GLMC_ADDED_RSTRIP)
             while (glmc_has_after(view, view->header->space, text, size, end, &bytes)) end += bytes;
+        if (start >= end) continue; /* all of it went to the token before */
         if (done < start) glmc_append(segments, &(glmc_stretch){done, start, GLMC_NO_TOKEN}, sizeof(glmc_stretch));
         glmc_append(segments, &(glmc_stretch){start, end, added->id}, sizeof(glmc_stretch));
         done = end;

@@ -320,12 +320,14 @@ static inline void glmc_step_fallback(glmc_text_work *work) {
             uint8_t value = (uint8_t)byte;
             glmc_append(&to->text, &value, 1);
         }
-        if (i > first && !to->text.failed) {
-            if (!glmc_is_utf8(to->text.data + start, to->text.count - start, &wrong)) {
-                to->text.count = start;
-                for (uint64_t j = first; j < i; j++) glmc_append(&to->text, "\xef\xbf\xbd", 3);
+        if (i > first && !to->text.failed) { /* bytes that are no text are a string each */
+            int is_text = glmc_is_utf8(to->text.data + start, to->text.count - start, &wrong);
+            if (is_text) glmc_add_piece(to, start, to->text.count);
+            else to->text.count = start;
+            for (uint64_t j = first; !is_text && j < i; j++) {
+                glmc_append(&to->text, "\xef\xbf\xbd", 3);
+                glmc_add_piece(to, to->text.count - 3, to->text.count);
             }
-            glmc_add_piece(to, start, to->text.count);
         }
         if (i < count) {
             glmc_piece piece = glmc_piece_at(from, i);

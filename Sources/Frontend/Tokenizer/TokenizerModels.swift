@@ -115,8 +115,8 @@ extension TableBuilder {
             if let earlier = ids[token] { tokens[earlier] = nil }
             ids[token] = tokens.count
             tokens.append(Array(token.utf8))
-            scores.append(score)
-            lowest = min(lowest, score)
+            scores.append(score.asSerdeReadsIt)
+            lowest = min(lowest, score.asSerdeReadsIt)
         }
         guard tokens.count <= TokenizerNode.largestID else { throw node["vocab"].fails("has too many tokens") }
         kinds = [UInt8](repeating: 0, count: tokens.count)
