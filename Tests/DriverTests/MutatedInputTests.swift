@@ -13,34 +13,17 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Makes `count` files with `make`, runs the program on each as `words` says, and lists what went wrong. Two at a time.
+    /// Makes `count` files with `make`, runs the program on each as `words` says, and lists what went wrong.
     private func check(_ count: Int, _ ending: String, make: @escaping @Sendable (inout TestGenerator) -> [UInt8], words: @escaping @Sendable (Int, String) -> [String]) -> [String] {
-        let folder = folder.path, complaints = Complaints()
-        DispatchQueue.concurrentPerform(iterations: 2) { worker in
-            for number in stride(from: worker, to: count, by: 2) {
-                var generator = TestGenerator(state: UInt64(number) &* 7919 &+ 1)
-                let file = "\(folder)/\(number)\(ending)"
-                do {
-                    try Data(make(&generator)).write(to: URL(fileURLWithPath: file))
-                    if let complaint = try GlmcProgram.complaint(words(number, file), allowed: [0, 1, 3, 4]) {
-                        complaints.add("file \(number): \(complaint)")
-                        // For a look at it by hand.
-                        if let kept = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"] { try? FileManager.default.copyItem(atPath: file, toPath: "\(kept)/\(number)\(ending)") }
-                    }
-                } catch { complaints.add("file \(number): \(error)") }
-                try? FileManager.default.removeItem(atPath: file)
-            }
-        }
-        return complaints.all
-    }
-
-    private final class Complaints: @unchecked Sendable {
-        private let lock = NSLock()
-        private(set) var all: [String] = []
-        func add(_ text: String) {
-            lock.lock()
-            all.append(text)
-            lock.unlock()
+        let folder = folder.path
+        return Complaints.collect(count, salt: 1) { number, generator in
+            let file = "\(folder)/\(number)\(ending)"
+            try Data(make(&generator)).write(to: URL(fileURLWithPath: file))
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            guard let complaint = try GlmcProgram.complaint(words(number, file), allowed: [0, 1, 3, 4]) else { return nil }
+            // For a look at it by hand.
+            if let kept = ProcessInfo.processInfo.environment["GLMC_TEST_SAVE"] { try? FileManager.default.copyItem(atPath: file, toPath: "\(kept)/\(number)\(ending)") }
+            return complaint
         }
     }
 
