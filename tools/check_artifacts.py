@@ -4,8 +4,9 @@ the same however they were built, only libc, libm and libpthread are needed, and
 
     python3 tools/check_artifacts.py GLMC MODELS [--checks threads,address,race,bytes,libraries,arm] [CASE ...]
 
-MODELS is the folder that fetch_models.py and make_models.py fill. Prints a line per check; exit status 1 if any failed."""
+MODELS is the folder that fetch_models.py and make_models.py fill; the cases that are called text-… are small language models that are made here. Prints a line per check; exit status 1 if any failed."""
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+import small_decoders
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,6 +53,7 @@ CASES = {
     "magika-free": Case("magika.onnx", {"bytes": ((2, 2048), "bytes")}, free=True),
     "ppocr_rec-free": Case("ppocr_rec.onnx", {"x": ((1, 3, 48, 160), "f32")}, free=True),
 }
+TEXTS = {"text-llama": "llama", "text-gemma3": "gemma3"}  # by their family
 
 
 class Failure(Exception):
@@ -65,6 +69,8 @@ def call(*words, **options):
 
 class Bench:
     """One case's model, inputs and expected outputs in a folder of their own, and ways to build and run it."""
+
+    harness = "check_artifact.c"
 
     def __init__(self, glmc, models, case, folder):
         self.glmc, self.case, self.folder = Path(glmc).resolve(), case, folder
@@ -105,12 +111,33 @@ class Bench:
         folder.mkdir(exist_ok=True)
         library = self.compile(folder / "m.a", *flags, *(f"--cflag={f}" for f in cflags))
         symbol = next(line.split("(")[0].split("*")[1] for line in (folder / "m.h").read_text().splitlines() if line.startswith("const glmc_model"))
-        call(cc, "-O1", "-g", *cflags, f"-DMODEL={symbol}", f"-I{folder}", ROOT / "tools/check_artifact.c", library, "-pthread", "-lm", "-o", folder / "check")
+        call(cc, "-O1", "-g", *cflags, f"-DMODEL={symbol}", f"-I{folder}", ROOT / "tools" / self.harness, library, "-pthread", "-lm", "-o", folder / "check")
         return folder / "check"
 
     def run(self, program, callers, threads, runs=1, before=(), environment=None):
         """The largest error of an output; fails where it is above the tolerance."""
         return call(*before, program, self.folder, callers, threads, runs, self.case.tolerance, env={**os.environ, **(environment or {})})
+
+
+class TextBench(Bench):
+    """A small language model, and what it says in plain C, by loops that are not tuned, through one session."""
+
+    harness = "check_language.c"
+
+    def __init__(self, glmc, family, folder):
+        self.glmc, self.case, self.folder, self.model, self.flags = Path(glmc).resolve(), Case(family, {}), folder, folder / family, ["--context=64"]
+        self.environment = {**os.environ, "GLMC_CACHE": str(folder / "cache")}
+        tokenizer = json.loads((ROOT / "Tests/FrontendTests/tokenizers/smollm.json").read_text())["tokenizer"]
+        vocabulary = 1 + max(tokenizer["model"]["vocab"].values())
+        small_decoders.write(self.model, {**small_decoders.files(family, seed=1, vocabulary=vocabulary, width=32), "tokenizer.json": json.dumps(tokenizer).encode()})
+        plain, random, texts = self.compile(folder / "plain.so", "-O0", "-march=scalar"), np.random.default_rng(1), []
+        for count in (1, 2, 7, 8, 20, 33):
+            prompt = random.integers(0, vocabulary, count).tolist()
+            words = ["--tokens", ",".join(map(str, prompt)), "--max-new", "24", "--json", "--logits", folder / "scores.npy", "--threads=1"]
+            tokens = json.loads(call(self.glmc, "generate", plain, *words))["tokens"]
+            scores = np.load(folder / "scores.npy")[len(tokens)]
+            texts.append(" ".join(map(repr, [len(prompt), *prompt, len(tokens), *tokens, *scores.tolist()])))
+        (folder / "texts.txt").write_text("\n".join(texts) + "\n")
 
 
 def threads(bench):
@@ -181,12 +208,12 @@ def main():
     parser.add_argument("cases", nargs="*")
     options = parser.parse_intermixed_args()
     failed = 0
-    for name in options.cases or CASES:
+    for name in options.cases or [*CASES, *TEXTS]:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(options.keep or temporary) / name
             folder.mkdir(parents=True)
             try:
-                bench = Bench(options.glmc, options.models, CASES[name], folder)
+                bench = TextBench(options.glmc, TEXTS[name], folder) if name in TEXTS else Bench(options.glmc, options.models, CASES[name], folder)
             except Failure as error:
                 print(f"{name}: FAILED: {error}", flush=True)
                 failed += 1
