@@ -99,6 +99,7 @@ CASES = {
 plain = lambda content: AddedToken(content, normalized=False)
 turns = lambda text: [special(content) for content in text.split()]
 reserved = lambda count: [special(f"<|reserved_special_token_{number}|>") for number in range(count)]
+latin = lambda corpus: [line for line in corpus if max(line, default="") < "\u0250"]  # every character of a text becomes a token of a Unigram vocabulary
 FAMILIES = {
     "smollm2": lambda corpus: bpe(pre=pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]), decoder=decoders.ByteLevel(), corpus=corpus, size=16000,
                                   train=dict(BYTES, special_tokens=turns("<|endoftext|> <|im_start|> <|im_end|> <repo_name> <reponame> <file_sep> <filename> <gh_stars> <issue_start> <empty_output>"))),
@@ -119,8 +120,8 @@ FAMILIES = {
                                   added=turns("<unk> <s> </s> [INST] [/INST] [TOOL_CALLS] [AVAILABLE_TOOLS]"), post=template("<s> $A", "<s> $A <s>:1 $B:1", ["<s>"])),
     "bert": lambda corpus: wordpiece(normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer(), corpus=corpus, size=24000),
     "bert-cased": lambda corpus: wordpiece(normalizers.BertNormalizer(lowercase=False), pre_tokenizers.BertPreTokenizer(), corpus=corpus, size=16000),
-    "t5": lambda corpus: unigram(normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]), "always", corpus=corpus, size=8000),
-    "unigram-bytes": lambda corpus: unigram(normalizers.NFKC(), "first", bytes=True, corpus=corpus, size=8000),
+    "t5": lambda corpus: unigram(normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]), "always", corpus=latin(corpus), size=8000),
+    "unigram-bytes": lambda corpus: unigram(normalizers.NFKC(), "first", bytes=True, corpus=latin(corpus), size=8000),
 }
 
 
@@ -170,11 +171,14 @@ def drawn(rng):
         data["model"]["vocab"] += [[text, -15.0 - number / 300] for number, text in enumerate(fallback)]
         data["model"]["byte_fallback"] = bool(fallback)
     if kind == "unigram": tokenizer = edited(tokenizer, bytes_too)
-    normalizer = tokenizer.normalizer
+    normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
+    looked_for = {""}
     for content in rng.sample(CONTENTS, rng.randint(0, 8)):
-        normalized = flip() and (normalizer is None or normalizer.normalize_str(content) != "")
+        # Of tokens that a normalizer makes the same, tokenizers finds any one.
+        normalized = flip() and normalize(content) not in looked_for
+        if normalized: looked_for.add(normalize(content))
         # Special tokens that a normalizer changes are printed by tokenizers where special ones are left out.
-        tokenizer.add_tokens([AddedToken(content, single_word=flip(.3), lstrip=flip(.3), rstrip=flip(.3), normalized=normalized, special=flip(.4) and (normalizer is None or not normalized))])
+        tokenizer.add_tokens([AddedToken(content, single_word=flip(.3), lstrip=flip(.3), rstrip=flip(.3), normalized=normalized, special=flip(.4) and (normalize is str or not normalized))])
     tokenizer.add_tokens([special("<A>"), special("<B>")])
     pair = lambda name: (name, tokenizer.token_to_id(name))
     frames = [lambda: processors.BertProcessing(pair("<B>"), pair("<A>")), lambda: processors.RobertaProcessing(pair("<B>"), pair("<A>"), add_prefix_space=flip()), processors.ByteLevel,

@@ -218,6 +218,13 @@ import Testing
             generator = bare.generator(1)
             old, new = generator.generate([2, 3], max_new=3), generator.generate([2, 3, 4], max_new=2)
             print(len(list(new)), generator.figures["end"], generator.logits().shape)
+            import threading
+            said = [None] * 8
+            def say(number): said[number] = ",".join(map(str, bare.generator(1).generate([number % 7, 3 * number % 7, 2])))
+            speakers = [threading.Thread(target=say, args=[number]) for number in range(8)]
+            for speaker in speakers: speaker.start()
+            for speaker in speakers: speaker.join()
+            print(*said, sep=";")
             for wrong in (lambda: next(old), lambda: bare.encode("a"), lambda: bare.generate([7]), lambda: bare.generate([]), lambda: model.generate("a", top_p=2),
                           lambda: model.generate("a", stop=""), lambda: model.chat(["a", "b"]), lambda: model.chat(["a"], system="b"), lambda: model.decode([-1])):
                 try: wrong(); print("not refused")
@@ -225,11 +232,14 @@ import Testing
             """
         let told = try ChildProcess.run([python, "-c", script, "\(root)/python", folder.file("m.so"), folder.file("bare.so")], limit: 60)
         let tokens = Self.greedy(after: [0, 2, 3, 4], stops: []).map(String.init).joined(separator: ",")
+        // Eight generators at once on one artifact.
+        let together = (0..<8).map { Self.greedy(after: [$0 % 7, 3 * $0 % 7, 2], stops: []).map(String.init).joined(separator: ",") }.joined(separator: ";")
         #expect(told.output == """
             [0, 2, 3, 5, 6]|[2, 1]|aé|<s>a|[1]
             [2, 2, 4, 3, 3, 4, 2, 4, 4, 3]|\(Self.text(Self.greedy(after: [0, 2, 3, 4])))
             \(tokens)
             2 count (7,)
+            \(together)
 
             """, "\(told.errors)")
     }

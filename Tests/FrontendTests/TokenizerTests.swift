@@ -162,7 +162,7 @@ extension JSONValue {
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a*"},"behavior":"Isolated"}}"#, "'pre_tokenizer': the pattern matches the empty text"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"UnicodeScripts"}]}}"#, "'pre_tokenizer.pretokenizers[0]': the pre-tokenizer 'UnicodeScripts' is not supported"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"normalizer":{"type":"Prepend","prepend":" "},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace","replacement":"_","prepend_scheme":"first"}]}}"#,
-         "'pre_tokenizer': a Metaspace with the scheme 'first' behind a step that splits"),
+         "'pre_tokenizer': a Metaspace with the scheme 'first' behind a step that splits a text"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"CTC"}}"#, "'decoder': the decoder 'CTC' is not supported"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"post_processor":{"type":"BertProcessing","cls":["a",7],"sep":["a",0]}}"#, "'post_processor': names the token 7, and the vocabulary ends at 0"),
         (#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"added_tokens":[{"id":5,"content":"b"}]}"#, "'added_tokens[0].id': is 5 where the vocabulary makes it 1"),

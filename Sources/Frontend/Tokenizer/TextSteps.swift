@@ -103,9 +103,14 @@ extension TableBuilder {
     }
 
     private static let control = #"\p{Cc}\p{Zl}\p{Zp}[\p{Cf}&&[^\x{200c}\x{200d}\x{600}-\x{605}\x{6dd}\x{70f}\x{890}\x{891}\x{8e2}\x{110bd}\x{110cd}\x{e0020}-\x{e007f}]]"#
+    private static let prepended =
+        #"[\x{600}-\x{605}\x{6dd}\x{70f}\x{890}\x{891}\x{8e2}\x{d4e}\x{110bd}\x{110cd}\x{111c2}\x{111c3}\x{1193f}\x{11941}\x{11a3a}\x{11a84}-\x{11a89}\x{11d46}\x{11f02}]*"#
+    /// Extend, SpacingMark and ZWJ: marks but those that begin a cluster of their own, and what counts as a mark.
+    private static let extending =
+        #"[\p{M}\x{e33}\x{eb3}\x{200c}\x{200d}\x{ff9e}\x{ff9f}\x{1f3fb}-\x{1f3ff}&&[^\x{102b}\x{102c}\x{1038}\x{1062}-\x{1064}\x{1067}-\x{106d}\x{1083}"#
+        + #"\x{1087}-\x{108c}\x{108f}\x{109a}-\x{109c}\x{1a61}\x{1a63}\x{1a64}\x{aa7b}\x{aa7d}\x{11720}\x{11721}]]*"#
     private static let clusters =
-        #"\r\n|[\#(control)]|[\x{1100}-\x{115f}\x{a960}-\x{a97c}]*[\x{ac00}-\x{d7a3}\x{1160}-\x{11ff}]+[\p{M}\x{200d}]*"#
-        + #"|[^\#(control)][\p{M}\x{200c}\x{200d}\x{ff9e}\x{ff9f}\x{1f3fb}-\x{1f3ff}]*"#
+        #"\r\n|[\#(control)]|\#(prepended)[\x{1100}-\x{115f}\x{a960}-\x{a97c}]*[\x{ac00}-\x{d7a3}\x{1160}-\x{11ff}]+\#(extending)|\#(prepended)[^\#(control)]\#(extending)"#
 
     // MARK: Pre-tokenizers
 

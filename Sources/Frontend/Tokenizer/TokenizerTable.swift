@@ -33,11 +33,11 @@ public enum TokenizerTable {
         var builder = TableBuilder()
         var ids = try builder.model(root["model"])
         let normalizer = try builder.normalizer(root["normalizer"]), pretokenizer = try builder.pretokenizer(root["pre_tokenizer"]), decoder = try builder.decoder(root["decoder"])
-        // Metaspace asks where in the user's text a piece begins: steps do not remember that of what they put in front and then cut off.
+        // Metaspace asks where in the user's text a piece begins: steps do not remember that of what they put in or took out and then cut off.
         let steps = normalizer + pretokenizer
         if let first = steps.lastIndex(where: { $0.kind == Int(GLMC_STEP_PREPEND) && $0.a == 1 }), let cut = steps[..<first].lastIndex(where: { $0.kind == Int(GLMC_STEP_SPLIT) }),
-            steps[..<cut].contains(where: { $0.kind == Int(GLMC_STEP_PREPEND) }) {
-            throw root["pre_tokenizer"].isUnsupported("a Metaspace with the scheme 'first' behind a step that splits what has been put in front of a text")
+            steps[..<cut].contains(where: { $0.kind == Int(GLMC_STEP_PREPEND) || $0.kind == Int(GLMC_STEP_MAP) }) {
+            throw root["pre_tokenizer"].isUnsupported("a Metaspace with the scheme 'first' behind a step that splits a text whose beginning has been changed")
         }
         builder.header.normalizer = builder.span(of: normalizer)
         builder.header.pretokenizer = builder.span(of: pretokenizer)
