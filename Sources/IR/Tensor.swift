@@ -204,7 +204,7 @@ public struct Tensor: Sendable {
         other.byteCount == element.byteCount ? Tensor(unchecked: other, shape, storage: storage, byteOffset: byteOffset, source: source) : nil
     }
 
-    /// Reads elements as numbers.
+    /// Reads elements as numbers, as long as the tensor lives: not of one that has no name.
     public var reader: ElementReader { ElementReader(element, bytes) }
 
     /// All elements as f64; complex types give (real, imaginary) pairs.

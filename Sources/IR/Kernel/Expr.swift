@@ -289,8 +289,8 @@ extension Expr {
     private func isHeld(in element: ElementType) -> Bool {
         switch self {
         case .cast(let narrow, _): narrow.type.element == element
-        case .float(let value, _): Tensor(element, [1], values: { _ in value.wrappedValue }).reader.load(at: 0).hasSameBits(as: value.wrappedValue)
-        case .integer(let value, _): Tensor(element, [1], integers: { _ in value }).reader.loadInteger(at: 0) == value
+        case .float(let value, _): Tensor(element, [1], values: { _ in value.wrappedValue }).doubles.allSatisfy { $0.hasSameBits(as: value.wrappedValue) }
+        case .integer(let value, _): Tensor(element, [1], integers: { _ in value }).integers == [value]
         case .unary(.negate, let a), .unary(.absolute, let a): (element == .f16 || element == .bf16) && a.isHeld(in: element)
         case .binary(.minimum, let a, let b), .binary(.maximum, let a, let b), .select(_, let a, let b): a.isHeld(in: element) && b.isHeld(in: element)
         default: false
