@@ -149,7 +149,7 @@ struct TableBuilder {
             result.ranges.count = UInt32(ranges.count) - result.ranges.first
             return result
         }
-        let slots = Self.slots(for: tokens.count, where: { tokens[$0] != nil }, same: { _, _ in false }) { id in
+        let slots = Self.slots(for: tokens.count, where: { tokens[$0] != nil }, same: { tokens[$0] == tokens[$1] }) { id in
             glmc_hash_slot(tokens[id]?.withUnsafeBufferPointer { glmc_hash(Self.hashStart, $0.baseAddress, UInt64($0.count)) } ?? 0)
         }
         let pairs = Self.slots(for: merges.count, where: { _ in true }, same: { merges[$0].left == merges[$1].left && merges[$0].right == merges[$1].right }) {
