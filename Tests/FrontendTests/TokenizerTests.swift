@@ -79,8 +79,8 @@ extension JSONValue {
         let tied = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", 0.0], ["b", -5.0], ["ab", -1.2447198642684283], ["ba", -1.2447198642684285]]}}"#)
         #expect(try tied.encode("aba") == [1, 4] && tied.encode("abab") == [3, 3])
         // Of two tokens with one text the last is found; both have it.
-        let twice = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["a", -2.0]]}, "added_tokens": [{"id": 4, "content": "c"}]}"#)
-        #expect(try twice.encode("abc") == [3, 2, 4] && twice.decode([1, 2, 3, 0]) == "a b a <unk>")
+        let twice = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["a", -2.0]]}, "added_tokens": [{"id": 4, "content": "c"}, {"id": 3, "content": "a", "special": true}]}"#)
+        #expect(try twice.encode("abc") == [3, 2, 4] && twice.decode([1, 2, 3, 0], skipsSpecial: false) == "a b a <unk>" && twice.decode([1, 2, 3, 0]) == "b <unk>")
     }
 
     @Test func sharesSpaceBetweenAddedTokens() throws {

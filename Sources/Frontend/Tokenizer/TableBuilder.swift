@@ -15,6 +15,8 @@ struct TableBuilder {
     var header = glmc_tokenizer_header()
     /// Text of the model's tokens by id, nil where the model has none.
     var tokens: [[UInt8]?] = []
+    /// Tokens whose text a later one has too.
+    var repeated: [Int] = []
     var kinds: [UInt8] = []
     var merges: [glmc_merge] = []
     var scores: [Double] = []

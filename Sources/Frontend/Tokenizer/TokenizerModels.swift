@@ -112,6 +112,7 @@ extension TableBuilder {
         var lowest = Double.infinity
         for item in try node["vocab"].items() {
             guard let pair = item.value.array, pair.count == 2, let token = pair[0].string, let score = pair[1].double else { throw item.fails("must be a token and its score") }
+            if let earlier = ids[token] { repeated.append(earlier) }
             ids[token] = tokens.count
             tokens.append(Array(token.utf8))
             scores.append(score.asSerdeReadsIt)

@@ -73,10 +73,12 @@ extension TableBuilder {
                 if !scores.isEmpty { scores.append(0) }
             }
             kinds[id] |= UInt8(GLMC_TOKEN_ADDED)
-            if try item["special"].flag(default: false) { kinds[id] |= UInt8(GLMC_TOKEN_SPECIAL) }
+            let bytes = Array(content.utf8)
+            if try item["special"].flag(default: false) {
+                for twin in [id] + repeated where twin == id || tokens[twin] == bytes { kinds[twin] |= UInt8(GLMC_TOKEN_SPECIAL) }
+            }
             var flags: UInt32 = 0
             for (key, flag) in [("single_word", GLMC_ADDED_SINGLE_WORD), ("lstrip", GLMC_ADDED_LSTRIP), ("rstrip", GLMC_ADDED_RSTRIP)] where try item[key].flag(default: false) { flags |= UInt32(flag) }
-            let bytes = Array(content.utf8)
             let token = AddedToken(id: id, content: bytes, decoded: isNormalized && !bare.isEmpty ? Self.normalized(bytes, by: bare) : bytes, flags: flags, isNormalized: isNormalized)
             if let place = named[content] { added[place] = token } else {
                 named[content] = added.count
