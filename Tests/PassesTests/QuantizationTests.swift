@@ -1,3 +1,4 @@
+import Foundation
 import GlmcIR
 import Testing
 
@@ -60,6 +61,58 @@ import Testing
         #expect(quantized.values.integers[3] == 127 && quantized.values.integers[6...] == [0, 0, 0])
         #expect(quantized.relativeError < 1e-3)
         #expect(QuantizedWeights(Tensor([Float.nan], shape: [1, 1]), axis: 0) == nil)
+    }
+
+    /// A language model in small: rows of a table, a product, and the table again as the head.
+    private static func tied() throws -> Function {
+        func noise(_ count: Int, _ seed: Int) -> [Float] { (0..<count).map { Float(sin(Double($0 * 7 + seed) * 1.7) * 0.3) } }
+        var rewriter = Rewriter(Function("f"))
+        func add(_ op: any Op, _ operands: [ValueID]) throws -> ValueID { try rewriter.create1(op, operands, at: .end(rewriter.function.body)) }
+        let ids = rewriter.addArgument(.tensor(TensorType(.i64, [1, 3])), name: "ids")
+        let table = Tensor(noise(20 * 64, 1), shape: [20, 64])
+        let rows = try add(Gather(axis: 0), [try add(Constant(table), []), ids])
+        let hidden = try add(Unary(.tanh), [try add(MatMul(), [rows, try add(Constant(Tensor(noise(64 * 64, 2), shape: [64, 64])), [])])])
+        rewriter.setResults([try add(MatMul(), [hidden, try add(Constant(table.transposed([1, 0])), [])])])
+        return rewriter.function
+    }
+
+    @Test(arguments: [false, true]) func weightsAlone(_ isFourBits: Bool) throws {
+        let original = try Self.tied(), known = QuantizedWeightTable()
+        var function = original
+        let passes: [Pass] = (isFourBits ? [.quantizeBlocks(sharing: known)] : []) + [.quantizeWeights(sharing: known), .eliminateDeadCode]
+        try PassManager(PassManager.Options(verifiesEach: true)).run(passes, on: &function, PassContext(level: .o2))
+        let ids = Tensor([3, 0, 19], shape: [1, 3])
+        let right = try Interpreter.run(original, [ids])[0].doubles, found = try Interpreter.run(function, [ids])[0].doubles
+        let error = (zip(right, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / right.reduce(0) { $0 + $1 * $1 }).squareRoot()
+        #expect(error > 1e-5 && error < (isFourBits ? 0.1 : 0.03), "\(error)")
+        let constants = function.allNodes.compactMap { (function[$0].op as? Constant)?.value }, bytes = constants.filter { $0.element == .i8 }
+        // The table is the head, so their bytes are the same; floats are scales alone.
+        #expect(bytes.count == (isFourBits ? 2 : 3) && Set(bytes.map { ObjectIdentifier($0.stored.storage) }).count == (isFourBits ? 1 : 2))
+        #expect(constants.allSatisfy { !$0.element.isFloat || $0.count <= 128 })
+        #expect(function.allNodes.contains { function[$0].op is BlockMatMul } == isFourBits)
+    }
+
+    /// No worse than scales that let the largest value reach the end of the codes.
+    @Test func blocksLoseLittle() throws {
+        let weights = Tensor((0..<64 * 5).map { Float(cos(Double($0 * $0)) * exp2(Double($0 % 7))) }, shape: [64, 5])
+        let blocks = try #require(BlockWeights(weights))
+        #expect(blocks.codes.shape == [32, 5] && blocks.scales.shape == [2, 5] && blocks.scales.element == .f16)
+        let (values, codes, scales) = (weights.doubles, blocks.codes.integers, blocks.scales.doubles)
+        var lost = 0.0, naive = 0.0
+        for n in 0..<5 {
+            for b in 0..<2 {
+                let block = (0..<32).map { values[(b * 32 + $0) * 5 + n] }, step = (block.map(abs).max() ?? 0) / 7
+                for (i, value) in block.enumerated() {
+                    let k = b * 32 + i, code = codes[k / 2 * 5 + n] >> (k % 2 * 4) & 15
+                    lost += pow(value - Double(code - 8) * scales[b * 5 + n], 2)
+                    naive += pow(value - (value / step).rounded() * step, 2)
+                }
+            }
+        }
+        #expect(lost < naive && lost > naive / 10)
+        let total = values.reduce(0) { $0 + $1 * $1 }
+        #expect(abs(blocks.relativeError - lost / total) < 1e-5)
+        #expect(BlockWeights(Tensor([Float](repeating: .infinity, count: 32), shape: [32, 1])) == nil && BlockWeights(Tensor([1] as [Float], shape: [1, 1])) == nil)
     }
 
     @Test func keepPatterns() {

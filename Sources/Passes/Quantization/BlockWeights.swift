@@ -31,19 +31,16 @@ public struct BlockWeights: Sendable {
                             for n in part * 16..<Swift.min(part * 16 + 16, columns) {
                                 for b in 0..<blocks {
                                     source.load(n * across + b * Self.block * down, Self.block, by: down, into: &values, at: 0)
-                                    let (scale, error) = Self.scale(values)
+                                    let block = SIMD32(values), (scale, error) = Self.scale(block)
                                     guard scale.isFinite else {
                                         isFit[n] = false
                                         return
                                     }
                                     scales[n * blocks + b] = scale
                                     errors[n].lost += error
-                                    errors[n].total += values.reduce(0) { $0 + Double($1) * Double($1) }
-                                    let inverse = scale == 0 ? 0 : 1 / Float(scale), place = (n * blocks + b) * (Self.block / 2)
-                                    for i in 0..<Self.block / 2 {
-                                        let low = UInt8(Self.level(values[2 * i] * inverse) + 8), high = UInt8(Self.level(values[2 * i + 1] * inverse) + 8)
-                                        target[place + i] = low | high << 4
-                                    }
+                                    errors[n].total += Double((block * block).sum())
+                                    let codes = Self.codes(block, scale == 0 ? 0 : 1 / Float(scale)) + 8, place = (n * blocks + b) * (Self.block / 2)
+                                    for i in 0..<Self.block / 2 { target[place + i] = UInt8(codes[2 * i]) | UInt8(codes[2 * i + 1]) << 4 }
                                 }
                             }
                         }
@@ -59,33 +56,27 @@ public struct BlockWeights: Sendable {
     }
 
     /// The scale of least squared error, and that error; an infinite scale where a value is not finite or too large.
-    private static func scale(_ values: [Float]) -> (Float16, Double) {
-        var extreme: Float = 0
-        for value in values {
-            guard value.isFinite else { return (.infinity, 0) }
-            if abs(value) > abs(extreme) { extreme = value }
+    ///
+    /// −8 reaches further than 7, so the value of largest magnitude is tried at either end, and a little beyond; each trial's scale is then the one that fits its
+    /// codes best, Σwq / Σq².
+    private static func scale(_ values: SIMD32<Float>) -> (Float16, Double) {
+        let extreme = abs(values.max()) > abs(values.min()) ? values.max() : values.min()
+        guard abs(extreme) < 65_000, values.sum().isFinite else { return (.infinity, 0) }
+        var best: Float16 = 0, least = (values * values).sum()
+        for reach: Float in [-8, -8.5, -9, 7, 7.5, 8] {
+            let first = extreme / reach, codes = Self.codes(values, 1 / first), weight = (codes * codes).sum()
+            guard weight > 0 else { continue }
+            let scale = Float16((values * codes).sum() / weight), wide = Float(scale)
+            guard wide != 0, (1 / wide).isFinite else { continue }
+            let difference = values - Self.codes(values, 1 / wide) * wide, error = (difference * difference).sum()
+            if error < least { (best, least) = (scale, error) }
         }
-        guard abs(extreme) < 65_000 else { return (.infinity, 0) }
-        var best: Float16 = 0, least = values.reduce(0) { $0 + Double($1) * Double($1) }
-        // −8 reaches further than 7, so the value of largest magnitude is tried on either side; and then everything is clipped a little.
-        for step in 0..<16 {
-            for reach: Float in [-8, 7] {
-                let scale = Float16(extreme / reach * (1 - Float(step) * 0.03)), wide = Float(scale)
-                guard wide != 0 else { continue }
-                let inverse = 1 / wide
-                guard inverse.isFinite else { continue }
-                var error: Float = 0
-                for value in values {
-                    let difference = value - level(value * inverse) * wide
-                    error += difference * difference
-                }
-                if Double(error) < least { (best, least) = (scale, Double(error)) }
-            }
-        }
-        return (best, least)
+        return (best, Double(least))
     }
 
-    /// The integer in −8…7 that is nearest to `x`, ties to even; |x| is below 2²².
-    @inline(__always)
-    private static func level(_ x: Float) -> Float { Swift.min(Swift.max((x + 0x1.8p23) - 0x1.8p23, -8), 7) }
+    /// The integers in −8…7 that are nearest to `values · inverse`, ties to even; these are below 2²² in magnitude.
+    private static func codes(_ values: SIMD32<Float>, _ inverse: Float) -> SIMD32<Float> {
+        let magic = SIMD32<Float>(repeating: 0x1.8p23)
+        return (values * inverse + magic - magic).clamped(lowerBound: SIMD32(repeating: -8), upperBound: SIMD32(repeating: 7))
+    }
 }

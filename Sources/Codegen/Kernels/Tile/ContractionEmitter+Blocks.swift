@@ -40,13 +40,13 @@ extension ContractionEmitter {
             builder.loop("k", to: .int(blocks.size / 2)) { builder, k in
                 let bytes = (0..<tile.vectors).map { v in
                     let access = Access(blocks.codes, codes + offset(v, depth.floorDivided(by: 2)) + k * .int(width), KernelType(.u8, lanes: lanes))
-                    return builder.bind(.cast(.load(access), .i32), "b")
+                    return builder.bind(.cast(.load(access), .f32), "b")
                 }
-                for half in 0..<2 {
-                    let weights = bytes.enumerated().map { v, byte in
-                        let code = half == 0 ? Expr.binary(.and, byte, splat(.integer(15, .i32))) : .binary(.shiftRight, byte, splat(.integer(4, .i32)))
-                        return builder.bind(.fma(.cast(code, .f32), scales[v], minimums[v]), "q")
-                    }
+                // In floats, where every step is exact: the upper code is what is left of a sixteenth, and the lower one what is left without it.
+                let upper = bytes.map { builder.bind(.unary(.floor, $0 * splat(.float(0.0625, .f32))), "u") }
+                let lower = zip(bytes, upper).map { builder.bind(.fma($1, splat(.float(-16, .f32)), $0), "l") }
+                for (half, codes) in [lower, upper].enumerated() {
+                    let weights = codes.enumerated().map { v, code in builder.bind(.fma(code, scales[v], minimums[v]), "q") }
                     for (row, offset) in rowOffsets.enumerated() {
                         let place = input + (k * .int(2) + .int(half)) * Expr(stride) + offset
                         let access = Access(problem.input, place, KernelType(.f32))
