@@ -31,16 +31,18 @@ public struct BlockWeights: Sendable {
                             for n in part * 16..<Swift.min(part * 16 + 16, columns) {
                                 for b in 0..<blocks {
                                     source.load(n * across + b * Self.block * down, Self.block, by: down, into: &values, at: 0)
-                                    let block = SIMD32(values), (scale, error) = Self.scale(block)
+                                    let (scale, error) = values.withUnsafeBufferPointer { $0.baseAddress.map(Self.scale) ?? (0, 0) }
                                     guard scale.isFinite else {
                                         isFit[n] = false
                                         return
                                     }
                                     scales[n * blocks + b] = scale
-                                    errors[n].lost += error
-                                    errors[n].total += Double((block * block).sum())
-                                    let codes = Self.codes(block, scale == 0 ? 0 : 1 / Float(scale)) + 8, place = (n * blocks + b) * (Self.block / 2)
-                                    for i in 0..<Self.block / 2 { target[place + i] = UInt8(codes[2 * i]) | UInt8(codes[2 * i + 1]) << 4 }
+                                    errors[n].lost += Double(error)
+                                    errors[n].total += values.reduce(0) { $0 + Double($1 * $1) }
+                                    let inverse = scale == 0 ? 0 : 1 / Float(scale), place = (n * blocks + b) * (Self.block / 2)
+                                    for i in 0..<Self.block / 2 {
+                                        target[place + i] = UInt8(Self.code(values[2 * i] * inverse) + 8) | UInt8(Self.code(values[2 * i + 1] * inverse) + 8) << 4
+                                    }
                                 }
                             }
                         }
@@ -55,28 +57,42 @@ public struct BlockWeights: Sendable {
         relativeError = total > 0 ? lost / total : 0
     }
 
-    /// The scale of least squared error, and that error; an infinite scale where a value is not finite or too large.
+    /// The scale of least squared error of a block, and that error; an infinite scale where a value is not finite or too large.
     ///
     /// −8 reaches further than 7, so the value of largest magnitude is tried at either end, and a little beyond; each trial's scale is then the one that fits its
     /// codes best, Σwq / Σq².
-    private static func scale(_ values: SIMD32<Float>) -> (Float16, Double) {
-        let extreme = abs(values.max()) > abs(values.min()) ? values.max() : values.min()
-        guard abs(extreme) < 65_000, values.sum().isFinite else { return (.infinity, 0) }
-        var best: Float16 = 0, least = (values * values).sum()
-        for reach: Float in [-8, -8.5, -9, 7, 7.5, 8] {
-            let first = extreme / reach, codes = Self.codes(values, 1 / first), weight = (codes * codes).sum()
-            guard weight > 0 else { continue }
-            let scale = Float16((values * codes).sum() / weight), wide = Float(scale)
-            guard wide != 0, (1 / wide).isFinite else { continue }
-            let difference = values - Self.codes(values, 1 / wide) * wide, error = (difference * difference).sum()
+    private static func scale(_ values: UnsafePointer<Float>) -> (Float16, Float) {
+        var extreme: Float = 0, best: Float16 = 0, least: Float = 0
+        for i in 0..<block {
+            guard values[i].isFinite else { return (.infinity, 0) }
+            if abs(values[i]) > abs(extreme) { extreme = values[i] }
+            least += values[i] * values[i]
+        }
+        guard abs(extreme) < 65_000 else { return (.infinity, 0) }
+        for trial in 0..<6 {
+            let reach: Float = trial < 3 ? -8 - 0.5 * Float(trial) : 7 + 0.5 * Float(trial - 3), first = reach / extreme
+            var fit: Float = 0, weight: Float = 0
+            for i in 0..<block {
+                let code = code(values[i] * first)
+                fit += values[i] * code
+                weight += code * code
+            }
+            let scale = Float16(fit / weight), wide = Float(scale), inverse = 1 / wide
+            guard inverse.isFinite, wide.isFinite, wide != 0 else { continue }
+            var error: Float = 0
+            for i in 0..<block {
+                let difference = values[i] - code(values[i] * inverse) * wide
+                error += difference * difference
+            }
             if error < least { (best, least) = (scale, error) }
         }
-        return (best, Double(least))
+        return (best, least)
     }
 
-    /// The integers in −8…7 that are nearest to `values · inverse`, ties to even; these are below 2²² in magnitude.
-    private static func codes(_ values: SIMD32<Float>, _ inverse: Float) -> SIMD32<Float> {
-        let magic = SIMD32<Float>(repeating: 0x1.8p23)
-        return (values * inverse + magic - magic).clamped(lowerBound: SIMD32(repeating: -8), upperBound: SIMD32(repeating: 7))
+    /// The integer in −8…7 that is nearest to `x`, ties to even; |x| is below 2²².
+    @inline(__always)
+    private static func code(_ x: Float) -> Float {
+        let rounded = (x + 0x1.8p23) - 0x1.8p23
+        return rounded < -8 ? -8 : rounded > 7 ? 7 : rounded
     }
 }
