@@ -97,7 +97,10 @@ import Testing
         let numbers = ["0", "1", "6", "7", "-1", "2147483648", "99999999999999999999", "", "x", "1e3"], texts = ["", "a", "é", "z", "</s>", String(repeating: "ab", count: 3000)]
         let complaints = Complaints.collect(160, salt: 77) { number, generator in
             let length = [0, 1, 2, 23, 24, 25, 4000].randomElement(using: &generator) ?? 0
-            let tokens = (0..<length).map { _ in (Int.random(in: 0..<9, using: &generator) > 0 || length > 2 ? numbers[..<3] : numbers[...]).randomElement(using: &generator) ?? "0" }.joined(separator: ",")
+            let tokens = (0..<length).map { _ in
+                let isOdd = length <= 2 && Int.random(in: 0..<9, using: &generator) > 2
+                return (isOdd ? numbers[...] : numbers[..<3]).randomElement(using: &generator) ?? "0"
+            }.joined(separator: ",")
             let file = "\(place)/\(number).txt", raw = generator.mutate(Array((texts.randomElement(using: &generator) ?? "a").utf8) + [0x61])
             try Data(number % 3 == 0 ? Array(tokens.utf8) : raw).write(to: URL(filePath: file))
             defer { try? FileManager.default.removeItem(atPath: file) }

@@ -72,14 +72,18 @@ extension JSONValue {
 
     /// What tokenizers 0.23.3 made of these numbers and texts.
     @Test func readsScoresAsHuggingFace() throws {
-        for (written, read) in [(-15.774467468261719, -15.77446746826172), (-1.8771917819976807, -1.8771917819976809), (-18.728811264038086, -18.72881126403809), (-3, -3), (-1e-7, -1e-7), (1.5e22, 1.5e22)] {
-            #expect(written.asSerdeReadsIt == read)
-        }
+        let scores = [(-15.774467468261719, -15.77446746826172), (-1.8771917819976807, -1.8771917819976809), (-18.728811264038086, -18.72881126403809), (-3, -3), (-1e-7, -1e-7), (1.5e22, 1.5e22)]
+        for (written, read) in scores { #expect(written.asSerdeReadsIt == read) }
         // Two ways of equal sums: the last bits of their scores, as written, differ.
-        let tied = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", 0.0], ["b", -5.0], ["ab", -1.2447198642684283], ["ba", -1.2447198642684285]]}}"#)
+        let tied = try tokenizer(#"""
+            {"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", 0.0], ["b", -5.0], ["ab", -1.2447198642684283], ["ba", -1.2447198642684285]]}}
+            """#)
         #expect(try tied.encode("aba") == [1, 4] && tied.encode("abab") == [3, 3])
         // Of two tokens with one text the last is found; both have it.
-        let twice = try tokenizer(#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["a", -2.0]]}, "added_tokens": [{"id": 4, "content": "c"}, {"id": 3, "content": "a", "special": true}]}"#)
+        let twice = try tokenizer(#"""
+            {"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["a", -2.0]]},
+             "added_tokens": [{"id": 4, "content": "c"}, {"id": 3, "content": "a", "special": true}]}
+            """#)
         #expect(try twice.encode("abc") == [3, 2, 4] && twice.decode([1, 2, 3, 0], skipsSpecial: false) == "a b a <unk>" && twice.decode([1, 2, 3, 0]) == "b <unk>")
     }
 
