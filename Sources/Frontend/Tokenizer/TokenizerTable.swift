@@ -36,8 +36,8 @@ public enum TokenizerTable {
         // Metaspace asks where in the user's text a piece begins: steps do not remember that of what they put in or took out and then cut off.
         let steps = normalizer + pretokenizer
         if let first = steps.lastIndex(where: { $0.kind == Int(GLMC_STEP_PREPEND) && $0.a == 1 }), let cut = steps[..<first].lastIndex(where: { $0.kind == Int(GLMC_STEP_SPLIT) }),
-            steps[..<cut].contains(where: { $0.kind == Int(GLMC_STEP_PREPEND) || $0.kind == Int(GLMC_STEP_MAP) }) {
-            throw root["pre_tokenizer"].isUnsupported("a Metaspace with the scheme 'first' behind a step that splits a text whose beginning has been changed")
+            steps[..<cut].contains(where: { $0.kind != Int(GLMC_STEP_SPLIT) }) {
+            throw root["pre_tokenizer"].isUnsupported("a Metaspace with the scheme 'first' behind a step that splits a text that was changed")
         }
         builder.header.normalizer = builder.span(of: normalizer)
         builder.header.pretokenizer = builder.span(of: pretokenizer)
