@@ -192,7 +192,7 @@ import Testing
     /// Sizes that ops find have room for the most that they can find, whatever a file says.
     @Test(arguments: [
         ("n = runtime bound 3", "[n]", "n", "is bound by 3, and 4 may be found"), ("n = runtime bound 0", "[n]", "n", "is bound by 0"),
-        ("n = input 0 axis 0", "[d]", "d", "needs a runtime dimension of its own"), ("n = runtime bound 4", "[2]", "2", "needs a runtime dimension of its own"),
+        ("d = input 0 axis 0", "[d]", "d", "needs a runtime dimension of its own"), ("n = runtime bound 4", "[2]", "2", "needs a runtime dimension of its own"),
         ("m = runtime bound 4", "[n]", "n", "runtime dimension"), ("d = input 1 axis 0", "[n]", "n", "which is no axis of that size"),
     ])
     func refusesSizesWithoutRoom(_ declared: String, _ count: String, _ size: String, _ message: String) throws {
@@ -208,7 +208,7 @@ import Testing
             func @f(%k: f32[4]) {
               dimension n = runtime bound 4
               %a = non_zero(%k, count: [n]) : i64[1, n]
-              %b = unique(%k, axis: -1, count: [n]) : f32[n], i64[n], i64[4], i64[n]
+              %b, %p, %i, %c = unique(%k, axis: -1, count: [n]) : f32[n], i64[n], i64[4], i64[n]
               return %a
             }
             """
