@@ -4,8 +4,8 @@ import Testing
 
 @testable import GlmcFrontend
 
-private func load(_ nodes: [Proto], _ inputs: [Proto], initializers: [Proto] = [], opset: Int64 = 17) throws -> Function {
-    let graph = Onnx.graph(nodes: nodes, initializers: initializers, inputs: inputs, outputs: [Onnx.value("y", 1, sizes: [])])
+private func load(_ nodes: [Proto], _ inputs: [Proto], initializers: [Proto] = [], opset: Int64 = 17, output: Int64 = 1) throws -> Function {
+    let graph = Onnx.graph(nodes: nodes, initializers: initializers, inputs: inputs, outputs: [Onnx.value("y", output, sizes: [])])
     let model = try OnnxReader.model(ByteSpan(Onnx.model(graph, opset: opset).bytes), file: "test.onnx")
     let function = try OnnxImporter.importModel(model, file: "test.onnx").function
     try Verifier.verify(function)
@@ -32,6 +32,18 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
 /// Free sizes that the model needs equal to others, or to constants, become these.
 @Suite struct SizeBindingTests {
     static let norm = [Onnx.node("LayerNormalization", ["x", "s", "b"], ["y"])]
+
+    /// Sizes that a model computes in 32 bits, or in floats, are exact, or the run is refused.
+    @Test(arguments: [(6, 10_737_419, 100, 200), (1, 100_000, 167, 168)] as [(Int64, Int64, Int, Int)])
+    func sizesFitTheirTypes(_ element: Int64, _ factor: Int64, _ fits: Int, _ exceeds: Int) throws {
+        func cast(_ from: String, _ to: Int64, _ name: String) -> Proto { Onnx.node("Cast", [from], [name], [Proto().string(1, "to").int(3, to).int(20, 2)]) }
+        let constants = [Onnx.tensor("f", 7, [1]).packed(7, [factor])]
+        let nodes = [Onnx.node("Shape", ["x"], ["s"]), cast("s", element, "n"), cast("f", element, "k"), Onnx.node("Mul", ["n", "k"], ["p"]), cast("p", 7, "y")]
+        let function = try load(nodes, [float("x", "N")], initializers: constants, output: 7)
+        func rows(_ count: Int) -> Tensor { Tensor([Float](repeating: 0, count: count)) }
+        #expect(try Interpreter.run(function, [rows(fits)])[0].integers == [fits * Int(factor)])
+        #expect(throws: Diagnostic.self) { try Interpreter.run(function, [rows(exceeds + 1)]) }
+    }
 
     /// Bounds that follow from sizes count from the back where they come out negative, as constants do: `x[a·t + b : c·t + d : step]`.
     @Test(arguments: [(-1, 0), (1, -3), (1, 0), (0, -2), (2, -1)], [(0, Int.max), (1, -3), (-1, 0), (0, Int.min), (1, 1)])

@@ -39,6 +39,14 @@ import Testing
         }
     }
 
+    @Test func logarithmsOfLargeValuesKeepTheirDigits() throws {
+        for base: Float in [1e6, 1e20] {
+            let sample = OpSample(op: Softmax(axis: -1, log: true), operands: [Tensor((0..<8).map { base + Float($0) / 2 })]), harness = try KernelHarness(sample)
+            let expected = try harness.evaluate(sample, dimensions: [:]), found = try harness.interpret(sample, dimensions: [:], expected: expected)
+            for (a, b) in zip(found[0].doubles, expected[0].doubles) { #expect(abs(a - b) < 1e-5) }
+        }
+    }
+
     /// The same with every size of more than 1 hidden behind a named dimension, where the op allows it.
     private func checkSymbolic(_ sample: OpSample, _ expected: [Tensor], _ what: String) throws {
         var dimensions = sample.dimensions

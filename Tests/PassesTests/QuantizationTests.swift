@@ -40,7 +40,7 @@ import Testing
         #expect(histogram.range(.auto) == ValueRange(low: 0, high: 0))
         histogram.add([.nan, .infinity, 2])
         #expect(histogram.invalid == 2 && histogram.range(.auto).high > 1.9)
-        histogram.add([.greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e-40])
+        histogram.add([.greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNonzeroMagnitude])
         #expect(histogram.count == 7 && histogram.bins.reduce(0, +) == 7)
     }
 }
@@ -202,6 +202,17 @@ import Testing
         let scale = plain.map(abs).max() ?? 0
         for (a, b) in zip(plain, exact) { #expect(abs(a - b) <= 1e-5 * scale) }
         for (a, b) in zip(plain, folded) { #expect(abs(a - b) <= 2e-2 * scale) }
+    }
+
+    /// Samples of nothing but zeros, or of numbers near the end of f32, say nothing about a scale that works.
+    @Test func rangesThatEightBitsCannotCover() throws {
+        let function = try Self.network(3), x = Tensor(.f32, [1, 3, 12, 12], values: { _ in 0 }), large = Tensor(.f32, [1, 3, 12, 12], values: { $0 % 2 == 0 ? 1e38 : -1e38 })
+        for sample in [x, large] {
+            var quantization = StaticQuantization(function)
+            // The weights are constants; their inputs are read by nobody.
+            try quantization.observe([sample] + function.inputs.dropFirst().map { Tensor(.f32, function.tensorType($0).shape.constants ?? [], values: { _ in 0 }) })
+            #expect(quantization.parameters.count < quantization.plan.values.count && quantization.parameters.values.allSatisfy { $0.scale < 1e28 && $0.scale > 1e-33 })
+        }
     }
 
     @Test func keptNodesStayInFloat() throws {

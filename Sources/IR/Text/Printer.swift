@@ -13,7 +13,7 @@
 ///
 /// An input that may be left out shows its default: `%w: f32[2] = f32[2](1.0, 2.0)`. An output whose name differs from its value's is written `return %y as "name"`,
 /// and one that is the new value of a state `return %y updates %cache`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
-/// default value are left out; an enumeration that comes first is written after the mnemonic.
+/// default value are left out; an enumeration that comes first is written after the mnemonic. `assume 2147483647-200*batch` is a size that runs check not to be negative.
 public struct Printer {
     /// What happens to the elements of constants.
     public enum Weights: Sendable {

@@ -35,8 +35,7 @@ extension Pass {
     }
 
     private static func obstacle(_ node: Node, _ weights: Tensor, _ function: Function, _ options: QuantizationOptions) -> String? {
-        if options.keeps(node.provenance) { return "kept by request" }
-        guard weights.element.isProductWeight, function.tensorType(node.operands[0]).element == .f32 else { return "the operands are not f32" }
+        if let obstacle = options.obstacle(node, in: function) { return obstacle }
         guard weights.rank == 2, weights.shape[0] % BlockWeights.block == 0 else { return "\(weights.shape) is no matrix of whole blocks" }
         return function.leaves(node.results[0]) ? "its results leave the model" : nil
     }

@@ -58,9 +58,8 @@ extension Pass {
     }
 
     private static func obstacle(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
-        if options.keeps(node.provenance) { return "kept in fp32 by request" }
-        guard let weights = function.constant(node.operands[1]) else { return "both operands are computed at run time" }
-        guard weights.element.isProductWeight, function.tensorType(node.operands[0]).element == .f32 else { return "the operands are not f32" }
+        if let obstacle = options.obstacle(node, in: function) { return obstacle }
+        guard let weights = function.constant(node.operands[1]) else { return nil }
         return weights.shape[weights.rank - 2] <= IntegerSum.maximumTerms ? nil : "its sums of products may overflow 32 bits"
     }
 }

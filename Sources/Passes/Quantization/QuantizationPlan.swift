@@ -13,6 +13,13 @@ public struct QuantizationOptions: Hashable, Sendable {
     /// Whether a node that computes the given source nodes stays in fp32.
     func keeps(_ provenance: [String]) -> Bool { provenance.contains { name in keep.contains { Self.matches(name, $0) } } }
 
+    /// Why a matrix product keeps its weights whatever they would become; nil where it need not.
+    func obstacle(_ product: Node, in function: Function) -> String? {
+        if keeps(product.provenance) { return "kept by request" }
+        guard let weights = function.constant(product.operands[1]) else { return "both operands are computed at run time" }
+        return weights.element.isProductWeight && function.tensorType(product.operands[0]).element == .f32 ? nil : "the operands are not f32"
+    }
+
     private static func matches(_ name: String, _ pattern: String) -> Bool {
         let text = Array(name), pieces = Array(pattern)
         // Whether the first i characters match the first j of the pattern.

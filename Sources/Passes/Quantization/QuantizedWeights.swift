@@ -4,7 +4,7 @@ import Synchronization
 
 /// Weights in s8, symmetric, one scale per output channel.
 public struct QuantizedWeights: Sendable {
-    /// Of the shape of the weights; they lie in memory in the order of the weights.
+    /// Of the shape of the weights.
     public let values: Tensor
     /// f32, one per index of the channel axis.
     public let scales: Tensor
@@ -16,15 +16,6 @@ public struct QuantizedWeights: Sendable {
     /// - Returns: nil where the weights are not f32, f16 or bf16, or not finite.
     public init?(_ weights: Tensor, axis: Int) {
         guard weights.element.isProductWeight, weights.shape.indices.contains(axis) else { return nil }
-        let stored = weights.stored
-        if weights.rank == 2, stored.strides != rowMajorStrides(weights.shape),
-           let lying = try? Tensor(weights.element, weights.shape.reversed(), storage: stored.storage, byteOffset: stored.byteOffset),
-           stored.strides.reversed() == rowMajorStrides(lying.shape) {
-            // A transposed matrix is read as it lies.
-            guard let quantized = QuantizedWeights(lying, axis: 1 - axis) else { return nil }
-            self.init(values: quantized.values.transposed([1, 0]), scales: quantized.scales, relativeError: quantized.relativeError)
-            return
-        }
         let channels = weights.shape[axis], inner = weights.shape[(axis + 1)...].reduce(1, *), outer = weights.shape[..<axis].reduce(1, *)
         var errors = [(lost: Double, total: Double)](repeating: (0, 0), count: channels), scales = [Float](repeating: 1, count: channels)
         let source = FloatReader(weights.element, weights.bytes)
@@ -115,6 +106,7 @@ public final class QuantizedWeightTable: Sendable {
         let storage: ObjectIdentifier
         let offset: Int
         let shape: [Int]
+        let strides: [Int]
         let axis: Int
     }
     /// The tensors are kept so that no other storage gets their identity.
@@ -123,30 +115,26 @@ public final class QuantizedWeightTable: Sendable {
 
     public init() {}
 
-    /// What `QuantizedWeights(weights, axis:)` gives.
+    /// What `QuantizedWeights(weights, axis:)` gives; of a transposed matrix as it lies, so that the matrix and its transpose share their values.
     func weights(_ weights: Tensor, axis: Int) -> QuantizedWeights? {
-        let stored = weights.stored
-        // A transposed matrix has the key of the matrix that lies there.
-        let isTransposed = weights.rank == 2 && stored.strides == [1, weights.shape[0]] && weights.shape[0] != 1
-        let (shape, own) = isTransposed ? (weights.shape.reversed(), 1 - axis) : (weights.shape, axis)
-        let key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: shape, axis: own)
-        func seen(_ quantized: QuantizedWeights?) -> QuantizedWeights? { isTransposed ? quantized?.transposed : quantized }
-        if let found = known.withLock({ $0[key] }) { return seen(found.weights) }
-        let lying = isTransposed ? (try? Tensor(weights.element, shape, storage: stored.storage, byteOffset: stored.byteOffset)) ?? weights : weights
-        let quantized = QuantizedWeights(lying, axis: own)
-        weights.evict()
-        known.withLock { $0[key] = (lying, quantized) }
-        return seen(quantized)
+        let stored = weights.stored, isTransposed = weights.rank == 2 && weights.shape[0] != 1 && stored.strides == [1, weights.shape[0]]
+        guard isTransposed, let lying = try? Tensor(weights.element, weights.shape.reversed(), storage: stored.storage, byteOffset: stored.byteOffset) else {
+            return Self.remember(known, weights, axis) { QuantizedWeights(weights, axis: axis) }
+        }
+        return Self.remember(known, lying, 1 - axis) { QuantizedWeights(lying, axis: 1 - axis) }?.transposed
     }
 
     /// What `BlockWeights(weights)` gives.
-    func blocks(_ weights: Tensor) -> BlockWeights? {
-        let stored = weights.stored, key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: weights.shape + stored.strides, axis: 0)
-        if let found = knownBlocks.withLock({ $0[key] }) { return found.weights }
-        let quantized = BlockWeights(weights)
-        weights.evict()
-        knownBlocks.withLock { $0[key] = (weights, quantized) }
-        return quantized
+    func blocks(_ weights: Tensor) -> BlockWeights? { Self.remember(knownBlocks, weights, 0) { BlockWeights(weights) } }
+
+    private static func remember<Weights: Sendable>(_ known: borrowing Mutex<[Key: (source: Tensor, weights: Weights?)]>, _ source: Tensor, _ axis: Int, _ make: () -> Weights?) -> Weights? {
+        let stored = source.stored
+        let key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: source.shape, strides: stored.strides, axis: axis)
+        if let found = known.withLock({ $0[key] }) { return found.weights }
+        let weights = make()
+        source.evict()
+        known.withLock { $0[key] = (source, weights) }
+        return weights
     }
 }
 

@@ -24,7 +24,7 @@ extension Pass {
             for id in rewriter.function.allNodes where rewriter.function.contains(id) {
                 let node = rewriter.function[id]
                 if node.op is MatMul {
-                    if let obstacle = obstacle(node, rewriter.function, options) {
+                    if let obstacle = options.obstacle(node, in: rewriter.function) {
                         rewriter.remark("keeps its weights: \(obstacle)", at: id, missed: true)
                         continue
                     }
@@ -53,12 +53,6 @@ extension Pass {
                 }
             }
         }
-    }
-
-    private static func obstacle(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
-        if options.keeps(node.provenance) { return "by request" }
-        guard let weights = function.constant(node.operands[1]) else { return "both operands are computed at run time" }
-        return weights.element.isProductWeight && function.tensorType(node.operands[0]).element == .f32 ? nil : "the operands are not f32"
     }
 
     /// The constant table of which a node looks rows up.

@@ -16,8 +16,8 @@ extension KernelFamily {
     })
 }
 
-/// Keys are packed into panels once per head (for a single query they are read where they lie: `emitStep`); then every block of rows computes its scores (a contraction over the head's
-/// depth), their softmax, and the weighted sum of the values (a contraction over the keys).
+/// Keys are packed into panels once per head (for a single query they are read where they lie: `emitStep`); then every block of rows computes its scores (a
+/// contraction over the head's depth), their softmax, and the weighted sum of the values (a contraction over the keys).
 struct AttentionKernel {
     let op: Attention
     let q: TensorView

@@ -5,16 +5,11 @@ extension KernelFamily {
     static let blockProduct = KernelFamily("gemm-blocks", readsManyRows: true, matches: { query in
         query.op(BlockMatMul.self) != nil && (1..<query.node.operands.count).allSatisfy { (query.constant($0)?.count ?? 0) > 0 }
     }, panels: { query in
-        guard let codes = query.constant(1) else { return nil }
-        let plan = MatrixProduct.plan(
-            query.resultType, rowAxis: MatrixProduct.rowAxis(of: query.resultType, right: query.operandType(1)), depth: codes.shape[0] * 2, rowBytes: 0,
-            weights: .u8, RegisterModel(query.target))
-        let rows = query.resultType.shape[MatrixProduct.rowAxis(of: query.resultType, right: query.operandType(1))].constant
-        return PanelRequest(weights: codes, rows: rows, panels: plan.panels, kind: nil)
+        query.constant(1).map { MatrixProduct.request(query, weights: $0, depth: $0.shape[0] * 2, kind: nil) }
     }, emit: { site in
         let op = try site.op(BlockMatMul.self), x = try site.operand(0)
         guard let codes = site.constant(1), let scales = site.constant(2) else { throw Diagnostic(.internal, "the weights of a block product are no constants") }
-        try MatrixProduct(x, operandTypes: site.operandTypes, result: site.resultTypes[0]).emit(&site, codes: codes, scales: scales, 
+        try MatrixProduct(x, operandTypes: site.operandTypes, result: site.resultTypes[0]).emit(&site, codes: codes, scales: scales,
             minimums: site.operandTypes.count > 3 ? site.constant(3) : nil, block: op.block)
     })
 }

@@ -11,10 +11,8 @@ extension KernelFamily {
         return a.element == .f32 && b.element == .f32
     }, panels: { query in
         guard let weights = query.constant(1) else { return nil }
-        let rows = MatrixProduct.rowAxis(of: query.resultType, right: query.operandType(1))
-        let plan = MatrixProduct.plan(query.resultType, rowAxis: rows, depth: weights.shape[weights.rank - 2], rowBytes: 0, weights: weights.element, RegisterModel(query.target))
         let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
-        return PanelRequest(weights: weights, rows: query.resultType.shape[rows].constant, panels: plan.panels, kind: kinds[0] == kinds[1] ? kinds[0] : nil)
+        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil)
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
@@ -46,6 +44,13 @@ struct MatrixProduct {
         let m = result.rank - 2
         guard right.shape.dropLast(2).allSatisfy({ $0 == 1 }), result.shape[m] == 1 else { return m }
         return (0..<m).last { result.shape[$0] != 1 } ?? m
+    }
+
+    /// The panels that suit a product of a constant right side best.
+    static func request(_ query: KernelQuery, weights: Tensor, depth: Int, kind: ContractionKind?) -> PanelRequest {
+        let rows = rowAxis(of: query.resultType, right: query.operandType(1))
+        let plan = plan(query.resultType, rowAxis: rows, depth: depth, rowBytes: 0, weights: weights.element, RegisterModel(query.target))
+        return PanelRequest(weights: weights, rows: query.resultType.shape[rows].constant, panels: plan.panels, kind: kind)
     }
 
     private var depth: Extent { types[0].shape[types[0].rank - 1] }
