@@ -2,13 +2,14 @@
 public struct SizeEquation: Hashable, Sendable {
     public var left: Extent
     public var right: Extent
-    /// Whether `left` may be 1 instead, as broadcasting allows.
-    public var leftMayBeOne: Bool
+    /// Whether `left` may be 1 instead, as broadcasting allows; never where it is another number.
+    public var leftMayBeOne: Bool { isBroadcast && (!left.isConstant || left == 1) }
+    private var isBroadcast: Bool
 
     public init(_ left: Extent, _ right: Extent, leftMayBeOne: Bool = false) {
         self.left = left
         self.right = right
-        self.leftMayBeOne = leftMayBeOne
+        isBroadcast = leftMayBeOne
     }
 
     /// Whether the equation holds whatever the dimensions are.

@@ -88,6 +88,8 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         #expect(shapes(try load(Self.norm, [float("x", "B", "N")], initializers: parameters)) == "[B, 3]")
         let conv = Onnx.node("Conv", ["x", "w"], ["y"], [Onnx.attribute("kernel_shape", ints: [3, 5])])
         #expect(shapes(try load([conv], [float("x", "B", "C", "H", "W"), float("w", "", "", "", "")])) == "[B, C, H, W] [w_0, C, 3, 5]")
+        let dequantize = Onnx.node("DequantizeLinear", ["x", "s"], ["y"], [Proto().string(1, "axis").int(3, 0).int(20, 2)])
+        #expect(shapes(try load([dequantize], [Onnx.value("x", 3, sizes: ["N", "M"])], initializers: [parameters[0]])) == "[3, M]")
         let reshape = Onnx.node("Reshape", ["x", "t"], ["y"])
         #expect(shapes(try load([reshape], [float("x", "N")], initializers: [Onnx.tensor("t", 7, [2]).packed(7, [2, 3])])) == "[6]")
     }

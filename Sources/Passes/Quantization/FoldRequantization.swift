@@ -26,12 +26,13 @@ extension Pass {
         rules: [quantizeAsArithmetic, dequantizeAsArithmetic, scaleInwards, constantOutwards, reluBySaturation])
 }
 
-/// A per-tensor or per-axis parameter, shaped to broadcast against a tensor of rank `rank`.
-private func broadcastParameter(_ tensor: Tensor, axis: Int, rank: Int) -> Tensor? {
+/// A per-tensor or per-axis parameter, shaped to broadcast against `x`; nil where its type does not say that it fits.
+private func broadcastParameter(_ tensor: Tensor, axis: Int, to x: TensorType) -> Tensor? {
     if tensor.count == 1 { return tensor.reshaped([]) }
     guard tensor.rank == 1 else { return nil }
-    let position = axis < 0 ? axis + rank : axis
-    return tensor.reshaped([tensor.count] + [Int](repeating: 1, count: rank - 1 - position))
+    let position = axis < 0 ? axis + x.rank : axis
+    guard x.shape[position] == Extent(tensor.count) else { return nil }
+    return tensor.reshaped([tensor.count] + [Int](repeating: 1, count: x.rank - 1 - position))
 }
 
 /// `quantize(x, s, z)` with constants → `round_saturate(round(x·(1/s)) + z)`, where `1/s` is exact or joins other constants.
@@ -40,8 +41,8 @@ private let quantizeAsArithmetic = Rule("quantize-as-arithmetic", on: Quantize.s
     guard x.element == .f32, op.blockSize == 0, op.element.isInteger, op.element.computeType == op.element, op.element.byteCount < 4,
           let scale = function.constant(node.operands[1]), let zero = function.constant(node.operands[2]), scale.element == .f32,
           scale.doubles.allSatisfy({ (1 / Float($0)).isNormal }),
-          function.absorbsScale(node.operands[0]) || scale.doubles.allSatisfy({ $0.significand == 1 }), let s = broadcastParameter(scale, axis: op.axis, rank: x.rank),
-          let z = broadcastParameter(zero, axis: op.axis, rank: x.rank) else { return nil }
+          function.absorbsScale(node.operands[0]) || scale.doubles.allSatisfy({ $0.significand == 1 }), let s = broadcastParameter(scale, axis: op.axis, to: x),
+          let z = broadcastParameter(zero, axis: op.axis, to: x) else { return nil }
     return { rewriter in
         let scales = s.doubles, offsets = z.doubles
         let inverse = try rewriter.create1(Constant(Tensor(.f32, s.shape, values: { 1 / scales[$0] })), [], at: .before(id))
@@ -66,7 +67,7 @@ private let dequantizeAsArithmetic = Rule("dequantize-as-arithmetic", on: Dequan
         }
     }
     guard op.element == .f32, op.blockSize == 0, scale.element == .f32, q.element.isInteger,
-          let s = broadcastParameter(scale, axis: op.axis, rank: q.rank), let z = broadcastParameter(zero, axis: op.axis, rank: q.rank) else { return nil }
+          let s = broadcastParameter(scale, axis: op.axis, to: q), let z = broadcastParameter(zero, axis: op.axis, to: q) else { return nil }
     return { rewriter in
         let scales = s.doubles, offsets = zip(z.doubles, scales).map { -$0 * $1 }
         let factor = try rewriter.create1(Constant(s), [], at: .before(id))
