@@ -19,7 +19,7 @@ const glmc_model *MODEL(void);
 /* A function: MODEL may be the name of a variable below. */
 static const glmc_model *the_model(void) { return MODEL(); }
 
-#define MOST 256
+#define MOST 512
 
 static const char *folder;
 static int runs, threads;

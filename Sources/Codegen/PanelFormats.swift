@@ -52,7 +52,7 @@ struct PanelFormats {
         for weights in order {
             guard var request = chosen[weights] else { continue }
             let uses = others[Place(weights)]
-            if let uses, let kind = request.kind, kind.stepDepth == 1, uses.allSatisfy({ $0.picksRows(of: weights) }), order.filter({ Place($0) == Place(weights) }).count == 1 {
+            if let uses, let kind = request.kind, weights.shape[weights.rank - 2] % kind.stepDepth == 0, uses.allSatisfy({ $0.picksRows(of: weights) }), order.filter({ Place($0) == Place(weights) }).count == 1 {
                 let vectors = request.panels.extent
                 let width = (1...max(request.panels.largest, 1)).last { vectors % $0 == 0 } ?? 1
                 request.panels = AxisCut(extent: vectors, limit: width)
@@ -82,6 +82,9 @@ struct PanelFormats {
         }
     }
 
+    /// Whether an operand is the right side of a matrix product of elements as they are.
+    private static func isRightSide(_ operand: Int, of op: any Op) -> Bool { op is MatMul && operand == 1 || op is BlockRowMatMul && operand == 2 }
+
     /// Every reading of constants of two axes that are no products' right sides.
     private static func otherReaders(of functions: [Function]) -> [Place: [Reader]] {
         var readers: [Place: [Reader]] = [:]
@@ -93,7 +96,7 @@ struct PanelFormats {
                         readers[Place(constant), default: []].append(Reader(constant: constant, isRowGather: false))
                         continue
                     }
-                    if position == 1, function[user].op is MatMul { continue }
+                    if isRightSide(position, of: function[user].op) { continue }
                     let gather = function[user].op as? Gather
                     readers[Place(constant), default: []].append(Reader(constant: constant, isRowGather: position == 0 && gather?.axis == 0))
                 }

@@ -11,8 +11,10 @@ public struct Target: Hashable, Sendable {
     public var vectorBits: Int
     /// Vector registers that a kernel may use.
     public var registers: Int
-    /// Input elements for which one instruction adds neighbouring products to each 32-bit lane: u8 (four, times i8), bf16 (two).
+    /// First factors of which neighbouring products are added to each 32-bit lane: u8 (four, times i8, one instruction), i8 (four, times i8), bf16 (two).
     public var dots: Set<ElementType>
+    /// Whether codes of four bits are multiplied with i8 and summed into 32-bit lanes, 8 per lane at once.
+    public var hasNibbleDots: Bool
     /// Loads and stores that leave lanes out.
     public var hasMasks: Bool
     /// Flags that choose the instruction set, for gcc and clang alike.
@@ -27,26 +29,26 @@ public struct Target: Hashable, Sendable {
 
     /// Every target, best first within a family.
     public static let all: [Target] = [
-        Target(name: "avx512bf16", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .bf16], hasMasks: true,
+        Target(name: "avx512bf16", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8, .bf16], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx512bf16", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16", "fma", "f16c"], triple: nil),
-        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, dots: [.u8], hasMasks: true,
+        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "fma", "f16c"], triple: nil),
-        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [], hasMasks: true,
+        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [.i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "f16c"], triple: nil),
-        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [], hasMasks: false,
+        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [.i8], hasNibbleDots: true, hasMasks: false,
                compilerFlags: ["-mavx2", "-mfma", "-mf16c"], features: ["avx2", "fma", "f16c"], triple: nil),
-        Target(name: "neon-dotprod", family: .arm, vectorBits: 128, registers: 32, dots: [.u8], hasMasks: false,
+        Target(name: "neon-dotprod", family: .arm, vectorBits: 128, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: false,
                compilerFlags: ["-march=armv8.2-a+dotprod"], features: ["neon", "dotprod"], triple: "aarch64-linux-gnu"),
-        Target(name: "neon", family: .arm, vectorBits: 128, registers: 32, dots: [], hasMasks: false,
+        Target(name: "neon", family: .arm, vectorBits: 128, registers: 32, dots: [], hasNibbleDots: false, hasMasks: false,
                compilerFlags: ["-march=armv8-a"], features: ["neon"], triple: "aarch64-linux-gnu"),
-        Target(name: "sm_90", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasMasks: false,
+        Target(name: "sm_90", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasNibbleDots: false, hasMasks: false,
                compilerFlags: ["-gencode", "arch=compute_90,code=sm_90"], features: [], triple: nil),
-        Target(name: "sm_80", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasMasks: false,
+        Target(name: "sm_80", family: .cuda, vectorBits: 0, registers: 64, dots: [], hasNibbleDots: false, hasMasks: false,
                compilerFlags: ["-gencode", "arch=compute_80,code=sm_80"], features: [], triple: nil),
-        Target(name: "scalar", family: .portable, vectorBits: 0, registers: 16, dots: [], hasMasks: false,
+        Target(name: "scalar", family: .portable, vectorBits: 0, registers: 16, dots: [], hasNibbleDots: false, hasMasks: false,
                compilerFlags: [], features: [], triple: nil),
     ]
 
@@ -78,6 +80,6 @@ extension Target {
     var vectorForms: VectorForms {
         // AVX-512 knows half registers too.
         let full = lanes(ofBytes: 4)
-        return VectorForms(lanes: full == 1 ? [] : full == 16 ? [8, 16] : [full], dots: dots)
+        return VectorForms(lanes: full == 1 ? [] : full == 16 ? [8, 16] : [full], dots: dots, hasNibbleDots: hasNibbleDots)
     }
 }

@@ -109,7 +109,7 @@ public struct Expectation {
         "reverse_sequence", "select", "compress", "bitcast", "top_k", "unique",
     ]
     /// Ops whose operands `--bf16`, `--fp16` and `--int8` may round.
-    private static let products: Set = ["conv", "conv_transpose", "matmul", "block_matmul", "attention", "lstm", "gru", "rnn"]
+    private static let products: Set = ["conv", "conv_transpose", "matmul", "block_matmul", "block_matmul_integer", "block_row_matmul", "attention", "lstm", "gru", "rnn"]
 
     private static func disturbed(_ node: Node, _ operands: [Tensor], _ result: Tensor, _ precision: Precision, _ scale: Double, _ noise: inout Noise) -> Tensor {
         guard node.regions.isEmpty, !(node.op is Constant), result.element.isFloat || operands.contains(where: \.element.isFloat) else { return result }

@@ -8,6 +8,21 @@ extension OpSamples {
     /// A float type and a tolerance for long sums in it.
     private static func float(_ noise: inout Noise) -> ElementType { noise.pick([.f32, .f32, .f32, .f64, .f16, .bf16]) }
 
+    /// Weights in blocks, and rows for them.
+    private struct Blocks {
+        var rows: [Int], depth: Int, size: Int, weights: [Tensor]
+
+        init(_ noise: inout Noise) {
+            let shape = noise.leaning(rank: 2...4).flatMap { $0[$0.count - 1] % 8 == 0 && $0[$0.count - 1] > 0 ? $0 : nil }
+            rows = shape?.dropLast() ?? (noise.shape(rank: 0...1, sizes: 1...3) + [noise.int(1...4)])
+            depth = shape?.last ?? noise.pick([8, 16, 24, 64])
+            let depth = depth, n = noise.pick([1, 3, 16, 17, 40])
+            size = noise.pick((1...depth).filter { $0 % 8 == 0 && depth % $0 == 0 })
+            let element = noise.pick([ElementType.f32, .f16, .bf16]), count = size
+            weights = [noise.tensor(.u8, [depth / 2, n])] + (0..<noise.int(1...2)).map { _ in noise.tensor(element, [depth / count, n]) }
+        }
+    }
+
     /// An image and the attributes of a window that fits it.
     private struct Geometry {
         var spatial: [Int], window: [Int], strides: [Int], dilations: [Int]
@@ -71,12 +86,24 @@ extension OpSamples {
             return OpSample(op: MatMul(), operands: [noise.tensor(a, broadcast(&noise, batch) + [m, k]), noise.tensor(b, batch + [k, n])])
         },
         "block_matmul": { noise in
-            let shape = noise.leaning(rank: 2...4).flatMap { $0[$0.count - 1] % 2 == 0 && $0[$0.count - 1] > 0 ? $0 : nil }
-            let left = shape ?? (noise.shape(rank: 0...1, sizes: 1...3) + [noise.int(1...4), noise.pick([2, 4, 8, 12, 64])])
-            let k = left[left.count - 1], n = noise.pick([1, 3, 16, 17, 40]), block = noise.pick((1...k).filter { $0 % 2 == 0 && k % $0 == 0 })
-            let element = noise.pick([ElementType.f32, .f16, .bf16]), scales = [k / block, n]
-            return OpSample(op: BlockMatMul(block: block), operands: [noise.tensor(.f32, left), noise.tensor(.u8, [k / 2, n]), noise.tensor(element, scales)]
-                + (noise.bool() ? [noise.tensor(element, scales)] : []))
+            let b = Blocks(&noise)
+            return OpSample(op: BlockMatMul(block: b.size), operands: [noise.tensor(.f32, b.rows + [b.depth])] + b.weights)
+        },
+        "block_matmul_integer": { noise in
+            let b = Blocks(&noise), parameters = b.rows + [b.depth / b.size]
+            return OpSample(op: BlockMatMulInteger(block: b.size), operands: [
+                noise.tensor(.i8, b.rows + [b.depth]), noise.tensor(.f32, parameters), noise.tensor(.f32, parameters),
+            ] + b.weights)
+        },
+        "block_row_matmul": { noise in
+            let b = Blocks(&noise), n = noise.pick([1, 3, 16, 17, 40])
+            return OpSample(op: BlockRowMatMul(block: b.size), operands: [
+                noise.tensor(.i8, b.rows + [b.depth]), noise.tensor(.f32, b.rows + [b.depth / b.size]), noise.tensor(.i8, [b.depth, n]),
+            ])
+        },
+        "block_quantize": { noise in
+            let block = noise.pick([1, 3, 8, 32]), leaning = noise.leaning(rank: 1...4).flatMap { $0[$0.count - 1] % block == 0 ? $0 : nil }
+            return OpSample(op: BlockQuantize(block: block), operands: [noise.tensor(.f32, leaning ?? noise.shape(rank: 0...3, sizes: 1...3) + [block * noise.int(1...3)])])
         },
         "pool": { noise in
             let g = Geometry(&noise), function = noise.pick(PoolFunction.allCases)

@@ -7,7 +7,7 @@ public enum OpSamples {
     /// The operands that may have any values, where those are others than the first one alone: the rest holds indices, lengths,
     /// scales and the like, whose values the sample chooses.
     public static let freeOperands: [String: [Int]] = [
-        "binary": [0, 1], "select": [0, 1, 2], "concat": [0, 1, 2, 3], "conv": [0, 1], "matmul": [0, 1], "block_matmul": [0], "attention": [0, 1, 2],
+        "binary": [0, 1], "select": [0, 1, 2], "concat": [0, 1, 2, 3], "conv": [0, 1], "matmul": [0, 1], "block_matmul": [0], "block_matmul_integer": [0, 1, 2], "block_row_matmul": [0, 1], "attention": [0, 1, 2],
         "scatter_elements": [0, 2], "scatter_nd": [0, 2], "write_rows": [0, 1], "layer_norm": [0, 1, 2], "rms_norm": [0, 1], "compress": [0, 1], "lstm": [0, 4, 5], "gru": [0, 4],
         "rnn": [0, 4], "non_max_suppression": [],
     ]

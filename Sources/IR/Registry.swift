@@ -21,7 +21,7 @@ public struct OpRegistry: Sendable {
         Reduce.self, ArgReduce.self, Cumulative.self, ReverseSequence.self, ScatterElements.self, ScatterND.self, WriteRows.self,
         TopK.self, NonZero.self, Compress.self, Unique.self, NonMaxSuppression.self, If.self, Iterate.self, Scan.self,
         Constant.self, Extents.self, Unary.self, Binary.self,
-        Activation.self, Convolution.self, MatMul.self, BlockMatMul.self, Pool.self,
+        Activation.self, Convolution.self, MatMul.self, BlockMatMul.self, BlockMatMulInteger.self, BlockRowMatMul.self, BlockQuantize.self, Pool.self,
         Softmax.self, LayerNorm.self, RMSNorm.self, Quantize.self, Dequantize.self, RoundSaturate.self,
         TransposedConvolution.self, Attention.self, Lstm.self, Gru.self, Rnn.self,
         Resize.self, GridSample.self, RoiAlign.self, MaxUnpool.self, DynamicQuantize.self,

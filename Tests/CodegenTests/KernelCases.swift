@@ -144,10 +144,31 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         KernelCase("f32 matmul, two rows, several panels at once", "gemm-tile", "%x: f32[2, 31], %kw: f32[31, 333]", ["%c = matmul(%x, %kw)", "%c"]),
         KernelCase("f32 by i8 matmul, free rows", "gemm-tile", "%x: f32[n, 40], %kw: i8[40, 50]", ["%c = matmul(%x, %kw)", "%c"], dimensions: ["n": 17]),
         KernelCase("block matmul, one row", "gemm-blocks", "%x: f32[1, 64], %kc: u8[32, 333], %ks: f16[2, 333]", ["%c = block_matmul(%x, %kc, %ks, block: 32)", "%c"]),
-        KernelCase("block matmul, minimums, small blocks", "gemm-blocks", "%x: f32[2, 11, 24], %kc: u8[12, 70], %ks: f32[6, 70], %km: f32[6, 70]", [
-            "%c = block_matmul(%x, %kc, %ks, %km, block: 4)", "%d = unary.tanh(%c)", "%d",
+        KernelCase("block matmul, minimums, small blocks", "gemm-blocks", "%x: f32[2, 11, 24], %kc: u8[12, 70], %ks: f32[3, 70], %km: f32[3, 70]", [
+            "%c = block_matmul(%x, %kc, %ks, %km, block: 8)", "%d = unary.tanh(%c)", "%d",
         ]),
         KernelCase("block matmul, free rows", "gemm-blocks", "%x: f32[n, 64], %kc: u8[32, 50], %ks: bf16[1, 50]", ["%c = block_matmul(%x, %kc, %ks, block: 64)", "%c"], dimensions: ["n": 9]),
+        KernelCase("integer block matmul, one row", "gemm-blocks-i8", "%x: f32[1, 64], %kc: u8[32, 333], %ks: f16[2, 333], %km: f16[2, 333]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 32)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, %km, block: 32)", "%c",
+        ]),
+        KernelCase("integer block matmul, batches, no minimums", "gemm-blocks-i8", "%x: f32[2, 11, 48], %kc: u8[24, 70], %ks: f32[2, 70]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 24)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, block: 24)", "%d = unary.tanh(%c)", "%d",
+        ]),
+        KernelCase("integer block matmul, rows that do not lie behind each other", "gemm-blocks-i8", "%x: i8[64, 13], %s: f32[13, 2], %z: f32[13, 2], %kc: u8[32, 40], %ks: bf16[2, 40]", [
+            "%q = transpose(%x, permutation: [1, 0])", "%c = block_matmul_integer(%q, %s, %z, %kc, %ks, block: 32)", "%c",
+        ]),
+        KernelCase("integer block matmul, free rows, long blocks", "gemm-blocks-i8", "%x: f32[n, 256], %kc: u8[128, 50], %ks: bf16[2, 50], %km: bf16[2, 50]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 128)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, %km, block: 128)", "%c",
+        ], dimensions: ["n": 9]),
+        KernelCase("matmul of rows in blocks by i8, one row", "gemm-rows-i8", "%x: f32[1, 64], %kw: i8[64, 333]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 32)", "%c = block_row_matmul(%q, %qs, %kw, block: 32)", "%c",
+        ]),
+        KernelCase("matmul of rows in blocks by i8, batches", "gemm-rows-i8", "%x: f32[2, 11, 48], %kw: i8[48, 70]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 24)", "%c = block_row_matmul(%q, %qs, %kw, block: 24)", "%d = unary.tanh(%c)", "%d",
+        ]),
+        KernelCase("matmul of rows in blocks by i8, free rows", "gemm-rows-i8", "%x: f32[n, 256], %kw: i8[256, 50]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 8)", "%c = block_row_matmul(%q, %qs, %kw, block: 8)", "%c",
+        ], dimensions: ["n": 9]),
         KernelCase("f32 by f16 matmul", "gemm-tile", "%x: f32[1, 64], %kw: f16[64, 200]", ["%c = matmul(%x, %kw)", "%c"]),
         pool("max pool, bf16", "bf16[2, 37, 9, 11]", "fn: \"max\", window: [3, 3], strides: [2, 2], before: [1, 1], after: [1, 0]"),
         pool("max pool, f16", "f16[1, 16, 9, 11]", "fn: \"max\", window: [3, 3], strides: [2, 2], before: [1, 1], after: [1, 0]"),

@@ -5,7 +5,7 @@ import Testing
 
 /// One C file with kernels of every family, with and without vectors, compiles alone for every target, and computes what it should.
 @Suite struct SingleFileTests {
-    @Test(arguments: ["scalar", "avx2", "avx512", "neon"]) func compilesAlone(_ name: String) throws {
+    @Test(arguments: ["scalar", "avx2", "avx512", "avx512vnni", "neon", "neon-dotprod"]) func compilesAlone(_ name: String) throws {
         let target = try #require(Target.named(name)), collection = try KernelCollection(free: false)
         let isForeign = target.family == .arm && HostFeatures.family != .arm
         if target.family == .x86 && HostFeatures.family != .x86 || isForeign && !WholeArtifactTests.missingArmTools.isEmpty { return }

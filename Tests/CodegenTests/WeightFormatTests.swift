@@ -31,6 +31,42 @@ import Testing
         return (Module([try product("many", .dimension("n")), try product("one", 1), lookup]), table)
     }
 
+    /// As `module` with weights of i8, which meet rows that are quantised in blocks of eight.
+    private static func byteModule() throws -> (Module, Tensor) {
+        let table = Tensor(.i8, [rows, depth], integers: { i in (i * 37) % 101 - 50 })
+        let right = table.transposed([1, 0]), unused = Tensor([0], shape: [])
+        func product(_ name: String, _ count: String) throws -> Function {
+            try withConstants(try Parser.parseFunction("""
+                func @\(name)(%x: f32[\(count), \(depth)], %kw: i8[\(depth), \(rows)]) {
+                    %q, %s, %z = block_quantize(%x, block: 8)
+                    %y = block_row_matmul(%q, %s, %kw, block: 8)
+                    return %y
+                }
+                """), [unused, right])
+        }
+        let lookup = try withConstants(try Parser.parseFunction("func @rows(%i: i64[3], %kw: i8[\(rows), \(depth)]) {\n  %y = gather(%kw, %i, axis: 0)\n  return %y\n}"), [unused, table])
+        return (Module([try product("many", "n"), try product("one", "1"), lookup]), table)
+    }
+
+    @Test(arguments: ["avx2", "avx512", "avx512vnni", "neon-dotprod"]) func bytesAreStoredOnce(target: String) throws {
+        let (module, table) = try Self.byteModule()
+        try module.verify()
+        let programs = try ProgramBuilder.build(module, target: try #require(Target.named(target)), threads: 2)
+        #expect(Weights(programs).byteCount == table.byteCount)
+        // Every block reaches 127, so that its scale is 1 and all sums are exact.
+        let many = Tensor(.f32, [5, Self.depth]) { i in i % 8 == 3 ? 127 : Double((i * 53) % 255 - 127) }
+        for (program, count) in zip(programs, [5, 1]) {
+            let x = Tensor(.f32, [count, Self.depth]) { many.doubles[$0] }
+            let y = try ProgramInterpreter(program: program, dimensions: count == 5 ? ["n": 5] : [:]).run([x, table])[0]
+            let expected = (0..<count * Self.rows).map { i in
+                (0..<Self.depth).reduce(0.0) { $0 + many.doubles[i / Self.rows * Self.depth + $1] * table.doubles[i % Self.rows * Self.depth + $1] }
+            }
+            #expect(y.doubles == expected)
+        }
+        let picked = try ProgramInterpreter(program: programs[2], dimensions: [:]).run([Tensor([95, 0, -30], shape: [3]), table])[0]
+        #expect(picked.integers == [95, 0, 66].flatMap { row in (0..<Self.depth).map { table.integers[row * Self.depth + $0] } })
+    }
+
     @Test(arguments: ["scalar", "avx2", "avx512"], [ElementType.f32, .f16, .bf16]) func isStoredOnce(target: String, element: ElementType) throws {
         let (module, table) = try Self.module(element)
         try module.verify()

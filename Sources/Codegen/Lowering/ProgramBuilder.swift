@@ -257,7 +257,7 @@ struct ProgramBuilder {
         guard let constant = function.definingOp(operand, as: Constant.self)?.value, let format = formats.lookup(constant) else { return nil }
         let packing = PanelPacking(matrix: format.weights, kind: format.kind, lanes: RegisterModel(target).lanes, panels: format.panels)
         let buffer = assembly.packed("w", constant.element, packing.constant(format.weights))
-        return TensorView(buffer, constant.element, shape: function.tensorType(operand).shape, strides: packing.columnStrides, panels: .init(axis: 0, width: packing.panelWidth))
+        return TensorView(buffer, constant.element, shape: function.tensorType(operand).shape, strides: packing.columnStrides, panels: packing.columnPanels)
     }
 
     private func cost(of nodes: Set<NodeID>) -> Int {

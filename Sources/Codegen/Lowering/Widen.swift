@@ -87,7 +87,7 @@ struct Widen {
             if [wa, wb, wc].allSatisfy({ $0.type.lanes == 1 }) { return .fma(wa, wb, wc) }
             guard let va = vector(wa), let vb = vector(wb), let vc = vector(wc) else { return nil }
             return .fma(va, vb, vc)
-        case .broadcast, .loadBroadcast, .horizontal, .dot, .bitcast: return nil
+        case .broadcast, .loadBroadcast, .horizontal, .dot, .dotNibbles, .bitcast: return nil
         }
     }
 

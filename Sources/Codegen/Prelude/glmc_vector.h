@@ -69,6 +69,9 @@
 #if GLMC_VECTOR_BITS >= 256
 #include <immintrin.h>
 GLMC_VECTOR_TYPES(8)
+GLMC_VECTOR_TYPES(32)
+GLMC_ACCESS(u8, uint8_t, 32)
+GLMC_ACCESS(i8, int8_t, 32)
 GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m256)a); }
 GLMC_COMMON(8)
 #if GLMC_VECTOR_BITS == 512
@@ -117,15 +120,36 @@ GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
     __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
     return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
 }
+/* Signed factors as a magnitude times a factor of its sign: two products of up to 128 and 127 fit into 16 bits. */
+GLMC_INLINE i32x8 glmc_dot_i8_i32x8(i8x32 a, i8x32 b, i32x8 c)
+{
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    const __m256i middle = _mm256_set1_epi8(-128), zero = _mm256_setzero_si256();
+    __m256i moved = _mm256_dpbusd_epi32((__m256i)c, _mm256_xor_si256((__m256i)a, middle), (__m256i)b);
+    return (i32x8)_mm256_sub_epi32(moved, _mm256_dpbusd_epi32(zero, middle, (__m256i)b));
+#else
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)a), _mm256_sign_epi8((__m256i)b, (__m256i)a));
+    return (i32x8)_mm256_add_epi32((__m256i)c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#endif
+}
+/* Four products of codes below 16 fit into 16 bits, whatever the other factors. */
+GLMC_INLINE i32x8 glmc_dot_nibbles_i32x8(u8x32 a, i8x32 b, i8x32 c, i32x8 d)
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i lower = _mm256_and_si256((__m256i)a, mask), upper = _mm256_and_si256(_mm256_srli_epi16((__m256i)a, 4), mask);
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    return (i32x8)_mm256_dpbusd_epi32(_mm256_dpbusd_epi32((__m256i)d, lower, (__m256i)b), upper, (__m256i)c);
+#else
+    __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16(lower, (__m256i)b), _mm256_maddubs_epi16(upper, (__m256i)c));
+    return (i32x8)_mm256_add_epi32((__m256i)d, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
+#endif
+}
 #endif
 
 #if GLMC_VECTOR_BITS == 512
 #define GLMC_LANES 16
 GLMC_VECTOR_TYPES(16)
-GLMC_VECTOR_TYPES(32)
 GLMC_VECTOR_TYPES(64)
-GLMC_ACCESS(u8, uint8_t, 32)
-GLMC_ACCESS(i8, int8_t, 32)
 GLMC_ACCESS(u8, uint8_t, 64)
 GLMC_ACCESS(i8, int8_t, 64)
 GLMC_INLINE f32x16 glmc_sqrt_f32x16(f32x16 a) { return (f32x16)_mm512_sqrt_ps((__m512)a); }
@@ -174,6 +198,7 @@ GLMC_INLINE i8x16 glmc_saturate_i8_f32x16(f32x16 a)
 GLMC_INLINE f32x8 glmc_low_f32x16(f32x16 a) { return (f32x8)_mm512_castps512_ps256((__m512)a); }
 GLMC_INLINE i32x8 glmc_low_i32x16(i32x16 a) { return (i32x8)_mm512_castsi512_si256((__m512i)a); }
 GLMC_INLINE bf16x16 glmc_low_bf16x32(bf16x32 a) { return (bf16x16)_mm512_castsi512_si256((__m512i)a); }
+GLMC_INLINE i8x32 glmc_low_i8x64(i8x64 a) { return (i8x32)_mm512_castsi512_si256((__m512i)a); }
 GLMC_INLINE u8x32 glmc_low_u8x64(u8x64 a) { return (u8x32)_mm512_castsi512_si256((__m512i)a); }
 #ifdef __AVX512BF16__
 GLMC_VECTOR_MEMORY(bf16, uint16_t, 32)
@@ -184,6 +209,29 @@ GLMC_INLINE f32x16 glmc_dot_f32x16(bf16x32 a, bf16x32 b, f32x16 c) { return (f32
 GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c) { return (i32x8)_mm256_dpbusd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
 GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
 #endif
+GLMC_INLINE i32x16 glmc_dot_i8_i32x16(i8x64 a, i8x64 b, i32x16 c)
+{
+#ifdef __AVX512VNNI__
+    const __m512i middle = _mm512_set1_epi8(-128), zero = _mm512_setzero_si512();
+    __m512i moved = _mm512_dpbusd_epi32((__m512i)c, _mm512_xor_si512((__m512i)a, middle), (__m512i)b);
+    return (i32x16)_mm512_sub_epi32(moved, _mm512_dpbusd_epi32(zero, middle, (__m512i)b));
+#else
+    __m512i b2 = _mm512_mask_sub_epi8((__m512i)b, _mm512_movepi8_mask((__m512i)a), _mm512_setzero_si512(), (__m512i)b);
+    __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8((__m512i)a), b2);
+    return (i32x16)_mm512_add_epi32((__m512i)c, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+#endif
+}
+GLMC_INLINE i32x16 glmc_dot_nibbles_i32x16(u8x64 a, i8x64 b, i8x64 c, i32x16 d)
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i lower = _mm512_and_si512((__m512i)a, mask), upper = _mm512_and_si512(_mm512_srli_epi16((__m512i)a, 4), mask);
+#ifdef __AVX512VNNI__
+    return (i32x16)_mm512_dpbusd_epi32(_mm512_dpbusd_epi32((__m512i)d, lower, (__m512i)b), upper, (__m512i)c);
+#else
+    __m512i sums = _mm512_add_epi16(_mm512_maddubs_epi16(lower, (__m512i)b), _mm512_maddubs_epi16(upper, (__m512i)c));
+    return (i32x16)_mm512_add_epi32((__m512i)d, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
+#endif
+}
 
 #elif GLMC_VECTOR_BITS == 256
 #define GLMC_LANES 8
@@ -236,6 +284,12 @@ GLMC_INLINE i32x4 glmc_dot_i32x4(u8x16 a, i8x16 b, i32x4 c)
     int32x4_t sum = vdotq_s32((int32x4_t)c, moved, (int8x16_t)b);
     int32x4_t weight = vdotq_s32(vdupq_n_s32(0), vdupq_n_s8(1), (int8x16_t)b);
     return (i32x4)vaddq_s32(sum, vshlq_n_s32(weight, 7));
+}
+GLMC_INLINE i32x4 glmc_dot_i8_i32x4(i8x16 a, i8x16 b, i32x4 c) { return (i32x4)vdotq_s32((int32x4_t)c, (int8x16_t)a, (int8x16_t)b); }
+GLMC_INLINE i32x4 glmc_dot_nibbles_i32x4(u8x16 a, i8x16 b, i8x16 c, i32x4 d)
+{
+    int8x16_t lower = vreinterpretq_s8_u8(vandq_u8((uint8x16_t)a, vdupq_n_u8(15))), upper = vreinterpretq_s8_u8(vshrq_n_u8((uint8x16_t)a, 4));
+    return (i32x4)vdotq_s32(vdotq_s32((int32x4_t)d, lower, (int8x16_t)b), upper, (int8x16_t)c);
 }
 #endif
 #endif

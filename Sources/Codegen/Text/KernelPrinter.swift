@@ -210,7 +210,8 @@ struct KernelPrinter {
             return "glmc_set_\(dialect.suffix(KernelType(access.type.element, lanes: lanes)))(\(load(access)))"
         case .horizontal(let op, let a): return "glmc_horizontal_\(op.rawValue)_\(dialect.suffix(a.type))(\(text(a)))"
         case .fma(let a, let b, let c): return "glmc_fma_\(dialect.suffix(a.type))(\(text(a)), \(text(b)), \(text(c)))"
-        case .dot(let a, let b, let c): return "glmc_dot_\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
+        case .dot(let a, let b, let c): return "glmc_dot_\(a.type.element == .i8 ? "i8_" : "")\(dialect.suffix(c.type))(\(text(a)), \(text(b)), \(text(c)))"
+        case .dotNibbles(let a, let b, let c, let d): return "glmc_dot_nibbles_\(dialect.suffix(d.type))(\(text(a)), \(text(b)), \(text(c)), \(text(d)))"
         case .bitcast(let a, let type): return bitcast(a, type)
         }
     }

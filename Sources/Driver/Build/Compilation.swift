@@ -177,7 +177,7 @@ struct Compilation: Sendable {
         if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
         let narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
         guard let quantization, (mode ?? quantization.mode) == .static else {
-            let quantizing = quantization.map { $0.passes(mode ?? $0.mode) } ?? []
+            let quantizing = quantization.map { $0.passes(mode ?? $0.mode, for: target) } ?? []
             let reports = try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)
             reportPrecision(reports)
             return reports

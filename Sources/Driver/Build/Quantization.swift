@@ -9,7 +9,9 @@ import GlmcRuntime
 struct Quantization: Sendable {
     enum Mode: String, CaseIterable {
         case `static`, dynamic, weights
-        /// Weights in four bits where that costs least, else in eight: `--int4`.
+        /// Weights in eight bits, and the rows that meet them, by blocks, where the target multiplies those: `--int8` of language models.
+        case rows
+        /// As `rows`, with weights in four bits where that costs least, else in eight: `--int4`.
         case blocks
 
         /// Those that `--quant` names.
@@ -27,7 +29,7 @@ struct Quantization: Sendable {
 
     static let flags: [Flag] = [
         Flag("int8", "int8 where it can: static with --calib, the weights of language models, else dynamic for matrix products"),
-        Flag("int4", "weights of matrix products in four bits by blocks of 32, those of look-ups and heads in eight; computes in fp32"),
+        Flag("int4", "weights of matrix products in four bits by blocks of 32, those of look-ups and heads in eight; rows are rounded to 8 bits too where the processor multiplies those"),
         Flag("calib", .value("DATA"), "calibration data: a .npz file, a folder of .npz files, or ONNX test_data_set folders"),
         Flag("quant", .value("MODE"), choices: Mode.choices, "static needs --calib; dynamic quantises activations while the model runs; weights computes in fp32"),
         Flag("calib-method", .value("M"), choices: CalibrationMethod.allCases.map(\.rawValue), "how a range is chosen from what was seen (default auto)"),
@@ -58,14 +60,15 @@ struct Quantization: Sendable {
     var recordedFlags: [String] { mode == .blocks ? ["--int4"] : ["--int8"] + (isModeChosen ? ["--quant=\(mode.rawValue)"] : []) }
 
     /// The mode for a model: a language model reads far more weights than it computes on, so its weights are what counts.
-    func mode(of module: Module) -> Mode { isModeChosen || module.states.isEmpty ? mode : .weights }
+    func mode(of module: Module) -> Mode { isModeChosen || module.states.isEmpty ? mode : .rows }
 
-    /// The passes that quantise without calibration.
-    func passes(_ mode: Mode) -> [Pass] {
+    /// The passes that quantise without calibration. Products of integers are worth it where the target has instructions for them.
+    func passes(_ mode: Mode, for target: Target) -> [Pass] {
         switch mode {
         case .dynamic: [.quantizeDynamic(options, sharing: weights)]
         case .weights: [.quantizeWeights(options, sharing: weights)]
-        case .blocks: [.quantizeBlocks(options, sharing: weights), .quantizeWeights(options, sharing: weights)]
+        case .rows: [.quantizeWeights(options, sharing: weights)] + (target.dots.contains(.i8) ? [.quantizeBlockActivations] : [])
+        case .blocks: [.quantizeBlocks(options, sharing: weights)] + passes(.rows, for: target)
         case .static: []
         }
     }

@@ -145,11 +145,12 @@ struct ConfigReader {
     private func quoted(_ key: String) -> String { "'\(names[key] ?? key)'" }
 }
 
-extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral {
+extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral {
     public init(booleanLiteral value: Bool) { self = .bool(value) }
     public init(integerLiteral value: Int64) { self = .int(value) }
     public init(floatLiteral value: Double) { self = .double(value) }
     public init(stringLiteral value: String) { self = .string(value) }
+    public init(dictionaryLiteral members: (String, JSONValue)...) { self = .object(members.map { Member(key: $0.0, value: $0.1) }) }
 
     /// What it is, for a message: numbers and words themselves, of others only the kind.
     var kind: String {
@@ -176,7 +177,9 @@ let irrelevantKeys: Set<String> = [
     "dtype", "finetuning_task", "gradient_checkpointing", "id2label", "is_decoder", "label2id", "model_type", "name_or_path", "num_labels",
     "output_attentions", "output_hidden_states", "output_router_logits", "prefix", "pretraining_tp", "problem_type", "return_dict", "task_specific_params",
     "tf_legacy_loss", "tokenizer_class", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache",
-    "cache_implementation", "ep_size", "is_llama_config",
+    "cache_implementation", "ep_size",
+    // Read by `CheckpointQuantization`.
+    "quantization_config", "is_llama_config",
     "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "aux_loss_alpha", "classifier_dropout", "dropout", "embd_pdrop", "hidden_dropout", "hidden_dropout_prob",
     "initializer_factor", "initializer_range", "resid_pdrop", "router_aux_loss_coef", "router_jitter_noise", "seq_aux",
     "bos_token_id", "cls_token_id", "decoder_start_token_id", "eos_token_id", "mask_token_id", "pad_token_id", "sep_token_id", "unk_token_id",

@@ -16,6 +16,9 @@ struct ModelGraph: GraphBuilding {
     var block: BlockID { rewriter.function.body }
     var provenance: [String] = []
     private let tensors: [String: SafetensorsTensor]
+    private let matrices: CheckpointMatrices?
+    /// Tensors that matrices of a quantised checkpoint are made of.
+    private var parts: Set<String> = []
     private var values: [String: ValueID] = [:]
     private var problems: [Diagnostic] = []
 
@@ -25,6 +28,7 @@ struct ModelGraph: GraphBuilding {
     init(_ name: String, _ folder: SafetensorsFolder) {
         rewriter = Rewriter(Function(name))
         tensors = folder.tensors
+        matrices = folder.matrices
         rewriter.setMetadata("producer", "safetensors")
     }
 
@@ -50,12 +54,16 @@ struct ModelGraph: GraphBuilding {
         } else {
             problem = Diagnostic(.invalid, "is missing, and config.json asks for \(shape)", at: [quoted(name)])
         }
-        problem.map { problems.append($0) }
-        if problems.count >= Self.mostProblems { throw Diagnostics(problems) }
+        try problem.map { try note($0) }
         try Verifier.checkType(.tensor(TensorType(.f32, shape.map { Extent($0) })))
         let value = try filled(0, .f32, shape.map { Extent($0) })
         values[name] = value
         return value
+    }
+
+    private mutating func note(_ problem: Diagnostic) throws {
+        problems.append(problem)
+        if problems.count >= Self.mostProblems { throw Diagnostics(problems) }
     }
 
     /// A weight in f32, in which models compute.
@@ -76,7 +84,7 @@ struct ModelGraph: GraphBuilding {
     /// - Parameter ignored: patterns of tensors that the model does not need; `*` at either end stands for anything.
     /// - Throws: `Diagnostics` with every tensor that is missing, has another shape or type, or belongs to nothing.
     func finish(ignoring ignored: [String] = []) throws {
-        let extra = tensors.keys.filter { name in values[name] == nil && !ignored.contains { matches(name, $0) } }.sorted()
+        let extra = tensors.keys.filter { name in values[name] == nil && !parts.contains(name) && !ignored.contains { matches(name, $0) } }.sorted()
         let superfluous = extra.prefix(Self.mostProblems).map { name in
             Diagnostic(.invalid, "belongs to no part of the model that config.json describes; its shape is \(tensors[name]?.shape ?? [])", at: [quoted(name)])
         }
@@ -100,9 +108,29 @@ struct ModelGraph: GraphBuilding {
     /// x·wᵀ + b with `NAME.weight` [to, from], or x·w + b with [from, to] where `isTransposed`. Nodes that follow name it as their source.
     mutating func linear(_ x: ValueID, _ name: String, _ from: Int, _ to: Int, bias: Bool, isTransposed: Bool = false) throws -> ValueID {
         provenance = [name]
-        let w = try matrix(name + ".weight", isTransposed ? [from, to] : [to, from])
-        let y = try matmul(x, isTransposed ? w : try transpose(w, [1, 0]))
+        let y: ValueID
+        if let product = try quantizedProduct(x, name, from, to) {
+            y = product
+        } else {
+            let w = try matrix(name + ".weight", isTransposed ? [from, to] : [to, from])
+            y = try matmul(x, isTransposed ? w : try transpose(w, [1, 0]))
+        }
         return bias ? try add(y, try parameter(name + ".bias", [to])) : y
+    }
+
+    /// x times the matrix of a layer as a quantised checkpoint holds it; nil for layers that are not quantised. What is wrong with a matrix is noted.
+    private mutating func quantizedProduct(_ x: ValueID, _ name: String, _ from: Int, _ to: Int) throws -> ValueID? {
+        do {
+            guard let matrix = try matrices?.matrix(name, from: from, to: to, in: tensors) else { return nil }
+            parts.formUnion(matrix.tensors)
+            return try product(x, matrix)
+        } catch let problem as Diagnostic {
+            try note(problem)
+            parts.formUnion(tensors.keys.filter { $0.hasPrefix(name + ".") })
+            let shape = [Extent(from), Extent(to)]
+            try Verifier.checkType(.tensor(TensorType(.f32, shape)))
+            return try matmul(x, try filled(0, .f32, shape))
+        }
     }
 
     /// Normalises the last axis, of size `width`.

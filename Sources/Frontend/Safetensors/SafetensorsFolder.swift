@@ -6,6 +6,8 @@ public struct SafetensorsFolder: Sendable {
     public var path: String
     public var config: JSONValue
     public var tensors: [String: SafetensorsTensor]
+    /// nil where the checkpoint is not quantised.
+    let matrices: CheckpointMatrices?
 
     /// Reads and checks everything in the folder. Shards must lie in the folder, hold what the index says, and no tensor twice.
     public init(at path: String) throws {
@@ -13,6 +15,7 @@ public struct SafetensorsFolder: Sendable {
         guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
         config = try Self.json(path + "/config.json")
         guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
+        matrices = try CheckpointQuantization(config).map(CheckpointMatrices.init)
         let single = path + "/model.safetensors"
         let index = path + "/model.safetensors.index.json"
         if Files.exists(single) {

@@ -131,9 +131,12 @@ public indirect enum Expr: Hashable, Sendable {
     /// `a * b + c`, rounded once.
     case fma(Expr, Expr, Expr)
     /// Dot products of neighbouring lanes with accumulation: lane i of the result is `c[i] + Σ_{j<g} a[g·i+j] * b[g·i+j]`. Either
-    /// u8 times i8 into i32, four per lane (g = 4, exact), or bf16 times bf16 into f32, two per lane (g = 2; the order of the
+    /// u8 or i8 times i8 into i32, four per lane (g = 4, exact; of i8 times i8 where no element of the second is −128), or bf16 times bf16 into f32, two per lane (g = 2; the order of the
     /// sum and its roundings are the processor's, and numbers below the normal range count as zero).
     case dot(Expr, Expr, Expr)
+    /// The dot products of codes of four bits, two in each byte of u8, with accumulation into i32: the lower ones times the second operand, of i8, and the
+    /// upper ones times the third; lane i of the result is `d[i] + Σ_{j<4} lower(a[4i+j]) * b[4i+j] + upper(a[4i+j]) * c[4i+j]`, exact.
+    case dotNibbles(Expr, Expr, Expr, Expr)
     /// The same bits as another type of equal total width; or the first lanes, where only their number differs.
     case bitcast(Expr, KernelType)
 }
@@ -154,7 +157,7 @@ extension Expr {
         case .loadBroadcast(let access, let lanes): KernelType(access.type.element, lanes: lanes)
         case .horizontal(_, let a): KernelType(a.type.element)
         case .fma(let a, _, _): a.type
-        case .dot(_, _, let c): c.type
+        case .dot(_, _, let sum), .dotNibbles(_, _, _, let sum): sum.type
         case .bitcast(_, let type): type
         }
     }
@@ -315,6 +318,7 @@ extension Expr {
         case .horizontal(let op, let a): .horizontal(op, transform(a))
         case .fma(let a, let b, let c): .fma(transform(a), transform(b), transform(c))
         case .dot(let a, let b, let c): .dot(transform(a), transform(b), transform(c))
+        case .dotNibbles(let a, let b, let c, let d): .dotNibbles(transform(a), transform(b), transform(c), transform(d))
         case .bitcast(let a, let type): .bitcast(transform(a), type)
         }
     }
@@ -326,6 +330,7 @@ extension Expr {
         case .unary(_, let a), .cast(let a, _), .roundSaturate(let a, _), .broadcast(let a, _), .horizontal(_, let a), .bitcast(let a, _): [a]
         case .binary(_, let a, let b): [a, b]
         case .select(let a, let b, let c), .fma(let a, let b, let c), .dot(let a, let b, let c): [a, b, c]
+        case .dotNibbles(let a, let b, let c, let d): [a, b, c, d]
         case .load(let access), .loadBroadcast(let access, _): [access.index] + (access.mask.map { [$0] } ?? [])
         }
     }

@@ -187,6 +187,9 @@ public struct KernelInterpreter {
         case .horizontal(let op, let a): return try evaluate(a).horizontal(op)
         case .fma(let a, let b, let c): return .fma(try evaluate(a), try evaluate(b), try evaluate(c))
         case .dot(let a, let b, let c): return .dot(try evaluate(a), try evaluate(b), try evaluate(c))
+        case .dotNibbles(let a, let b, let c, let d):
+            let codes = try evaluate(a)
+            return .dot(codes.upperNibbles, try evaluate(c), .dot(codes.lowerNibbles, try evaluate(b), try evaluate(d)))
         case .bitcast(let a, let type): return try evaluate(a).bitcast(to: type)
         }
     }

@@ -123,6 +123,7 @@ public struct KernelPrinter {
         case .horizontal(let op, let a): "horizontal.\(op.rawValue)(\(spell(a)))"
         case .fma(let a, let b, let c): "fma(\(spell(a)), \(spell(b)), \(spell(c)))"
         case .dot(let a, let b, let c): "dot(\(spell(a)), \(spell(b)), \(spell(c)))"
+        case .dotNibbles(let a, let b, let c, let d): "dot_nibbles(\(spell(a)), \(spell(b)), \(spell(c)), \(spell(d)))"
         case .bitcast(let a, let type): "bitcast.\(type)(\(spell(a)))"
         }
     }

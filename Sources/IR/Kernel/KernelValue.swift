@@ -121,6 +121,9 @@ struct KernelValue {
         })
     }
 
+    var lowerNibbles: KernelValue { map(to: .u8) { .integer($0.integer & 15) } }
+    var upperNibbles: KernelValue { map(to: .u8) { .integer($0.integer >> 4 & 15) } }
+
     static func dot(_ a: KernelValue, _ b: KernelValue, _ c: KernelValue) -> KernelValue {
         let group = a.lanes.count / c.lanes.count
         return KernelValue(c.element, c.lanes.indices.map { i in

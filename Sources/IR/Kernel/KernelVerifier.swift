@@ -291,8 +291,15 @@ public struct KernelVerifier {
             let type = try check(c)
             let isInteger = type.element == .i32, group = isInteger ? 4 : 2
             guard isInteger || type.element == .f32, type.lanes > 1 else { throw fail("dot accumulates \(type)") }
-            try expect(a, KernelType(isInteger ? .u8 : .bf16, lanes: group * type.lanes), "the first factor of dot")
+            let first: ElementType = isInteger ? a.type.element == .i8 ? .i8 : .u8 : .bf16
+            try expect(a, KernelType(first, lanes: group * type.lanes), "the first factor of dot")
             try expect(b, KernelType(isInteger ? .i8 : .bf16, lanes: group * type.lanes), "the second factor of dot")
+            return type
+        case .dotNibbles(let a, let b, let c, let d):
+            let type = try check(d)
+            guard type.element == .i32, type.lanes > 1 else { throw fail("dot_nibbles accumulates \(type)") }
+            try expect(a, KernelType(.u8, lanes: 4 * type.lanes), "the codes of dot_nibbles")
+            for factor in [b, c] { try expect(factor, KernelType(.i8, lanes: 4 * type.lanes), "a factor of dot_nibbles") }
             return type
         case .bitcast(let a, let type):
             let from = try check(a)

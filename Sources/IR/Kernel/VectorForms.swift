@@ -1,21 +1,23 @@
 /// Which vector expressions of the loop language exist: the contract between what lowering may emit, what `KernelVerifier` accepts and what
 /// `glmc_vector.h` defines. Everything else is written for one element and repeated.
 ///
-/// Registers hold 32-bit lanes (f32, i32), and as many of the narrower types that are converted from and to them. Only the operands of `dot` have
-/// more lanes: they fill a register. A vector of bool is no value of its own: it stands as the condition of a `select` and nowhere else.
+/// Registers hold 32-bit lanes (f32, i32), and as many of the narrower types that are converted from and to them. Only the operands of `dot` and
+/// `dotNibbles` have more lanes: they fill a register. A vector of bool is no value of its own: it stands as the condition of a `select` and nowhere else.
 public struct VectorForms: Hashable, Sendable {
     /// The numbers of 32-bit lanes that registers have.
     public var lanes: Set<Int>
     /// The types of first operands that `dot` takes.
     public var dots: Set<ElementType>
+    public var hasNibbleDots: Bool
 
-    public init(lanes: Set<Int>, dots: Set<ElementType>) {
+    public init(lanes: Set<Int>, dots: Set<ElementType>, hasNibbleDots: Bool = false) {
         self.lanes = lanes
         self.dots = dots
+        self.hasNibbleDots = hasNibbleDots
     }
 
     /// What some target has.
-    public static let any = VectorForms(lanes: [4, 8, 16], dots: [.u8, .bf16])
+    public static let any = VectorForms(lanes: [4, 8, 16], dots: [.u8, .i8, .bf16], hasNibbleDots: true)
 
     // MARK: The table
 
@@ -40,10 +42,9 @@ public struct VectorForms: Hashable, Sendable {
     private static let saturations: [ElementType: Set<ElementType>] = [.f32: [.u8, .i8]]
     private static let horizontals: [ReductionOperator: Set<ElementType>] = [.add: [.f32], .minimum: [.f32], .maximum: [.f32]]
 
+    private typealias Group = (first: ElementType, second: ElementType, count: Int, accumulator: ElementType)
     /// Operands of `dot`: how many fill one 32-bit lane, and what the lane accumulates.
-    private static let groups: [(first: ElementType, second: ElementType, count: Int, accumulator: ElementType)] = [
-        (.u8, .i8, 4, .i32), (.bf16, .bf16, 2, .f32),
-    ]
+    private static let groups: [Group] = [(.u8, .i8, 4, .i32), (.i8, .i8, 4, .i32), (.bf16, .bf16, 2, .f32)]
 
     // MARK: Questions
 
@@ -80,11 +81,14 @@ public struct VectorForms: Hashable, Sendable {
             return dots.contains(a.type.element) && hasLanes(c.type.lanes) && Self.groups.contains {
                 a.type == KernelType($0.first, lanes: $0.count * c.type.lanes) && b.type == KernelType($0.second, lanes: a.type.lanes) && c.type.element == $0.accumulator
             }
+        case .dotNibbles(let a, let b, let c, let d):
+            guard hasNibbleDots, hasLanes(d.type.lanes), d.type.element == .i32 else { return false }
+            return a.type == KernelType(.u8, lanes: 4 * d.type.lanes) && [b, c].allSatisfy { $0.type == KernelType(.i8, lanes: a.type.lanes) }
         case .bitcast(let a, let type):
             if isScalar(a) && type.lanes == 1 { return true }
             if a.type.element == type.element { return isLowHalf(type, of: a.type) }
             // A lane of i32 shows the elements that a step of `dot` takes.
-            return a.type.element == .i32 && isRegister(a.type) && firstOperands.contains { $0.lanes == type.lanes && $0.element == type.element && type.lanes * type.element.byteCount == a.type.lanes * 4 }
+            return a.type.element == .i32 && isRegister(a.type) && isOperandOfDot(type) && type.lanes * type.element.byteCount == a.type.lanes * 4
         }
     }
 
@@ -92,13 +96,16 @@ public struct VectorForms: Hashable, Sendable {
     private func hasLanes(_ count: Int) -> Bool { lanes.contains(count) }
     private func isRegister(_ type: KernelType) -> Bool { hasLanes(type.lanes) && Self.registers.contains(type.element) }
 
+    /// Whether there are operations on operands of these types.
+    private func exists(_ group: Group) -> Bool { dots.contains(group.first) || hasNibbleDots && group.first == .u8 }
+
     private var firstOperands: [KernelType] {
-        Self.groups.filter { dots.contains($0.first) }.flatMap { group in lanes.map { KernelType(group.first, lanes: group.count * $0) } }
+        Self.groups.filter(exists).flatMap { group in lanes.map { KernelType(group.first, lanes: group.count * $0) } }
     }
 
     private func isOperandOfDot(_ type: KernelType) -> Bool {
         Self.groups.contains { group in
-            dots.contains(group.first) && (type.element == group.first || type.element == group.second) && type.lanes % group.count == 0 && hasLanes(type.lanes / group.count)
+            exists(group) && (type.element == group.first || type.element == group.second) && type.lanes % group.count == 0 && hasLanes(type.lanes / group.count)
         }
     }
 

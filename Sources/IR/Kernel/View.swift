@@ -1,13 +1,17 @@
 /// A strided window onto a buffer: element `index` (one expression per logical axis) lies at
 /// `offset + Σ index[axis] * strides[axis]`, counted in elements. Along the axis of `panels`, strides count panels.
 public struct TensorView: Hashable, Sendable {
-    /// An axis whose elements lie in groups of `width` neighbours.
+    /// An axis whose elements lie in groups of `width` neighbours, and one behind it of which `depth` elements lie together within those.
     public struct Panels: Hashable, Sendable {
         public var axis: Int
         public var width: Int
-        public init(axis: Int, width: Int) {
+        public var depthAxis: Int
+        public var depth: Int
+        public init(axis: Int, width: Int, depthAxis: Int, depth: Int) {
             self.axis = axis
             self.width = width
+            self.depthAxis = depthAxis
+            self.depth = depth
         }
     }
 
@@ -33,7 +37,9 @@ public struct TensorView: Hashable, Sendable {
         var sum = Expr(offset)
         for (axis, (i, stride)) in zip(index, strides).enumerated() {
             if let panels, panels.axis == axis {
-                sum = sum + i / .int(panels.width) * Expr(stride) + i % .int(panels.width)
+                sum = sum + i / .int(panels.width) * Expr(stride) + i % .int(panels.width) * .int(panels.depth)
+            } else if let panels, panels.depthAxis == axis, panels.depth > 1 {
+                sum = sum + i / .int(panels.depth) * Expr(stride * Extent(panels.depth)) + i % .int(panels.depth)
             } else {
                 sum = sum + i * Expr(stride)
             }

@@ -1,14 +1,14 @@
 import GlmcIR
 
 extension Pass {
-    /// Constant right sides of products in four bits, in blocks of 32 that share a scale.
+    /// Constant right sides of products in four bits, in blocks of 32 that share a scale and a minimum.
     ///
     /// ```
     /// %0 = matmul(%x, %w) : f32[1, 768]
     /// ```
     /// becomes
     /// ```
-    /// %0 = block_matmul(%x, %codes, %scales, block: 32) : f32[1, 768]
+    /// %0 = block_matmul(%x, %codes, %scales, %minimums, block: 32) : f32[1, 768]
     /// ```
     ///
     /// Products whose results leave the function, such as a language model's head, and weights that are also looked up, such as an embedding, are left to
@@ -28,7 +28,7 @@ extension Pass {
                 }
                 guard rewriter.beginRewrite() else { return }
                 rewriter.remark("has weights in int4", at: id)
-                let parts = try [blocks.codes, blocks.scales].map { try rewriter.create1(Constant($0), [], at: .before(id)) }
+                let parts = try [blocks.codes, blocks.scales, blocks.minimums].map { try rewriter.create1(Constant($0), [], at: .before(id)) }
                 try rewriter.replace(id, with: BlockMatMul(block: BlockWeights.block), [node.operands[0]] + parts)
             }
         }

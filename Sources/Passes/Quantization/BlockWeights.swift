@@ -1,48 +1,42 @@
 import Dispatch
 import GlmcIR
 
-/// A matrix [K, N] in codes of four bits, centred at 8, in blocks along K that share a scale: the weights of `BlockMatMul`.
+/// A matrix [K, N] in codes of four bits, in blocks along K that share a scale and a minimum: the weights of `BlockMatMul`.
 public struct BlockWeights: Sendable {
     public static let block = 32
 
-    /// u8 [K/2, N], two codes in a byte.
+    /// u8 [K/2, N], two codes in a byte, in the order that `BlockMatMul` takes.
     public let codes: Tensor
     /// f16 [K/32, N].
     public let scales: Tensor
+    public let minimums: Tensor
     /// Relative squared error: Σ(w − ŵ)² / Σw².
     public let relativeError: Double
 
-    /// Quantises a matrix, each scale chosen for the least squared error of its block.
-    /// - Returns: nil where K is no multiple of the block, or an element is not finite or beyond what f16 scales reach.
+    /// Quantises a matrix, scale and minimum chosen for the least squared error of their block.
+    /// - Returns: nil where K is no multiple of the block, or an element is not finite or beyond what f16 reaches.
     public init?(_ weights: Tensor) {
         guard weights.rank == 2, weights.element.isProductWeight, weights.shape[0] % Self.block == 0, weights.count > 0 else { return nil }
         let (depth, columns) = (weights.shape[0], weights.shape[1]), blocks = depth / Self.block
         let stored = weights.stored, source = FloatReader(weights.element, stored.bytes), (down, across) = (stored.strides[0], stored.strides[1])
-        var errors = [(lost: Double, total: Double)](repeating: (0, 0), count: columns), isFit = [Bool](repeating: true, count: columns)
+        var errors = [(lost: Double, total: Double)](repeating: (0, 0), count: columns)
         // By columns, as weights of linear layers lie in files.
-        var scales = [Float16](repeating: 0, count: columns * blocks)
+        var grids = [BlockGrid](repeating: BlockGrid(scale: 0, minimum: .infinity), count: columns * blocks)
         let codes = Tensor(.u8, [columns, depth / 2]) { target in
             errors.withUnsafeMutableBufferPointer { errors in
-                isFit.withUnsafeMutableBufferPointer { isFit in
-                    scales.withUnsafeMutableBufferPointer { scales in
-                        nonisolated(unsafe) let (target, errors, isFit, scales, source) = (target, errors, isFit, scales, source)
-                        DispatchQueue.concurrentPerform(iterations: (columns + 15) / 16) { part in
-                            var values = [Float](repeating: 0, count: Self.block)
-                            for n in part * 16..<Swift.min(part * 16 + 16, columns) {
-                                for b in 0..<blocks {
-                                    source.load(n * across + b * Self.block * down, Self.block, by: down, into: &values, at: 0)
-                                    let (scale, error) = values.withUnsafeBufferPointer { $0.baseAddress.map(Self.scale) ?? (0, 0) }
-                                    guard scale.isFinite else {
-                                        isFit[n] = false
-                                        return
-                                    }
-                                    scales[n * blocks + b] = scale
+                grids.withUnsafeMutableBufferPointer { grids in
+                    nonisolated(unsafe) let (target, errors, grids, source) = (target, errors, grids, source)
+                    DispatchQueue.concurrentPerform(iterations: (columns + 15) / 16) { part in
+                        var values = [Float](repeating: 0, count: Self.block)
+                        for n in part * 16..<Swift.min(part * 16 + 16, columns) {
+                            for b in 0..<blocks {
+                                source.load(n * across + b * Self.block * down, Self.block, by: down, into: &values, at: 0)
+                                values.withUnsafeBufferPointer { values in
+                                    guard let (grid, error) = BlockGrid.best(values) else { return }
+                                    grids[n * blocks + b] = grid
                                     errors[n].lost += Double(error)
                                     errors[n].total += values.reduce(0) { $0 + Double($1 * $1) }
-                                    let inverse = scale == 0 ? 0 : 1 / Float(scale), place = (n * blocks + b) * (Self.block / 2)
-                                    for i in 0..<Self.block / 2 {
-                                        target[place + i] = UInt8(Self.code(values[2 * i] * inverse) + 8) | UInt8(Self.code(values[2 * i + 1] * inverse) + 8) << 4
-                                    }
+                                    grid.write(values, to: target, at: (n * blocks + b) * (Self.block / 2))
                                 }
                             }
                         }
@@ -50,49 +44,85 @@ public struct BlockWeights: Sendable {
                 }
             }
         }
-        guard isFit.allSatisfy({ $0 }) else { return nil }
+        guard grids.allSatisfy({ $0.minimum.isFinite }) else { return nil }
         let lost = errors.reduce(0) { $0 + $1.lost }, total = errors.reduce(0) { $0 + $1.total }
         self.codes = codes.transposed([1, 0])
-        self.scales = Tensor(.f16, [columns, blocks], values: { Double(scales[$0]) }).transposed([1, 0])
+        scales = Tensor(.f16, [columns, blocks], values: { Double(grids[$0].scale) }).transposed([1, 0])
+        minimums = Tensor(.f16, [columns, blocks], values: { Double(grids[$0].minimum) }).transposed([1, 0])
         relativeError = total > 0 ? lost / total : 0
     }
+}
 
-    /// The scale of least squared error of a block, and that error; an infinite scale where a value is not finite or too large.
+/// What sixteen codes stand for: `code · scale + minimum`.
+struct BlockGrid {
+    var scale: Float16
+    var minimum: Float16
+
+    /// The grid of least squared error for the elements of a block, of which there are a multiple of 8, and that error; nil where an element is not finite
+    /// or too large.
     ///
-    /// −8 reaches further than 7, so the value of largest magnitude is tried at either end, and a little beyond; each trial's scale is then the one that fits its
-    /// codes best, Σwq / Σq².
-    private static func scale(_ values: UnsafePointer<Float>) -> (Float16, Float) {
-        var extreme: Float = 0, best: Float16 = 0, least: Float = 0
-        for i in 0..<block {
-            guard values[i].isFinite else { return (.infinity, 0) }
-            if abs(values[i]) > abs(extreme) { extreme = values[i] }
-            least += values[i] * values[i]
+    /// Codes are tried that reach from end to end, and a little less far and further; the grid is then the line through them that fits best.
+    static func best(_ values: UnsafeBufferPointer<Float>) -> (BlockGrid, Float)? {
+        var low = Float.infinity, high = -Float.infinity, isFinite = true
+        for value in values {
+            low = Swift.min(low, value)
+            high = Swift.max(high, value)
+            isFinite = isFinite && value.isFinite
         }
-        guard abs(extreme) < 65_000 else { return (.infinity, 0) }
-        for trial in 0..<6 {
-            let reach: Float = trial < 3 ? -8 - 0.5 * Float(trial) : 7 + 0.5 * Float(trial - 3), first = reach / extreme
-            var fit: Float = 0, weight: Float = 0
-            for i in 0..<block {
-                let code = code(values[i] * first)
-                fit += values[i] * code
-                weight += code * code
+        guard isFinite, low > -65_000, high < 65_000 else { return nil }
+        var best = BlockGrid(scale: Float16((high - low) / 15), minimum: Float16(low)), least = best.error(values)
+        guard high > low else { return (best, least) }
+        let count = Float(values.count)
+        for trial in 0..<12 {
+            // 13.4 … 16.15 steps over the range, centred.
+            let steps = 13.4 + 0.25 * Float(trial), inverse = steps / (high - low), start = low - (15 - steps) * 0.5 / inverse
+            var (sum, squares, total, product) = (Float(0), Float(0), Float(0), Float(0))
+            for value in values {
+                let code = code((value - start) * inverse)
+                sum += code
+                squares += code * code
+                total += value
+                product += value * code
             }
-            let scale = Float16(fit / weight), wide = Float(scale), inverse = 1 / wide
-            guard inverse.isFinite, wide.isFinite, wide != 0 else { continue }
-            var error: Float = 0
-            for i in 0..<block {
-                let difference = values[i] - code(values[i] * inverse) * wide
-                error += difference * difference
-            }
-            if error < least { (best, least) = (scale, error) }
+            let spread = count * squares - sum * sum, scale = (count * product - sum * total) / spread
+            guard scale.isFinite, scale > 0 else { continue }
+            let grid = BlockGrid(scale: Float16(scale), minimum: Float16((total - scale * sum) / count))
+            guard grid.scale.isFinite, grid.minimum.isFinite else { continue }
+            let error = grid.error(values)
+            if error < least { (best, least) = (grid, error) }
         }
         return (best, least)
     }
 
-    /// The integer in −8…7 that is nearest to `x`, ties to even; |x| is below 2²².
+    private var inverse: Float {
+        let inverse = 1 / Float(scale)
+        return inverse.isFinite ? inverse : 0
+    }
+
+    private func error(_ values: UnsafeBufferPointer<Float>) -> Float {
+        let (scale, minimum, inverse) = (Float(scale), Float(minimum), inverse)
+        var error: Float = 0
+        for value in values {
+            let difference = value - (Self.code((value - minimum) * inverse) * scale + minimum)
+            error += difference * difference
+        }
+        return error
+    }
+
+    /// Writes the codes of a block, half as many bytes: byte 4i + j holds that of element 8i + j in its lower half, that of 8i + 4 + j in its upper half.
+    func write(_ values: UnsafeBufferPointer<Float>, to target: UnsafeMutableRawBufferPointer, at place: Int) {
+        let (minimum, inverse) = (Float(minimum), inverse)
+        func code(_ i: Int) -> UInt8 { UInt8(Self.code((values[i] - minimum) * inverse)) }
+        for i in 0..<values.count / 2 {
+            let first = i / 4 * 8 + i % 4
+            target[place + i] = code(first) | code(first + 4) << 4
+        }
+    }
+
+    /// The integer in 0…15 that is nearest to `x`, ties to even; |x| is below 2²².
     @inline(__always)
     private static func code(_ x: Float) -> Float {
         let rounded = (x + 0x1.8p23) - 0x1.8p23
-        return rounded < -8 ? -8 : rounded > 7 ? 7 : rounded
+        return rounded < 0 ? 0 : rounded > 15 ? 15 : rounded
     }
 }

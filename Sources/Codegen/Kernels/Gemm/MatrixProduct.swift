@@ -12,7 +12,7 @@ extension KernelFamily {
     }, panels: { query in
         guard let weights = query.constant(1) else { return nil }
         let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
-        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil)
+        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target))
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
@@ -32,12 +32,15 @@ struct MatrixProduct {
     let result: TensorType
     /// The axis of the result that the tiles' rows run along: M, or the last batch axis where M is 1 and B is shared.
     let rowAxis: Int
+    private let right: Int
 
-    init(_ a: TensorView, operandTypes: [TensorType], result: TensorType) {
+    /// - Parameter right: the operand that holds the right side.
+    init(_ a: TensorView, operandTypes: [TensorType], result: TensorType, right: Int = 1) {
         self.a = a
         types = operandTypes
         self.result = result
-        rowAxis = Self.rowAxis(of: result, right: operandTypes[1])
+        self.right = right
+        rowAxis = Self.rowAxis(of: result, right: operandTypes[right])
     }
 
     static func rowAxis(of result: TensorType, right: TensorType) -> Int {
@@ -46,10 +49,10 @@ struct MatrixProduct {
         return (0..<m).last { result.shape[$0] != 1 } ?? m
     }
 
-    /// The panels that suit a product of a constant right side best.
-    static func request(_ query: KernelQuery, weights: Tensor, depth: Int, kind: ContractionKind?) -> PanelRequest {
-        let rows = rowAxis(of: query.resultType, right: query.operandType(1))
-        let plan = plan(query.resultType, rowAxis: rows, depth: depth, rowBytes: 0, weights: weights.element, RegisterModel(query.target))
+    /// The panels that suit a product of a constant right side best, which is operand `right`.
+    static func request(_ query: KernelQuery, weights: Tensor, depth: Int, kind: ContractionKind?, right: Int, _ model: RegisterModel) -> PanelRequest {
+        let rows = rowAxis(of: query.resultType, right: query.operandType(right))
+        let plan = plan(query.resultType, rowAxis: rows, depth: depth, rowBytes: 0, weights: weights.element, model)
         return PanelRequest(weights: weights, rows: query.resultType.shape[rows].constant, panels: plan.panels, kind: kind)
     }
 
@@ -59,7 +62,7 @@ struct MatrixProduct {
     private var outerAxes: [Int] { (0..<result.rank - 1).filter { $0 != rowAxis } }
 
     /// An operand's stride along a result axis: 0 where it is broadcast.
-    private func stride(_ view: TensorView, _ axis: Int) -> Extent {
+    func stride(_ view: TensorView, _ axis: Int) -> Extent {
         let own = axis - (result.rank - view.shape.count)
         return own < 0 ? 0 : view.stride(own, broadcastTo: result.shape[axis])
     }
@@ -75,8 +78,9 @@ struct MatrixProduct {
         }
     }
 
-    private func inputBase() -> ([Expr]) -> Expr {
-        let strides = outerAxes.map(aStride), offset = a.offset
+    /// The offset of the left side, or of what lies along its rows, at an outer position.
+    func leftBase(_ view: TensorView) -> ([Expr]) -> Expr {
+        let strides = outerAxes.map { stride(view, $0) }, offset = view.offset
         return { outer in zip(outer, strides).reduce(Expr(offset)) { $0 + $1.0 * Expr($1.1) } }
     }
 
@@ -84,8 +88,8 @@ struct MatrixProduct {
         let axes = outerAxes, (rank, rowAxis) = (result.rank, rowAxis)
         return Contraction(
             kind: kind, outer: axes.map { result.shape[$0] }, y: result.shape[rowAxis], x: 1, columns: columns, input: a.buffer,
-            inputBase: inputBase(), inputStrideY: aStride(rowAxis), inputStrideX: 0,
-            reduction: [ReductionAxis(kind.isDot ? types[1].shape[types[1].rank - 2] : depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
+            inputBase: leftBase(a), inputStrideY: aStride(rowAxis), inputStrideX: 0,
+            reduction: [ReductionAxis(kind.isDot ? types[right].shape[types[right].rank - 2] : depth, stride: a.strides[a.shape.count - 1])], weights: weights, weightBase: weightBase
         ) { builder, outer, y, _, column, value, count in
             var index = [Expr](repeating: .int(0), count: rank)
             for (axis, position) in zip(axes, outer) { index[axis] = position }

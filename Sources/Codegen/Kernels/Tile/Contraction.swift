@@ -49,6 +49,25 @@ public enum WeightSource: Hashable, Sendable {
     case blocks(WeightBlocks)
 }
 
+/// The scales and sums of an input that is quantised in blocks along the reduction (`BlockQuantize`), whose elements are i8 then and lie behind each other.
+public struct InputBlocks {
+    /// One number per row and block.
+    public struct Parameter {
+        public var buffer: BufferID
+        /// That of block 0 at an outer position and y = 0.
+        public var base: (_ outer: [Expr]) -> Expr
+        /// From one row to the next, and from one block to the next.
+        public var rowStride: Extent
+        public var blockStride: Extent
+    }
+
+    /// Steps of the reduction that share a scale; a multiple of 8.
+    public var size: Int
+    public var scales: Parameter
+    /// For weights that have minimums.
+    public var sums: Parameter?
+}
+
 /// A register-tiled contraction: `result[outer, y, x, n] = Σ_k input[outer, y, x, k] * weight[outer, k, n]`.
 ///
 /// Matrix multiplication (y = row, x = 1), convolution of padded channels-last images as an implicit matrix multiplication
@@ -75,9 +94,13 @@ public struct Contraction {
     /// Slowest first; the last axis must have stride 1 and a known count for `dot`.
     public var reduction: [ReductionAxis]
     public var weights: WeightSource
+    /// For a reduction of one axis and one position along x; sums are f32 then.
+    public var inputBlocks: InputBlocks?
     /// The weight element of column 0, step 0 at an outer position.
     public var weightBase: (_ outer: [Expr]) -> Expr
     public var store: Store
+    /// What the sums over the whole reduction are held in.
+    var sumElement: ElementType { inputBlocks == nil ? kind.accumulator : .f32 }
 
     public init(
         kind: ContractionKind, outer: [Extent] = [], y: Extent, x: Extent, columns: Extent, input: BufferID,

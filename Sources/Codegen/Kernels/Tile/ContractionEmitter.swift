@@ -122,7 +122,7 @@ public struct ContractionEmitter {
     private func emitTile(y: Expr, height: Int, x: Expr, width: Int, _ tile: Tile, into builder: inout KernelBuilder) throws {
         let statements = try builder.block { builder in
             let base = builder.bind(tile.inputBase + y * Expr(problem.inputStrideY) + x * Expr(problem.inputStrideX), "a")
-            let zero = Expr.constant(0, problem.kind.accumulator)
+            let zero = Expr.constant(0, problem.sumElement)
             let accumulators = (0..<height * width).map { _ in
                 (0..<tile.vectors).map { v in builder.declare(lanes == 1 ? zero : .broadcast(zero, lanes(of: v, tile)), "c") }
             }
@@ -139,7 +139,8 @@ public struct ContractionEmitter {
                 }
             }
             builder.emit(TilePrefetch.statements(for: stores))
-            try emitReduction(base, tile, accumulators, rowOffsets, into: &builder)
+            let isBlocked = BlockReduction(problem, tile, lanes: lanes, accumulators: accumulators, rowOffsets: rowOffsets).emit(base, y: y, into: &builder)
+            if !isBlocked { try emitReduction(base, tile, accumulators, rowOffsets, into: &builder) }
             builder.emit(Array(stores.joined()))
         }
         // A scope of its own, so that one tile's names do not meet the next one's.
@@ -149,7 +150,6 @@ public struct ContractionEmitter {
     private func emitReduction(
         _ base: Expr, _ tile: Tile, _ accumulators: [[Variable]], _ rowOffsets: [Expr], into builder: inout KernelBuilder
     ) throws {
-        if case .blocks(let blocks) = problem.weights { return emitBlocks(blocks, base, tile, accumulators, rowOffsets, into: &builder) }
         let counts = Contraction.packedCounts(problem.reduction, kind: problem.kind)
         let weights = tile.weights
         let stepWidth = tile.panelVectors * lanes * problem.kind.stepDepth

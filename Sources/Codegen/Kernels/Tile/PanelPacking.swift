@@ -66,6 +66,7 @@ public struct PanelPacking: Hashable, Sendable {
 
     /// Where panels all have one width: that width in columns, and the strides of a panel and of a step of the reduction.
     var panelWidth: Int { panels.largest * lanes }
+    var columnPanels: TensorView.Panels { TensorView.Panels(axis: 0, width: panelWidth, depthAxis: 1, depth: stepDepth) }
     var columnStrides: [Extent] { [Extent(panelWidth * paddedDepth), Extent(panelWidth)] }
 
     private var elements: Int { counts.reduce(1, *) }
