@@ -33,6 +33,7 @@ class DecoderKinds:
         """A folder's files, of any kind of tokenizer; of a family that compiles or one whose configuration alone is whole."""
         make, family = r.choice([small_decoders.files, small_decoders.sharded]), r.choice(["llama", "gemma3"])
         files = make(family, vocabulary=512, width=8, layers=r.choice([1, 2]))
+        if r.random() < 0.25: files = small_decoders.quantised(r.choice(list(small_decoders.METHODS)), vocabulary=512, width=16, layers=1)
         if r.random() < 0.3: files["config.json"] = json.dumps(small_decoders.config(r.choice(list(small_decoders.CONFIGS)), vocabulary=512)).encode()
         settings = dict(bos_token="<s>", eos_token=r.choice(["</s>", dict(content="</s>", lstrip=False)]), chat_template=r.choice([r.choice(self.templates), [dict(name="default", template="{{ messages }}")]]))
         return {**files, "tokenizer.json": r.choice(list(self.tokenizers.values())), "tokenizer_config.json": json.dumps(settings).encode(), "generation_config.json": b'{"eos_token_id": [1, 2], "do_sample": true}'}

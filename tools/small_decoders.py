@@ -44,13 +44,17 @@ def shapes(config):
 
 
 def safetensors(shapes, seed=None):
-    """A file of f16: normally distributed numbers, around 1 for vectors, or zeros without a seed."""
+    """A file of f16: normally distributed numbers, around 1 for vectors, or zeros without a seed. In place of a shape may stand (type, shape, bytes)."""
     header, body, source = {}, bytearray(), random.Random(seed)
     for name, shape in shapes.items():
-        count = shape[0] * (shape[1] if len(shape) > 1 else 1)
-        start = len(body)
-        body += bytes(2 * count) if seed is None else struct.pack(f"<{count}e", *(source.gauss(len(shape) == 1, 0.3) for _ in range(count)))
-        header[name] = dict(dtype="F16", shape=shape, data_offsets=[start, len(body)])
+        kind, start = "F16", len(body)
+        if isinstance(shape, tuple):
+            kind, shape, content = shape
+            body += content
+        else:
+            count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+            body += bytes(2 * count) if seed is None else struct.pack(f"<{count}e", *(source.gauss(len(shape) == 1, 0.3) for _ in range(count)))
+        header[name] = dict(dtype=kind, shape=shape, data_offsets=[start, len(body)])
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(body)
 
@@ -69,6 +73,29 @@ def sharded(family="llama", seed=None, **sizes):
     halves = [dict(list(all.items())[: len(all) // 2]), dict(list(all.items())[len(all) // 2 :])]
     index = dict(metadata=dict(total_size=0), weight_map={tensor: name for name, half in zip(names, halves) for tensor in half})
     return {"config.json": json.dumps(settings).encode(), "model.safetensors.index.json": json.dumps(index).encode(), **{name: safetensors(half, seed) for name, half in zip(names, halves)}}
+
+
+METHODS = {"gptq": {}, "awq": dict(version="gemm"), "compressed-tensors": dict(format="pack-quantized")}
+
+
+def quantised(method, seed=None, **sizes):
+    """A llama whose layers are quantised to four bits in groups of eight."""
+    settings = {**config("llama", **sizes), "quantization_config": dict(quant_method=method, bits=4, group_size=8, **METHODS[method])}
+    source, found = random.Random(seed), {}
+
+    def words(*shape): return "I32", list(shape), source.randbytes(4 * shape[0] * shape[1])
+    for name, shape in shapes(settings).items():
+        if not name.endswith("_proj.weight"):
+            found[name] = shape
+            continue
+        layer, (n, k) = name.removesuffix(".weight"), shape
+        if method == "compressed-tensors":
+            parts = {"weight_packed": words(n, k // 8), "weight_scale": [n, k // 8], "weight_shape": ("I64", [2], struct.pack("<2q", n, k))}
+        else:
+            parts = {"qweight": words(k // 8, n) if method == "gptq" else words(k, n // 8), "qzeros": words(k // 8, n // 8), "scales": [k // 8, n]}
+            if method == "gptq": parts["g_idx"] = ("I32", [k], struct.pack(f"<{k}i", *(i // 8 for i in range(k))))
+        found.update({f"{layer}.{part}": value for part, value in parts.items()})
+    return {"config.json": json.dumps(settings).encode(), "model.safetensors": safetensors(found, seed)}
 
 
 def write(folder, files):

@@ -11,8 +11,10 @@ public struct Target: Hashable, Sendable {
     public var vectorBits: Int
     /// Vector registers that a kernel may use.
     public var registers: Int
-    /// First factors of which neighbouring products are added to each 32-bit lane: u8 (four, times i8, one instruction), i8 (four, times i8), bf16 (two).
+    /// First factors of which neighbouring products are added to each 32-bit lane: u8 and i8 (four, times i8), bf16 (two).
     public var dots: Set<ElementType>
+    /// Whether products of bytes are added up by one instruction, or in pairs of 16 bits by several.
+    var addsBytesAtOnce: Bool { family == .arm || features.contains("avx512vnni") }
     /// Whether codes of four bits are multiplied with i8 and summed into 32-bit lanes, 8 per lane at once.
     public var hasNibbleDots: Bool
     /// Loads and stores that leave lanes out.
@@ -35,10 +37,10 @@ public struct Target: Hashable, Sendable {
         Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "fma", "f16c"], triple: nil),
-        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [.i8], hasNibbleDots: true, hasMasks: true,
+        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "f16c"], triple: nil),
-        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [.i8], hasNibbleDots: true, hasMasks: false,
+        Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: false,
                compilerFlags: ["-mavx2", "-mfma", "-mf16c"], features: ["avx2", "fma", "f16c"], triple: nil),
         Target(name: "neon-dotprod", family: .arm, vectorBits: 128, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: false,
                compilerFlags: ["-march=armv8.2-a+dotprod"], features: ["neon", "dotprod"], triple: "aarch64-linux-gnu"),

@@ -120,6 +120,15 @@ GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
     __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
     return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
 }
+#ifndef __AVX512VNNI__
+/* Widened to 16 bits, the even bytes and the odd ones, each with its neighbour: exact for all bytes. */
+GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c)
+{
+    __m256i even = _mm256_madd_epi16(_mm256_and_si256((__m256i)a, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16((__m256i)b, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16((__m256i)a, 8), _mm256_srai_epi16((__m256i)b, 8));
+    return (i32x8)_mm256_add_epi32((__m256i)c, _mm256_add_epi32(even, odd));
+}
+#endif
 /* Signed factors as a magnitude times a factor of its sign: two products of up to 128 and 127 fit into 16 bits. */
 GLMC_INLINE i32x8 glmc_dot_i8_i32x8(i8x32 a, i8x32 b, i32x8 c)
 {
@@ -208,6 +217,14 @@ GLMC_INLINE f32x16 glmc_dot_f32x16(bf16x32 a, bf16x32 b, f32x16 c) { return (f32
 #ifdef __AVX512VNNI__
 GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c) { return (i32x8)_mm256_dpbusd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
 GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#endif
+#ifndef __AVX512VNNI__
+GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c)
+{
+    __m512i even = _mm512_madd_epi16(_mm512_and_si512((__m512i)a, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16((__m512i)b, 8), 8));
+    __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16((__m512i)a, 8), _mm512_srai_epi16((__m512i)b, 8));
+    return (i32x16)_mm512_add_epi32((__m512i)c, _mm512_add_epi32(even, odd));
+}
 #endif
 GLMC_INLINE i32x16 glmc_dot_i8_i32x16(i8x64 a, i8x64 b, i32x16 c)
 {

@@ -34,7 +34,6 @@ struct DenseConvolution {
     private var columns: Int { filter.shape[0] / op.groups }
 
     func emit(_ site: inout KernelSite) throws {
-        let model = RegisterModel(site.target)
         // With one spatial axis it plays y, so that blocks of rows can be split between threads.
         let xAxis = rank == 1 ? nil : rank - 1
         let yAxis = rank == 1 ? 0 : rank - 2
@@ -50,7 +49,7 @@ struct DenseConvolution {
         axes.append((ReductionAxis(Extent(depth), stride: image.strides[1]), filterStrides[1]))
         // Where a group has one channel, the innermost run goes along a spatial axis.
         let contiguous = Contraction.merged(axes.map(\.axis)).last?.stride == 1
-        let kind = try site.contractionKind(image.element, filter.element, contiguous: contiguous)
+        let kind = try site.contractionKind(image.element, filter.element, contiguous: contiguous), model = RegisterModel(site.target, kind)
         let taps = axes.dropLast().reduce(1) { $0 * ($1.axis.count.constant ?? 1) }
 
         let element = image.element.byteCount

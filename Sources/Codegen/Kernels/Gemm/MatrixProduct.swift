@@ -12,7 +12,7 @@ extension KernelFamily {
     }, panels: { query in
         guard let weights = query.constant(1) else { return nil }
         let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
-        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target))
+        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target, kinds[0] ?? .float))
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
@@ -114,8 +114,7 @@ struct MatrixProduct {
     }
 
     func emit(_ site: inout KernelSite, weights: Tensor) throws {
-        let model = RegisterModel(site.target)
-        let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1)
+        let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1), model = RegisterModel(site.target, kind)
         var plan = plan(model, weights: weights.element, panels: site.formats[weights])
         plan.spanPanels(model)
         let batches = Array(weights.shape.dropLast(2))

@@ -6,6 +6,12 @@ extension RegisterModel {
         let lanes = target.lanes(ofBytes: 4)
         self.init(lanes: lanes, registers: target.registers, cacheBytes: lanes >= 16 ? 1 << 20 : 512 << 10)
     }
+
+    /// Those for a contraction of a kind: bytes that are widened take a second register per vector of weights, and one per row.
+    init(_ target: Target, _ kind: ContractionKind) {
+        self.init(target)
+        if kind.isDot && kind.inputElement != .bf16 && !target.addsBytesAtOnce { registers -= 3 }
+    }
 }
 
 /// Stores a value through the fused epilogue: value, index in the node's result, axis of the lanes, lanes that exist.
