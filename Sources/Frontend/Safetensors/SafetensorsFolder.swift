@@ -15,7 +15,11 @@ public struct SafetensorsFolder: Sendable {
         guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
         config = try Self.json(path + "/config.json")
         guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
-        matrices = try CheckpointQuantization(config).map(CheckpointMatrices.init)
+        do {
+            matrices = try CheckpointQuantization(config).map(CheckpointMatrices.init)
+        } catch let error as Diagnostic {
+            throw error.inside(path)
+        }
         let single = path + "/model.safetensors"
         let index = path + "/model.safetensors.index.json"
         if Files.exists(single) {

@@ -5,9 +5,7 @@ import GlmcIR
 extension MatrixParts {
     func awq() throws -> CheckpointMatrix? {
         guard has("qweight") else { return nil }
-        guard from % 8 == 0, to % 8 == 0, tensors["\(name).qweight"]?.shape == [from, to / 8] else {
-            throw Diagnostic(.unsupported, "has shape \(tensors["\(name).qweight"]?.shape ?? []): only four bits are supported, [\(from), \(to / 8)]", at: place("qweight"))
-        }
+        try demandFourBits("qweight", [from, to / 8], isPossible: from % 8 == 0 && to % 8 == 0)
         let size = try groupSize("scales", axis: 0), groups = from / size
         let words = try tensor("qweight", [from, to / 8], [.i32]), zeros = try tensor("qzeros", [groups, to / 8], [.i32])
         let scales = try constant(try tensor("scales", [groups, to], Self.floats))

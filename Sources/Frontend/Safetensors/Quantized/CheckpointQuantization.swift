@@ -112,6 +112,14 @@ struct MatrixParts {
         return tensor
     }
 
+    /// - Throws: where the codes do not have the shape that four bits ask for.
+    func demandFourBits(_ part: String, _ shape: [Int], isPossible: Bool) throws {
+        let own = tensors["\(name).\(part)"]?.shape ?? []
+        guard isPossible, own == shape else {
+            throw Diagnostic(.unsupported, "has shape \(own), and a layer of [\(to), \(from)] asks for \(shape): only four bits are supported", at: place(part))
+        }
+    }
+
     static let floats: [SafetensorsElement] = [.f16, .bf16, .f32]
 
     func constant(_ tensor: SafetensorsTensor) throws -> Tensor { try Tensor(tensor.element.irType, tensor.shape, storage: tensor.bytes.owner, byteOffset: tensor.bytes.offset) }

@@ -15,10 +15,7 @@ extension MatrixParts {
     }
 
     private func packed() throws -> CheckpointMatrix {
-        guard from % 8 == 0, tensors["\(name).weight_packed"]?.shape == [to, from / 8] else {
-            throw Diagnostic(
-                .unsupported, "has shape \(tensors["\(name).weight_packed"]?.shape ?? []): only four bits are supported when packed, [\(to), \(from / 8)]", at: place("weight_packed"))
-        }
+        try demandFourBits("weight_packed", [to, from / 8], isPossible: from % 8 == 0)
         let size = try groupSize("weight_scale", axis: 1), groups = from / size
         let words = try tensor("weight_packed", [to, from / 8], [.i32]), order = try order("weight_g_idx", size: size)
         if has("weight_shape") {

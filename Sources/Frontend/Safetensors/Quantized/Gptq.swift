@@ -5,9 +5,7 @@ import GlmcIR
 extension MatrixParts {
     func gptq(zeroOffset: Int) throws -> CheckpointMatrix? {
         guard has("qweight") else { return nil }
-        guard from % 8 == 0, to % 8 == 0, tensors["\(name).qweight"]?.shape == [from / 8, to] else {
-            throw Diagnostic(.unsupported, "has shape \(tensors["\(name).qweight"]?.shape ?? []): only four bits are supported, [\(from / 8), \(to)]", at: place("qweight"))
-        }
+        try demandFourBits("qweight", [from / 8, to], isPossible: from % 8 == 0 && to % 8 == 0)
         let size = try groupSize("scales", axis: 0), groups = from / size
         let words = try tensor("qweight", [from / 8, to], [.i32]), zeros = try tensor("qzeros", [groups, to / 8], [.i32])
         let scales = try constant(try tensor("scales", [groups, to], Self.floats)), order = try order("g_idx", size: size)
