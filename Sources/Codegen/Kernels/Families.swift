@@ -6,8 +6,8 @@ extension KernelFamily {
 
     /// The families that add up the products that the op's definition names, in whatever order.
     public static let direct: [KernelFamily] = [
-        depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, blockProduct, integerBlockProduct, blockRowProduct, attention, recurrent, layerNorm,
-        rmsNorm, softmax, pooling, reduceColumns,
+        depthwiseConvolution, denseConvolution, blockTransposedConvolution, transposedConvolution, matrixProduct, blockProduct, integerBlockProduct, blockRowProduct,
+        attention, recurrent, layerNorm, rmsNorm, softmax, pooling, reduceColumns,
     ]
 }
 

@@ -65,6 +65,49 @@
     GLMC_INLINE float glmc_horizontal_maximum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_maximum_f32(s[i], s[i + w]); return s[0]; } \
     GLMC_INLINE float glmc_horizontal_minimum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_minimum_f32(s[i], s[i + w]); return s[0]; }
 
+/* Sums of products of bytes in N lanes: of unsigned and signed ones, of signed ones, and of the four-bit halves of bytes with signed ones. Exact for all bytes.
+ * R is a register of P bytes, M the prefix of its instructions and Q the suffix of those on all its bits. */
+#ifdef __AVX512VNNI__
+/* The instruction multiplies unsigned by signed: a signed factor is moved by 128, and what that adds taken off. */
+#define GLMC_BYTE_DOTS(N, P, R, M, Q)                                                                                                  \
+    GLMC_INLINE i32x##N glmc_dot_i32x##N(u8x##P a, i8x##P b, i32x##N c) { return (i32x##N)M##_dpbusd_epi32((R)c, (R)a, (R)b); }        \
+    GLMC_INLINE i32x##N glmc_dot_i8_i32x##N(i8x##P a, i8x##P b, i32x##N c)                                                             \
+    {                                                                                                                                  \
+        const R middle = M##_set1_epi8(-128);                                                                                          \
+        R moved = M##_dpbusd_epi32((R)c, M##_xor_##Q((R)a, middle), (R)b);                                                             \
+        return (i32x##N)M##_sub_epi32(moved, M##_dpbusd_epi32(M##_setzero_##Q(), middle, (R)b));                                       \
+    }                                                                                                                                  \
+    GLMC_INLINE i32x##N glmc_dot_nibbles_i32x##N(u8x##P a, i8x##P b, i8x##P c, i32x##N d)                                              \
+    {                                                                                                                                  \
+        const R mask = M##_set1_epi8(15);                                                                                              \
+        R lower = M##_and_##Q((R)a, mask), upper = M##_and_##Q(M##_srli_epi16((R)a, 4), mask);                                         \
+        return (i32x##N)M##_dpbusd_epi32(M##_dpbusd_epi32((R)d, lower, (R)b), upper, (R)c);                                            \
+    }
+#else
+/* Widened to 16 bits, even bytes and odd ones, whose products are added to their neighbours' in 32. Products of codes below 16 fit into 16 bits, four of them. */
+#define GLMC_EVEN_BYTES(M, x) M##_srai_epi16(M##_slli_epi16(x, 8), 8)
+#define GLMC_BYTE_DOTS(N, P, R, M, Q)                                                                                                  \
+    GLMC_INLINE i32x##N glmc_dot_i32x##N(u8x##P a, i8x##P b, i32x##N c)                                                                \
+    {                                                                                                                                  \
+        R even = M##_madd_epi16(M##_and_##Q((R)a, M##_set1_epi16(255)), GLMC_EVEN_BYTES(M, (R)b));                                     \
+        R odd = M##_madd_epi16(M##_srli_epi16((R)a, 8), M##_srai_epi16((R)b, 8));                                                      \
+        return (i32x##N)M##_add_epi32((R)c, M##_add_epi32(even, odd));                                                                 \
+    }                                                                                                                                  \
+    GLMC_INLINE i32x##N glmc_dot_i8_i32x##N(i8x##P a, i8x##P b, i32x##N c)                                                             \
+    {                                                                                                                                  \
+        R even = M##_madd_epi16(GLMC_EVEN_BYTES(M, (R)a), GLMC_EVEN_BYTES(M, (R)b));                                                   \
+        R odd = M##_madd_epi16(M##_srai_epi16((R)a, 8), M##_srai_epi16((R)b, 8));                                                      \
+        return (i32x##N)M##_add_epi32((R)c, M##_add_epi32(even, odd));                                                                 \
+    }                                                                                                                                  \
+    GLMC_INLINE i32x##N glmc_dot_nibbles_i32x##N(u8x##P a, i8x##P b, i8x##P c, i32x##N d)                                              \
+    {                                                                                                                                  \
+        const R mask = M##_set1_epi8(15);                                                                                              \
+        R lower = M##_and_##Q((R)a, mask), upper = M##_and_##Q(M##_srli_epi16((R)a, 4), mask);                                         \
+        R sums = M##_add_epi16(M##_maddubs_epi16(lower, (R)b), M##_maddubs_epi16(upper, (R)c));                                        \
+        return (i32x##N)M##_add_epi32((R)d, M##_madd_epi16(sums, M##_set1_epi16(1)));                                                  \
+    }
+#endif
+
 /* Half registers of AVX-512, whole ones of AVX2. */
 #if GLMC_VECTOR_BITS >= 256
 #include <immintrin.h>
@@ -120,39 +163,7 @@ GLMC_INLINE i8x8 glmc_saturate_i8_f32x8(f32x8 a)
     __m256 x = _mm256_min_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
     return __builtin_convertvector((i32x8)_mm256_cvtps_epi32(x), i8x8);
 }
-#ifndef __AVX512VNNI__
-/* Widened to 16 bits, the even bytes and the odd ones, each with its neighbour: exact for all bytes. */
-GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c)
-{
-    __m256i even = _mm256_madd_epi16(_mm256_and_si256((__m256i)a, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16((__m256i)b, 8), 8));
-    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16((__m256i)a, 8), _mm256_srai_epi16((__m256i)b, 8));
-    return (i32x8)_mm256_add_epi32((__m256i)c, _mm256_add_epi32(even, odd));
-}
-#endif
-/* Signed factors as a magnitude times a factor of its sign: two products of up to 128 and 127 fit into 16 bits. */
-GLMC_INLINE i32x8 glmc_dot_i8_i32x8(i8x32 a, i8x32 b, i32x8 c)
-{
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
-    const __m256i middle = _mm256_set1_epi8(-128), zero = _mm256_setzero_si256();
-    __m256i moved = _mm256_dpbusd_epi32((__m256i)c, _mm256_xor_si256((__m256i)a, middle), (__m256i)b);
-    return (i32x8)_mm256_sub_epi32(moved, _mm256_dpbusd_epi32(zero, middle, (__m256i)b));
-#else
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)a), _mm256_sign_epi8((__m256i)b, (__m256i)a));
-    return (i32x8)_mm256_add_epi32((__m256i)c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-#endif
-}
-/* Four products of codes below 16 fit into 16 bits, whatever the other factors. */
-GLMC_INLINE i32x8 glmc_dot_nibbles_i32x8(u8x32 a, i8x32 b, i8x32 c, i32x8 d)
-{
-    const __m256i mask = _mm256_set1_epi8(15);
-    __m256i lower = _mm256_and_si256((__m256i)a, mask), upper = _mm256_and_si256(_mm256_srli_epi16((__m256i)a, 4), mask);
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
-    return (i32x8)_mm256_dpbusd_epi32(_mm256_dpbusd_epi32((__m256i)d, lower, (__m256i)b), upper, (__m256i)c);
-#else
-    __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16(lower, (__m256i)b), _mm256_maddubs_epi16(upper, (__m256i)c));
-    return (i32x8)_mm256_add_epi32((__m256i)d, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
-#endif
-}
+GLMC_BYTE_DOTS(8, 32, __m256i, _mm256, si256)
 #endif
 
 #if GLMC_VECTOR_BITS == 512
@@ -214,41 +225,7 @@ GLMC_VECTOR_MEMORY(bf16, uint16_t, 32)
 GLMC_INLINE f32x8 glmc_dot_f32x8(bf16x16 a, bf16x16 b, f32x8 c) { return (f32x8)_mm256_dpbf16_ps((__m256)c, (__m256bh)a, (__m256bh)b); }
 GLMC_INLINE f32x16 glmc_dot_f32x16(bf16x32 a, bf16x32 b, f32x16 c) { return (f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
 #endif
-#ifdef __AVX512VNNI__
-GLMC_INLINE i32x8 glmc_dot_i32x8(u8x32 a, i8x32 b, i32x8 c) { return (i32x8)_mm256_dpbusd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
-GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c) { return (i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
-#endif
-#ifndef __AVX512VNNI__
-GLMC_INLINE i32x16 glmc_dot_i32x16(u8x64 a, i8x64 b, i32x16 c)
-{
-    __m512i even = _mm512_madd_epi16(_mm512_and_si512((__m512i)a, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16((__m512i)b, 8), 8));
-    __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16((__m512i)a, 8), _mm512_srai_epi16((__m512i)b, 8));
-    return (i32x16)_mm512_add_epi32((__m512i)c, _mm512_add_epi32(even, odd));
-}
-#endif
-GLMC_INLINE i32x16 glmc_dot_i8_i32x16(i8x64 a, i8x64 b, i32x16 c)
-{
-#ifdef __AVX512VNNI__
-    const __m512i middle = _mm512_set1_epi8(-128), zero = _mm512_setzero_si512();
-    __m512i moved = _mm512_dpbusd_epi32((__m512i)c, _mm512_xor_si512((__m512i)a, middle), (__m512i)b);
-    return (i32x16)_mm512_sub_epi32(moved, _mm512_dpbusd_epi32(zero, middle, (__m512i)b));
-#else
-    __m512i b2 = _mm512_mask_sub_epi8((__m512i)b, _mm512_movepi8_mask((__m512i)a), _mm512_setzero_si512(), (__m512i)b);
-    __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8((__m512i)a), b2);
-    return (i32x16)_mm512_add_epi32((__m512i)c, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
-#endif
-}
-GLMC_INLINE i32x16 glmc_dot_nibbles_i32x16(u8x64 a, i8x64 b, i8x64 c, i32x16 d)
-{
-    const __m512i mask = _mm512_set1_epi8(15);
-    __m512i lower = _mm512_and_si512((__m512i)a, mask), upper = _mm512_and_si512(_mm512_srli_epi16((__m512i)a, 4), mask);
-#ifdef __AVX512VNNI__
-    return (i32x16)_mm512_dpbusd_epi32(_mm512_dpbusd_epi32((__m512i)d, lower, (__m512i)b), upper, (__m512i)c);
-#else
-    __m512i sums = _mm512_add_epi16(_mm512_maddubs_epi16(lower, (__m512i)b), _mm512_maddubs_epi16(upper, (__m512i)c));
-    return (i32x16)_mm512_add_epi32((__m512i)d, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
-#endif
-}
+GLMC_BYTE_DOTS(16, 64, __m512i, _mm512, si512)
 
 #elif GLMC_VECTOR_BITS == 256
 #define GLMC_LANES 8

@@ -177,9 +177,7 @@ let irrelevantKeys: Set<String> = [
     "dtype", "finetuning_task", "gradient_checkpointing", "id2label", "is_decoder", "label2id", "model_type", "name_or_path", "num_labels",
     "output_attentions", "output_hidden_states", "output_router_logits", "prefix", "pretraining_tp", "problem_type", "return_dict", "task_specific_params",
     "tf_legacy_loss", "tokenizer_class", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache",
-    "cache_implementation", "ep_size",
-    // Read by `CheckpointQuantization`.
-    "quantization_config", "is_llama_config",
+    "cache_implementation", "ep_size", "is_llama_config",
     "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "aux_loss_alpha", "classifier_dropout", "dropout", "embd_pdrop", "hidden_dropout", "hidden_dropout_prob",
     "initializer_factor", "initializer_range", "resid_pdrop", "router_aux_loss_coef", "router_jitter_noise", "seq_aux",
     "bos_token_id", "cls_token_id", "decoder_start_token_id", "eos_token_id", "mask_token_id", "pad_token_id", "sep_token_id", "unk_token_id",
@@ -187,4 +185,6 @@ let irrelevantKeys: Set<String> = [
     "exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length", "max_new_tokens", "min_length",
     "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty",
     "return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p",
+    // Read by `CheckpointQuantization`.
+    "quantization_config",
 ]

@@ -1,6 +1,6 @@
 /// Matrix product of rows that are quantised in blocks (`BlockQuantize`) with weights of 8 bits: i32 sums within a block, f32 sums over the blocks.
 ///
-/// Operands: `x` i8 […, M, K] without −128; its scales f32 […, M, K/block]; weights i8 [K, N]. With g the blocks of K,
+/// Operands: `x` i8 […, M, K]; its scales f32 […, M, K/block]; weights i8 [K, N]. With g the blocks of K,
 /// `y[m, n] = Σ_g scale[m, g] · (Σ_{k∈g} x[m, k] · w[k, n])`, f32.
 public struct BlockRowMatMul: PointwiseOp {
     public static let mnemonic = "block_row_matmul"

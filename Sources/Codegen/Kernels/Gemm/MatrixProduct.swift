@@ -12,7 +12,8 @@ extension KernelFamily {
     }, panels: { query in
         guard let weights = query.constant(1) else { return nil }
         let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
-        return MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target, kinds[0] ?? .float))
+        return MatrixProduct.request(
+            query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target, kinds[0] ?? .float))
     }, emit: { site in
         let a = try site.operand(0)
         let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
