@@ -65,7 +65,8 @@
     GLMC_INLINE float glmc_horizontal_maximum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_maximum_f32(s[i], s[i + w]); return s[0]; } \
     GLMC_INLINE float glmc_horizontal_minimum_f32x##N(f32x##N a) { float s[N]; memcpy(s, &a, sizeof s); for (int w = N / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] = glmc_minimum_f32(s[i], s[i + w]); return s[0]; }
 
-/* Sums of products of bytes in N lanes: of unsigned and signed ones, of signed ones, and of the four-bit halves of bytes with signed ones. Exact for all bytes.
+/* Sums of products of bytes in N lanes: of unsigned and signed ones, of signed ones, and of the four-bit halves of bytes with signed ones. Exact, of signed ones where
+ * the second is not -128.
  * R is a register of P bytes, M the prefix of its instructions and Q the suffix of those on all its bits. */
 #ifdef __AVX512VNNI__
 /* The instruction multiplies unsigned by signed: a signed factor is moved by 128, and what that adds taken off. */
@@ -84,20 +85,21 @@
         return (i32x##N)M##_dpbusd_epi32(M##_dpbusd_epi32((R)d, lower, (R)b), upper, (R)c);                                            \
     }
 #else
-/* Widened to 16 bits, even bytes and odd ones, whose products are added to their neighbours' in 32. Products of codes below 16 fit into 16 bits, four of them. */
-#define GLMC_EVEN_BYTES(M, x) M##_srai_epi16(M##_slli_epi16(x, 8), 8)
+/* Unsigned ones are widened to 16 bits, even bytes and odd ones, whose products are added to their neighbours' in 32. A signed one is a magnitude, and its sign goes to the
+ * other: two such products fit into 16 bits, and so do four of codes below 16. */
+#define GLMC_SIGNED_BY_mm256(b, a) _mm256_sign_epi8(b, a)
+#define GLMC_SIGNED_BY_mm512(b, a) _mm512_mask_sub_epi8(b, _mm512_movepi8_mask(a), _mm512_setzero_si512(), b)
 #define GLMC_BYTE_DOTS(N, P, R, M, Q)                                                                                                  \
     GLMC_INLINE i32x##N glmc_dot_i32x##N(u8x##P a, i8x##P b, i32x##N c)                                                                \
     {                                                                                                                                  \
-        R even = M##_madd_epi16(M##_and_##Q((R)a, M##_set1_epi16(255)), GLMC_EVEN_BYTES(M, (R)b));                                     \
+        R even = M##_madd_epi16(M##_and_##Q((R)a, M##_set1_epi16(255)), M##_srai_epi16(M##_slli_epi16((R)b, 8), 8));                    \
         R odd = M##_madd_epi16(M##_srli_epi16((R)a, 8), M##_srai_epi16((R)b, 8));                                                      \
         return (i32x##N)M##_add_epi32((R)c, M##_add_epi32(even, odd));                                                                 \
     }                                                                                                                                  \
     GLMC_INLINE i32x##N glmc_dot_i8_i32x##N(i8x##P a, i8x##P b, i32x##N c)                                                             \
     {                                                                                                                                  \
-        R even = M##_madd_epi16(GLMC_EVEN_BYTES(M, (R)a), GLMC_EVEN_BYTES(M, (R)b));                                                   \
-        R odd = M##_madd_epi16(M##_srai_epi16((R)a, 8), M##_srai_epi16((R)b, 8));                                                      \
-        return (i32x##N)M##_add_epi32((R)c, M##_add_epi32(even, odd));                                                                 \
+        R pairs = M##_maddubs_epi16(M##_abs_epi8((R)a), GLMC_SIGNED_BY##M((R)b, (R)a));                                                \
+        return (i32x##N)M##_add_epi32((R)c, M##_madd_epi16(pairs, M##_set1_epi16(1)));                                                 \
     }                                                                                                                                  \
     GLMC_INLINE i32x##N glmc_dot_nibbles_i32x##N(u8x##P a, i8x##P b, i8x##P c, i32x##N d)                                              \
     {                                                                                                                                  \

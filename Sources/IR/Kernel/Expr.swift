@@ -131,7 +131,7 @@ public indirect enum Expr: Hashable, Sendable {
     /// `a * b + c`, rounded once.
     case fma(Expr, Expr, Expr)
     /// Dot products of neighbouring lanes with accumulation: lane i of the result is `c[i] + Σ_{j<g} a[g·i+j] * b[g·i+j]`. Either
-    /// u8 or i8 times i8 into i32, four per lane (g = 4, exact), or bf16 times bf16 into f32, two per lane (g = 2; the order of the
+    /// u8 or i8 times i8 into i32, four per lane (g = 4, exact; of i8 times i8 where no element of the second is −128), or bf16 times bf16 into f32, two per lane (g = 2; the order of the
     /// sum and its roundings are the processor's, and numbers below the normal range count as zero).
     case dot(Expr, Expr, Expr)
     /// The dot products of codes of four bits, two in each byte of u8, with accumulation into i32: the lower ones times the second operand, of i8, and the

@@ -1,7 +1,7 @@
 /// Quantises f32 […, K] to i8 in blocks along the last axis, each by its largest magnitude: `scale = max|x| / 127`, `y = roundHalfToEven(x / scale)` in −127…127.
 ///
 /// Results: y, i8 […, K]; the scales, f32 […, K/block]; and the sums of what stands for the elements, `scale · Σy`, f32 […, K/block]. A block of zeros has
-/// scale 0. A block with an element that is not finite has a scale that is not, and the sum NaN; what its elements are says nothing.
+/// scale 0. A block with an element that is not finite has a scale that is not, and the sum NaN; elements that are NaN then are 0.
 public struct BlockQuantize: LoopOp {
     public static let mnemonic = "block_quantize"
     public static let summary = "Quantises rows to i8 in blocks by the range of the data"
@@ -41,7 +41,10 @@ public struct BlockQuantize: LoopOp {
         }
         let sums = scales.indices.map { b in scales[b] * (b * block..<(b + 1) * block).reduce(0) { $0 + code($1) } }
         return [
-            Tensor(.i8, x.shape, integers: { ElementWriter.saturated(Double(code($0)), to: .i8) }), Tensor(.f32, shape, values: { Double(scales[$0]) }), Tensor(.f32, shape, values: { Double(sums[$0]) }),
+            Tensor(.i8, x.shape, integers: { i in
+                let code = code(i)
+                return code.isNaN ? 0 : Int(code)
+            }), Tensor(.f32, shape, values: { Double(scales[$0]) }), Tensor(.f32, shape, values: { Double(sums[$0]) }),
         ]
     }
 
@@ -58,7 +61,10 @@ public struct BlockQuantize: LoopOp {
             let sum = builder.reduce(.add, over: [inner], initial: .float(0, .f32)) { _, i in code(i) }
             let parameter = Array(row.dropLast())
             for (result, value) in zip(results.dropFirst(), [scale, scale * sum]) { builder.emit(result.store(value, parameter)) }
-            builder.simdLoops(over: [inner]) { builder, i in builder.emit(y.store(.roundSaturate(code(i), .i8), at(i))) }
+            builder.simdLoops(over: [inner]) { builder, i in
+                let code = code(i), number = Expr.select(.binary(.equal, code, code), code, .float(0, .f32))
+                builder.emit(y.store(.roundSaturate(number, .i8), at(i)))
+            }
         }
     }
 

@@ -22,9 +22,10 @@ extension KernelFamily {
         try MatrixProduct(x, operandTypes: types, result: site.resultTypes[0], right: 3).emitBlocks(&site, first: 3, size: op.block, input: (scales, sums))
     })
 
-    /// Products of rows in i8, quantised in blocks, with weights of i8.
+    /// Products of rows in i8, quantised in blocks, with weights of i8. What `BlockQuantize` makes is never −128, which `dot` of i8 must not meet.
     static let blockRowProduct = KernelFamily("gemm-rows-i8", readsManyRows: true, matches: { query in
         query.target.dots.contains(.i8) && query.op(BlockRowMatMul.self) != nil && hasConstants(query, from: 2)
+            && query.function.definingOp(query.node.operands[0], as: BlockQuantize.self) != nil
     }, panels: { query in
         query.constant(2).map { MatrixProduct.request(query, weights: $0, depth: $0.shape[0], kind: .dot(.i8, .i8), right: 2, .integerBlocks(query.target)) }
     }, emit: { site in
