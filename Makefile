@@ -42,7 +42,7 @@ test-dependencies: dependencies
 	touch $@
 
 demo: build .venv/ready
-	$(PYTHON) tools/fetch_models.py $(MODELS) minilm
+	$(PYTHON) tools/fetch_models.py $(MODELS) minilm smollm2
 	$(PYTHON) tools/demo.py $(BUILD)/glmc $(MODELS)
 
 # Every room's tests, in the one configuration that is built anyway.

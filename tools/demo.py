@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compile a sentence encoder, find the sentences that answer a question, and say how long it took.
+"""Compile a sentence encoder and find the sentences that answer a question; compile a language model and let it write; say how long it took.
 
-    python3 tools/demo.py GLMC FOLDER      FOLDER holds minilm/, from fetch_models.py
+    python3 tools/demo.py GLMC FOLDER      FOLDER holds minilm/ and smollm2.gguf, from fetch_models.py
 """
 import subprocess
 import sys
@@ -90,6 +90,14 @@ def show(path, seconds, tokenizer, reference):
     return answers
 
 
+def write(program, folder):
+    """Lets a language model go on with a text."""
+    artifact = folder / "smollm2.so"
+    seconds = compile_model(program, folder / "smollm2.gguf", artifact, ["--int4", "--context", "1024"])
+    print(f"\n{artifact.name}: {artifact.stat().st_size / 1e6:.1f} MB with its tokenizer, compiled in {seconds:.1f} s; it writes:\n", flush=True)
+    subprocess.run([program, "generate", str(artifact), "--prompt", "The nice thing about small programs is that", "--max-new", "48"], check=True)
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
@@ -103,6 +111,7 @@ def main():
         seconds = compile_model(program, folder / "minilm", folder / name, flags)
         answers = show(folder / name, seconds, tokenizer, reference)
         reference = answers if reference is None else reference
+    write(program, folder)
 
 
 if __name__ == "__main__":

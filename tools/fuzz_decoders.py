@@ -1,10 +1,11 @@
-"""Damaged folders of language models, and prompts that no artifact can take: two kinds of tools/fuzz_files.py."""
+"""Damaged folders and GGUF files of language models, and prompts that no artifact can take: kinds of tools/fuzz_files.py."""
 import json
 import os
 import shutil
 from pathlib import Path
 
 import small_decoders
+import small_gguf
 from mutations import HOSTILE, mutate_bytes, mutate_text, number
 
 TESTS = Path(__file__).resolve().parent.parent / "Tests/FrontendTests"
@@ -73,6 +74,18 @@ class DecoderKinds:
                            ["generate", str(folder), "--prompt", "ab", "--max-new", "2", *cheap], ["perplexity", str(folder), "--tokens", self.file("tokens", b"1 2 3"), *cheap]], [50, 5, 15, 25, 2, 2])[0]
         kept = [str(path) for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20]
         return kept, words, self.command(*words)
+
+    def do_gguf(self, r):
+        kinds = [name for name, (_, count, _) in small_gguf.TYPES.items() if count < 256]
+        make = lambda: small_gguf.decoder(r, r.choice(kinds), r.choice(["llama", "qwen2", "gemma", "glm4", "nothing"]) if r.random() < 0.3 else "llama", tied=r.random() < 0.7)
+        whole = make()
+        # Most of the file are weights, which may hold anything.
+        head = whole.rfind(b"ffn_norm") + 100 if r.random() < 0.8 else len(whole)
+        path = self.file("f.gguf", mutate_bytes(r, whole[:head], make()) + whole[head:])
+        cheap = ["-O0", "-march=scalar", "--cflag=-O0", "-j1", "--threads=1", "--context=8"]
+        words = r.choices([["compile", path, "--dry-run"], ["inspect", path], ["tokenize", path, "--text", "ab 12"], ["compile", path, "-o", self.data + "/g.c", *cheap[:2]],
+                           ["generate", path, "--prompt", "ab", "--max-new", "2", *cheap]], [55, 5, 25, 10, 1])[0]
+        return [path], words, self.command(*words)
 
     def do_prompt(self, r):
         def token(): return r.choice([str(r.randrange(300)), str(r.randrange(300)), "511", "512", "-1", str(number(r)), "", "x", "1e3", "0x1", " 7"])

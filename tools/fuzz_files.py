@@ -243,7 +243,7 @@ class Worker(DecoderKinds):
         with open(path, "wb") as f: f.write(whole)
         return [path], words, ended
 
-    KINDS = {"onnx": 55, "external": 3, "safetensors": 10, "glm": 15, "arrays": 10, "artifact": 7, "case": 0.3, "cached": 0.3, "decoder": 10, "prompt": 3}
+    KINDS = {"onnx": 55, "external": 3, "safetensors": 10, "glm": 15, "arrays": 10, "artifact": 7, "case": 0.3, "cached": 0.3, "decoder": 10, "gguf": 8, "prompt": 3}
 
     def complaint(self, ended):
         left = os.listdir(self.run_folder) + os.listdir(self.temp)

@@ -82,8 +82,15 @@ struct PanelFormats {
         }
     }
 
-    /// Whether an operand is the right side of a matrix product of elements as they are.
-    private static func isRightSide(_ operand: Int, of op: any Op) -> Bool { op is MatMul && operand == 1 || op is BlockRowMatMul && operand == 2 }
+    /// Whether an operand is the right side of a matrix product.
+    private static func isRightSide(_ operand: Int, of op: any Op) -> Bool {
+        switch operand {
+        case 1: op is MatMul || op is BlockMatMul
+        case 2: op is BlockRowMatMul
+        case 3: op is BlockMatMulInteger
+        default: false
+        }
+    }
 
     /// Every reading of constants of two axes that are no products' right sides.
     private static func otherReaders(of functions: [Function]) -> [Place: [Reader]] {

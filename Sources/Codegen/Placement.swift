@@ -61,6 +61,8 @@ struct Placements {
     private let groups: [Group]
     /// The position in `groups` of each node's group.
     private var groupOf: [NodeID: Int] = [:]
+    /// The position in `groups` of what finds each size that the data make.
+    private var finders: [String: Int] = [:]
     private let internalValues: Set<ValueID>
     /// The block of each group.
     private let blockOf: [BlockID]
@@ -73,7 +75,12 @@ struct Placements {
         internalValues = Set(self.groups.flatMap { group in
             group.nodes.filter { $0 != group.root }.flatMap { function[$0].results }
         })
-        for (i, group) in self.groups.enumerated() { for node in group.nodes { groupOf[node] = i } }
+        for (i, group) in self.groups.enumerated() {
+            for node in group.nodes {
+                groupOf[node] = i
+                for name in function[node].op.foundSizes.flatMap(\.dimensions) { finders[name] = i }
+            }
+        }
         let states = Set(function.states.map(\.input)), updates = Set(function.states.map { function.outputs[$0.output] })
         for (i, input) in function.inputs.enumerated() {
             let type = function.tensorType(input)
@@ -187,13 +194,21 @@ struct Placements {
         guard let views = op.placements(ofOperands: node.operands.map { function.tensorType($0) }, in: home.view) else { return }
         for i in eligible where placements[node.operands[i]] == nil {
             // What is computed once may not lie in memory that moves from round to round.
-            guard let producer = function.definingNode(node.operands[i]).map({ function[$0] }), producer.block == node.block else { continue }
+            guard let producer = function.definingNode(node.operands[i]), function[producer].block == node.block else { continue }
             let place = home.showing(views[i])
-            // Nor may a kernel's results lie where a size says that it has yet to find.
-            let found = Set(producer.op.foundSizes.flatMap(\.dimensions))
-            guard ([place.offset] + place.strides).allSatisfy({ found.isDisjoint(with: $0.dimensions) }) else { continue }
+            guard isKnown([place.offset] + place.strides, before: groupOf[producer]) else { continue }
             set(node.operands[i], place)
             placedInside.insert(.operand(group.root, i))
+        }
+    }
+
+    /// Whether no kernel from `group` on has yet to find one of the sizes: results may not lie where such a size says.
+    private func isKnown(_ sizes: [Extent], before group: Int?) -> Bool {
+        sizes.allSatisfy { size in
+            size.dimensions.allSatisfy { name in
+                guard let finder = finders[name] else { return true }
+                return group.map { finder < $0 } ?? false
+            }
         }
     }
 

@@ -130,7 +130,7 @@ struct Program {
     var roots: [Root] = []
     var scratch: [ScratchArea] = []
     /// The bounds of data-dependent dimensions, in terms of the sizes of inputs.
-    private let bounds: [String: Extent]
+    let bounds: [String: Extent]
 
     init(function: Function, target: Target) {
         self.function = function

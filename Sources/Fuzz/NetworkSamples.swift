@@ -19,7 +19,7 @@ extension OpSamples {
             let depth = depth, n = noise.pick([1, 3, 16, 17, 40])
             size = noise.pick((1...depth).filter { $0 % 8 == 0 && depth % $0 == 0 })
             let element = noise.pick([ElementType.f32, .f16, .bf16]), count = size
-            weights = [noise.tensor(.u8, [depth / 2, n])] + (0..<noise.int(1...2)).map { _ in noise.tensor(element, [depth / count, n]) }
+            weights = [noise.bool() ? noise.tensor(.u8, [depth / 2, n]) : noise.tensor(.i8, [depth, n])] + (0..<noise.int(1...2)).map { _ in noise.tensor(element, [depth / count, n]) }
         }
     }
 

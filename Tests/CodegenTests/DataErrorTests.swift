@@ -138,11 +138,14 @@ import Testing
         }
     }
 
-    /// What a kernel finds is written behind what else it finds, or transposed: where that lies depends on a size that it has yet to find.
+    /// What a kernel finds is written behind what else it finds, or transposed, and what is computed before lies behind both: where that is depends on a size that
+    /// has yet to be found.
     @Test(arguments: [
         "%d, %f, %i, %c = unique(%x, count: [n])\n%y = concat(%c, %f, %c, axis: 0)", "%d, %f, %i, %c = unique(%x, sorted: false, count: [n])\n%y = concat(%f, %c, axis: 0)",
         "%a = non_zero(%x, count: [n])\n%t = transpose(%a, permutation: [1, 0])\n%y = concat(%t, %t, axis: 1)",
         "%a = non_zero(%x, count: [n])\n%e = binary.add(%a, %a)\n%y = concat(%e, %a, axis: 1)",
+        "%t = binary.add(%x, %x)\n%d, %f, %i, %c = unique(%x, count: [n])\n%y = concat(%d, %t, axis: 0)", "%t = binary.add(%x, %x)\n%d, %f, %i, %c = unique(%t, count: [n])\n%y = concat(%d, %t, %d, axis: 0)",
+        "%r = reshape(%x, shape: [3, 3])\n%t = binary.add(%r, %r)\n%d, %f, %i, %c = unique(%x, count: [n])\n%e = reshape(%d, shape: [1, n])\n%b = expand(%e, shape: [3, n])\n%y = concat(%t, %b, axis: 1)",
     ])
     func partsThatLieBehindWhatIsFound(_ body: String) throws {
         let function = try Parser.parseFunction("func @f(%x: f32[9]) {\ndimension n = runtime bound 9\n\(body)\nreturn %y\n}")

@@ -26,6 +26,8 @@ import Testing
         "%x: u8[5, 64], %kw: i8[64, 40]) {\n  %y = matmul(%x, %kw)",
         "%x: f32[5, 64], %kw: i8[64, 40]) {\n  %q, %s, %t = block_quantize(%x, block: 32)\n  %y = block_row_matmul(%q, %s, %kw, block: 32)",
         "%x: i8[5, 64], %s: f32[5, 2], %kw: i8[64, 40]) {\n  %y = block_row_matmul(%x, %s, %kw, block: 32)",
+        "%x: f32[5, 64], %kc: i8[64, 40], %kd: f32[2, 40]) {\n  %q, %s, %t = block_quantize(%x, block: 32)\n  %y = block_matmul_integer(%q, %s, %t, %kc, %kd, block: 32)",
+        "%x: i8[5, 64], %s: f32[5, 2], %t: f32[5, 2], %kc: i8[64, 40], %kd: f32[2, 40]) {\n  %y = block_matmul_integer(%x, %s, %t, %kc, %kd, block: 32)",
         "%x: i8[5, 64], %s: f32[5, 2], %t: f32[5, 2], %kc: u8[32, 40], %kd: f32[2, 40]) {\n  %y = block_matmul_integer(%x, %s, %t, %kc, %kd, block: 32)",
     ]) func takesEveryByte(_ text: String) throws {
         let parsed = try Parser.parseFunction("func @f(\(text)\n  return %y\n}")

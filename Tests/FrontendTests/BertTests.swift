@@ -11,7 +11,7 @@ import Testing
     static let golden = ProcessInfo.processInfo.environment["GLMC_BERT_GOLDEN"]
 
     @Test(.enabled(if: folder != nil && golden != nil)) func reproducesTheRecordedOutput() throws {
-        let function = try SafetensorsImporter.load(try #require(Self.folder)).function
+        let function = try CheckpointImporter.load(try #require(Self.folder)).function
         try Verifier.verify(function)
         let entries = try Npz.read(try #require(Self.golden))
         func tensor(_ name: String, _ element: ElementType) throws -> Tensor {

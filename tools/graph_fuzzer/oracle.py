@@ -35,6 +35,8 @@ UNDEFINED = [
                                                                                                   "ReduceLogSumExp", "Softmax", "LogSoftmax")),
     ("Squeeze", lambda node, values: len(values) > 1 and values[1] is not None and values[1].size == 0, "ONNX Runtime takes an empty list of axes for all"),
     ("Gelu", lambda node, values: values[0].dtype == np.float64, "both compute in float32"),
+    ("Compress", lambda node, values: values[1].size > (values[0].shape[axis] if (axis := attribute(node, "axis")) is not None else values[0].size),
+     "a condition longer than the axis, which the standard does not know: ONNX Runtime cuts it, numpy refuses it"),
     ("DynamicQuantizeLinear", lambda node, values: not np.isfinite(values[0]).all() or not values[0].any(), "NaN as an integer; a range of one number"),
     *((op, lambda node, values: attribute(node, "auto_pad", b"").startswith(b"SAME") and any(d > 1 for d in attribute(node, "dilations", [])), "ONNX Runtime pads as if there were no dilations")
       for op in ("MaxPool", "AveragePool", "LpPool")),
@@ -53,7 +55,7 @@ UNDEFINED = [
      lambda node, values: any(v is not None and is_float(v.dtype) and not np.isfinite(v.astype(np.float64)).all() for v in values), "sums of infinities in any order"),
     ("ConvTranspose", lambda node, values: attribute(node, "auto_pad", b"").startswith(b"SAME") and any(k < s for k, s in zip(values[1].shape[2:], attribute(node, "strides", []))),
      "ONNX Runtime makes less than input times stride where the window is smaller than that"),
-    ("Reduce.*|CumSum|Einsum|Gemm|MatMul|Abs|Neg|Mul|Add|Sub|Sum|Mean|Cast|CastLike|Div", lambda node, values: any(_is_huge(v) for v in values), "integers that overflow"),
+    ("Reduce.*|CumSum|Einsum|Gemm|MatMul|Abs|Neg|Mul|Add|Sub|Sum|Mean|Cast|CastLike|Div|Shrink", lambda node, values: any(_is_huge(v) for v in values), "integers that overflow"),
     ("QLinearMatMul", lambda node, values: values[0].shape[-1] == 0, "ONNX Runtime forgets the zero point where there is nothing to add"),
     *((op, lambda node, values: values[1].size == 0, "the mean of nothing") for op in ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")),
     ("GRU", lambda node, values: values[0].size == 0, "ONNX Runtime aborts"),
@@ -188,6 +190,8 @@ class Oracle:
         used = {name: values[name] for name in uses(node)}
         if node.op_type in ("If", "Loop", "Scan") and any(not isinstance(v, list) and v.size == 0 for v in used.values()):
             raise Refused("bodies are not taken apart, and nothing is where ONNX Runtime deviates")
+        if node.op_type in ("If", "Loop", "Scan") and any(not isinstance(r, list) and _is_huge(r) for r in results):
+            raise Refused("bodies are not taken apart, and integers may have overflowed in one")
         results = None
         if not any(op.fullmatch(node.op_type) and when(node, operands) for op, when, _ in DEVIATIONS):
             results = self._onnxruntime(node, opset, used, functions)
@@ -199,6 +203,8 @@ class Oracle:
             results = self._reference(node, opset, used, functions)
         if node.op_type in ("If", "Loop", "Scan") and any(not isinstance(r, list) and r.size == 0 for r in results):
             raise Refused("bodies are not taken apart, and nothing is where ONNX Runtime deviates")
+        if node.op_type in ("If", "Loop", "Scan") and any(not isinstance(r, list) and _is_huge(r) for r in results):
+            raise Refused("bodies are not taken apart, and integers may have overflowed in one")
         named = iter(results)
         return [next(named) if name else None for name in node.output]
 

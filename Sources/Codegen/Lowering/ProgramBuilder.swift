@@ -44,6 +44,7 @@ struct ProgramBuilder {
         try checkConstants()
         program.steps = try lower(function.body) + copyOutputs()
         program.roots = placements.roots
+        try program.verifySizeOrder()
     }
 
     /// What the tuned kernels want of their constants.

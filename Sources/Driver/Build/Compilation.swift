@@ -214,11 +214,11 @@ struct Compilation: Sendable {
         }
     }
 
-    /// What the artifact of a language model's folder carries beside its entry points; nil for other models.
+    /// What the artifact of a language model carries beside its entry points; nil for other models.
     func language(_ path: String, _ module: Module) throws -> LanguageText? {
-        guard try ModelFile.kind(path) == .safetensors, module.functions.contains(where: { $0.name == "prefill" }) else { return nil }
+        guard try [.safetensors, .gguf].contains(ModelFile.kind(path)), module.functions.contains(where: { $0.name == "prefill" }) else { return nil }
         CrashReport.enter("reading the tokenizer")
-        let (text, notes) = try LanguageFolder.read(path, leavesTokenizerOut: leavesTokenizerOut)
+        let (text, notes) = try LanguageFiles.read(path, leavesTokenizerOut: leavesTokenizerOut)
         for note in notes { console.warning(note) }
         return text
     }

@@ -4,20 +4,21 @@ import GlmcFrontend
 import GlmcIR
 import GlmcRuntime
 
-/// What a user named as a model: an ONNX file, a folder of safetensors, textual IR, or a compiled artifact.
+/// What a user named as a model: an ONNX file, a folder of safetensors, a GGUF file, textual IR, or a compiled artifact.
 enum ModelFile {
-    enum Kind { case onnx, safetensors, textualIR, artifact }
+    enum Kind { case onnx, safetensors, gguf, textualIR, artifact }
 
     /// - Throws: when it cannot be read.
     static func kind(_ path: String) throws -> Kind {
         if Files.isFolder(path) {
             guard Files.exists(path + "/config.json") else {
-                throw Diagnostic(.invalid, "is a folder without config.json", at: [path], hint: "a model is an .onnx file, a .glm file, or a folder with config.json and *.safetensors")
+                throw Diagnostic(.invalid, "is a folder without config.json", at: [path], hint: "a model is an .onnx, .gguf or .glm file, or a folder with config.json and *.safetensors")
             }
             return .safetensors
         }
         guard Files.exists(path) else { throw Diagnostic(.invalid, "there is no such file", at: [path]) }
         let head = try Files.map(path).slice(offset: 0, count: 4)?.array
+        if head == Array("GGUF".utf8) { return .gguf }
         if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
         return Files.ending(of: path) == "glm" ? .textualIR : .onnx
     }
@@ -25,7 +26,7 @@ enum ModelFile {
     static func load(_ path: String, _ options: ImportOptions) throws -> ImportedModel {
         switch try kind(path) {
         case .onnx: return try OnnxImporter.load(path, options: options)
-        case .safetensors: return try SafetensorsImporter.load(path, options: options)
+        case .safetensors, .gguf: return try CheckpointImporter.load(path, options: options)
         case .textualIR:
             let folder = Files.folder(of: path)
             let functions = try Parser.parse(text(path), file: path) { name in

@@ -7,7 +7,7 @@ extension Subcommand {
         "tokenize", "ART|MODEL --text TEXT | --file FILE | --decode 1,2,3 [--json]",
         summary: "turn text to a language model's tokens, or back",
         details: """
-            MODEL is a folder with tokenizer.json, or a file of that kind; it is not compiled. The tokens are those of a prompt: with
+            MODEL is a folder with tokenizer.json, a file of that kind, or a .gguf file; it is not compiled. The tokens are those of a prompt: with
             the beginning of a text and the like, where the tokenizer adds them, unless --plain is given.
             """,
         positionals: 1...1,
@@ -43,7 +43,7 @@ extension Subcommand {
     }
 
     private static func tokenizer(_ path: String) throws -> Tokenizer {
-        let isFile = ["json", "model"].contains(Files.ending(of: path))
+        let isFile = try ["json", "model"].contains(Files.ending(of: path)) || ModelFile.kind(path) == .gguf
         if Files.isFolder(path) || isFile { return try Tokenizer(table: TokenizerTable.build(path)) }
         guard let tokenizer = try LanguageModel(try ModelFile.open(path)).tokenizer else {
             throw Diagnostic(.invalid, "was compiled without a tokenizer: it takes and gives tokens' numbers", at: [path])

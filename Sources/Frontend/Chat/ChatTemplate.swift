@@ -56,9 +56,10 @@ extension ChatTemplate {
     private static let configuration = "tokenizer_config.json"
 
     /// The template of a folder: `chat_template.jinja`, `chat_template.json`, or the member `chat_template` of `tokenizer_config.json`, in this order;
-    /// nil where there is none. Of several templates with names, `name` picks one.
+    /// nil where there is none. Of several templates with names, `name` picks one. Or the template of a GGUF file.
     /// - Throws: a `Diagnostic` for a file that cannot be read or is not understood, and for a name that is not there.
     public static func read(from folder: String, name: String = "default") throws -> ChatTemplate? {
+        if GgufFile.isOne(folder) { return try read(from: GgufFile(at: folder)) }
         let configuration = try json(folder + "/" + Self.configuration)
         let variables = try configuration.map { try specialTokens($0, folder + "/" + Self.configuration) } ?? []
         let file = folder + "/chat_template.jinja"
@@ -75,6 +76,11 @@ extension ChatTemplate {
             return try ChatTemplate(try source(entry, name, path), variables: variables, place: "\(path): chat_template")
         }
         return nil
+    }
+
+    private static func read(from file: GgufFile) throws -> ChatTemplate? {
+        guard let source = file.values["tokenizer.chat_template"]?.string else { return nil }
+        return try ChatTemplate(source, variables: specialTokens(file.specialTokens, file.path), place: "\(file.path): tokenizer.chat_template")
     }
 
     private static func json(_ path: String) throws -> JSONValue? {

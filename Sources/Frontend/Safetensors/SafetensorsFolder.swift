@@ -7,7 +7,7 @@ public struct SafetensorsFolder: Sendable {
     public var config: JSONValue
     public var tensors: [String: SafetensorsTensor]
     /// nil where the checkpoint is not quantised.
-    let matrices: CheckpointMatrices?
+    let quantization: CheckpointQuantization?
 
     /// Reads and checks everything in the folder. Shards must lie in the folder, hold what the index says, and no tensor twice.
     public init(at path: String) throws {
@@ -16,7 +16,7 @@ public struct SafetensorsFolder: Sendable {
         config = try Self.json(path + "/config.json")
         guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
         do {
-            matrices = try CheckpointQuantization(config).map(CheckpointMatrices.init)
+            quantization = try CheckpointQuantization(config)
         } catch let error as Diagnostic {
             throw error.inside(path)
         }
@@ -32,6 +32,8 @@ public struct SafetensorsFolder: Sendable {
                 hint: "save the weights as safetensors")
         }
     }
+
+    var checkpoint: Checkpoint { Checkpoint(path: path, config: config, tensors: tensors, matrices: CheckpointMatrices(quantization)) }
 
     private static func sharded(_ path: String, _ index: String) throws -> [String: SafetensorsTensor] {
         guard case .object(let map)? = try json(index)["weight_map"] else {

@@ -3,10 +3,14 @@ import GlmcIR
 
 /// Compiles a Hugging Face tokenizer to the table that glmc_tokenizer.h works on.
 public enum TokenizerTable {
-    /// - Parameter path: a `tokenizer.json`, or a folder that holds one, or the `tokenizer.model` of glm-4; `tokenizer_config.json` beside it names the special tokens.
+    /// - Parameter path: a `tokenizer.json`, or a folder that holds one, or the `tokenizer.model` of glm-4; `tokenizer_config.json` beside it names the special tokens. Or a GGUF file.
     /// - Returns: the table, to be put at an address that is a multiple of 64.
     /// - Throws: `Diagnostic` where a file is bad, or holds what is not supported: by its place in the JSON and its name.
     public static func build(_ path: String) throws -> [UInt8] {
+        if GgufFile.isOne(path) {
+            let own = try GgufTokenizer(GgufFile(at: path))
+            return try build(own.tokenizer(), config: own.config, file: path)
+        }
         let isFolder = Files.isFolder(path)
         let folder = isFolder ? path : Files.folder(of: path)
         let file = isFolder ? path + "/tokenizer.json" : path

@@ -1,9 +1,9 @@
-/// Matrix product of `x` f32 […, M, K] with weights of four bits (`BlockCodes`); f32 sums.
+/// Matrix product of `x` f32 […, M, K] with weights of four or eight bits (`BlockCodes`); f32 sums.
 ///
 /// Operands: `x`, codes, scales, and optionally minimums.
 public struct BlockMatMul: PointwiseOp {
     public static let mnemonic = "block_matmul"
-    public static let summary = "Matrix product with weights of four bits in blocks that share a scale"
+    public static let summary = "Matrix product with weights of four or eight bits in blocks that share a scale"
     public static var attributes: [Attribute<Self>] { [Attribute("block", \.block)] }
 
     /// Reduction elements that share a scale; a multiple of 8.
@@ -28,14 +28,13 @@ public struct BlockMatMul: PointwiseOp {
     }
 
     public func equalSizes(in context: InferenceContext) -> [SizeEquation] {
-        let shapes = context.shapes
-        guard let x = shapes.first, x.count >= 2 else { return [] }
-        return codes.equations(shapes, depth: x[x.count - 1])
+        guard let x = context.shapes.first, x.count >= 2 else { return [] }
+        return codes.equations(in: context, depth: x[x.count - 1])
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let columns = operands[1].shape[1], read = codes.reader(operands)
-        let weights = Tensor(.f32, [operands[1].shape[0] * 2, columns], values: { i in
+        let weights = Tensor(.f32, [BlockCodes.depth(operands[1]), columns], values: { i in
             let (code, scale, minimum) = read(i / columns, i % columns)
             return code * scale + minimum
         })
@@ -46,11 +45,12 @@ public struct BlockMatMul: PointwiseOp {
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let column = index[index.count - 1], codes = codes
-        return try builder.reduce(.add, over: [operands.types[1].shape[0] * 2], initial: .float(0, .f32)) { builder, k in
+        return try builder.reduce(.add, over: [operands.types[1].shape[0] * Extent(BlockCodes.perByte(operands.types[1].element))], initial: .float(0, .f32)) { builder, k in
             let x = try operands.load(0, at: index.dropLast() + [k[0]], in: &builder)
             let code = try codes.code(k[0], column, from: operands, in: &builder)
             let (scale, minimum) = try codes.parameters(k[0] / .int(codes.block), column, from: operands, in: &builder)
-            return x * (.cast(code, .f32) * scale + minimum)
+            let product = Expr.cast(code, .f32) * scale
+            return x * (minimum.map { product + $0 } ?? product)
         }
     }
 }

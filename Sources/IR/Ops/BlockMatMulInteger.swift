@@ -1,10 +1,10 @@
-/// Matrix product of quantised rows with weights of four bits (`BlockCodes`): i32 sums within a block, f32 sums over the blocks.
+/// Matrix product of quantised rows with weights of four or eight bits (`BlockCodes`): i32 sums within a block, f32 sums over the blocks.
 ///
 /// Operands: the results of `BlockQuantize` with the same block (`x` i8 […, M, K], its scales and its sums f32 […, M, K/block]), codes, scales, and optionally
 /// minimums. With g the blocks of K, `y[m, n] = Σ_g xscale[m, g] · scale[g, n] · (Σ_{k∈g} x[m, k] · code[k, n]) + xsum[m, g] · minimum[g, n]`, f32.
 public struct BlockMatMulInteger: PointwiseOp {
     public static let mnemonic = "block_matmul_integer"
-    public static let summary = "Matrix product of rows in 8 bits with weights of four bits, both in blocks that share a scale"
+    public static let summary = "Matrix product of rows in 8 bits with weights of four or eight bits, both in blocks that share a scale"
     public static var attributes: [Attribute<Self>] { [Attribute("block", \.block)] }
 
     /// Reduction elements that share a scale; a multiple of 8, at most 2¹⁶, so that the sum of a block fits into 32 bits.
@@ -38,12 +38,12 @@ public struct BlockMatMulInteger: PointwiseOp {
         let parameters = shapes[1...2].flatMap { shape in
             zip(shape, shapes[0]).dropLast().map { SizeEquation($0, $1) } + [SizeEquation(shape[shape.count - 1] * Extent(block), depth)]
         }
-        return parameters + codes.equations(shapes, depth: depth)
+        return parameters + codes.equations(in: context, depth: depth)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, scales, sums) = (operands[0].reader, operands[1].reader, operands[2].reader), read = codes.reader(operands)
-        let columns = operands[3].shape[1], depth = operands[3].shape[0] * 2, blocks = depth / block
+        let columns = operands[3].shape[1], depth = BlockCodes.depth(operands[3]), blocks = depth / block
         return [Tensor(.f32, operands[0].shape.dropLast() + [columns], values: { i in
             let (row, n) = (i / columns, i % columns)
             return (0..<blocks).reduce(0.0) { total, g in
@@ -64,8 +64,8 @@ public struct BlockMatMulInteger: PointwiseOp {
                 return try operands.load(0, at: row + [k], in: &builder).converted(to: .i32) * codes.code(k, column, from: operands, in: &builder)
             }
             let (scale, minimum) = try codes.parameters(g[0], column, from: operands, in: &builder)
-            let (own, ownSum) = (try operands.load(1, at: row + g, in: &builder), try operands.load(2, at: row + g, in: &builder))
-            return own * .cast(sum, .f32) * scale + ownSum * minimum
+            let product = try operands.load(1, at: row + g, in: &builder) * .cast(sum, .f32) * scale
+            return try minimum.map { product + (try operands.load(2, at: row + g, in: &builder)) * $0 } ?? product
         }
     }
 }

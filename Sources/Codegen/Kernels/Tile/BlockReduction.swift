@@ -1,11 +1,13 @@
 import GlmcIR
 
-/// Packed weights of four bits (`BlockCodes`): panels of bytes that hold two steps of the reduction each, and panels of scales and minimums, one step per
-/// block. Where the input is quantised too, four bytes of a column lie together.
+/// Packed weights in blocks (`BlockCodes`): panels of codes, and panels of scales and minimums, one step per block. Where the input is quantised too, four
+/// bytes of a column lie together.
 public struct WeightBlocks: Hashable, Sendable {
     public var codes: BufferID
+    /// Codes in a byte: two of u8, or one of i8.
+    public var perByte: Int
     public var scales: BufferID
-    /// Absent where codes are centred at 8.
+    /// Absent where codes of four bits are centred at 8, and those of eight bits at 0.
     public var minimums: BufferID?
     public var scaleElement: ElementType
     /// Steps of the reduction that share a scale; a multiple of 8.
@@ -32,8 +34,8 @@ struct BlockReduction {
     func emit(_ base: Expr, y: Expr, into builder: inout KernelBuilder) -> Bool {
         switch (problem.weights, problem.inputBlocks) {
         case (.blocks(let blocks), nil): widenWeights(blocks, base, into: &builder)
-        case (.blocks(let blocks), let input?): multiplyNibbles(blocks, input, base, y, into: &builder)
-        case (.packed(let weights), let input?): multiplyBytes(weights, input, base, y, into: &builder)
+        case (.blocks(let blocks), let input?): multiplyIntegers(blocks.codes, perByte: blocks.perByte, blocks, input, base, y, into: &builder)
+        case (.packed(let weights), let input?): multiplyIntegers(weights, perByte: 1, nil, input, base, y, into: &builder)
         default: return false
         }
         return true
@@ -52,20 +54,34 @@ struct BlockReduction {
 
     private func everyLane(_ access: Access) -> Expr { lanes == 1 ? .load(access) : .loadBroadcast(access, lanes) }
 
-    /// The loop over the blocks; `body` gets a block's number, and its scales and minimums for every vector of the tile.
-    private func loop(_ blocks: WeightBlocks, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, _ g: Expr, _ scales: [Expr], _ minimums: [Expr]) -> Void) {
-        let count = depth.floorDivided(by: Extent(blocks.size))
+    /// The scales and minimums of the tile's columns.
+    private struct Parameters {
+        /// One for every vector; empty where weights have no scales.
+        var scales: [Expr] = []
+        /// One for every vector; empty where they are 0.
+        var minimums: [Expr] = []
+    }
+
+    /// The loop over the blocks of `size` steps; `body` gets a block's number, and its parameters.
+    private func loop(_ blocks: WeightBlocks?, size: Int, into builder: inout KernelBuilder, _ body: (inout KernelBuilder, _ g: Expr, _ parameters: Parameters) -> Void) {
+        let count = depth.floorDivided(by: Extent(size))
         // A tile starts at as many columns times the blocks.
-        let start = builder.bind(tile.column * Expr(count), "s")
+        let start = blocks.map { _ in builder.bind(tile.column * Expr(count), "s") }
         builder.loop("g", to: Expr(count)) { builder, g in
-            func parameters(_ buffer: BufferID) -> [Expr] {
+            guard let blocks, let start else { return body(&builder, g, Parameters()) }
+            func load(_ buffer: BufferID) -> [Expr] {
                 (0..<tile.vectors).map { v in
                     let access = Access(buffer, start + offset(v, count) + g * .int(width), KernelType(blocks.scaleElement, lanes: lanes))
                     return builder.bind(Expr.load(access).converted(to: .f32), "s")
                 }
             }
-            let scales = parameters(blocks.scales)
-            body(&builder, g, scales, blocks.minimums.map { parameters($0) } ?? scales.map { builder.bind($0 * splat(.float(-8, .f32)), "m") })
+            var parameters = Parameters(scales: load(blocks.scales))
+            if let minimums = blocks.minimums {
+                parameters.minimums = load(minimums)
+            } else if blocks.perByte == 2 {
+                parameters.minimums = parameters.scales.map { builder.bind($0 * splat(.float(-8, .f32)), "m") }
+            }
+            body(&builder, g, parameters)
         }
     }
 
@@ -73,31 +89,41 @@ struct BlockReduction {
 
     /// A weight is widened once per tile, `code · scale + minimum`, and then used by every row.
     private func widenWeights(_ blocks: WeightBlocks, _ base: Expr, into builder: inout KernelBuilder) {
-        let bytes = depth.floorDivided(by: 2), stride = problem.reduction[0].stride
+        let bytes = depth.floorDivided(by: Extent(blocks.perByte)), stride = problem.reduction[0].stride
         let start = builder.bind(tile.column * Expr(bytes), "w")
-        loop(blocks, into: &builder) { builder, g, scales, minimums in
-            let input = builder.bind(base + g * Expr(stride * Extent(blocks.size)), "a"), codes = builder.bind(start + g * .int(blocks.size / 2 * width), "w")
+        loop(blocks, size: blocks.size, into: &builder) { builder, g, parameters in
+            let input = builder.bind(base + g * Expr(stride * Extent(blocks.size)), "a")
+            let codes = builder.bind(start + g * .int(blocks.size / blocks.perByte * width), "w")
+            /// The bytes of row `place` of the block, as floats.
+            func floats(_ place: Expr, _ element: ElementType, _ builder: inout KernelBuilder) -> [Expr] {
+                (0..<tile.vectors).map { v in
+                    builder.bind(.cast(.load(Access(blocks.codes, codes + offset(v, bytes) + place * .int(width), KernelType(element, lanes: lanes))), .f32), "b")
+                }
+            }
+            /// The products of a step with every row.
+            func multiply(_ codes: [Expr], step: Expr, _ builder: inout KernelBuilder) {
+                let weights = codes.enumerated().map { v, code in
+                    builder.bind(parameters.minimums.isEmpty ? code * parameters.scales[v] : .fma(code, parameters.scales[v], parameters.minimums[v]), "q")
+                }
+                for (row, offset) in rowOffsets.enumerated() {
+                    let x = builder.bind(everyLane(Access(problem.input, input + step * Expr(stride) + offset, KernelType(.f32))), "x")
+                    for v in 0..<tile.vectors {
+                        let sum = accumulators[row][v]
+                        builder.emit(.assign(sum, .fma(x, weights[v], .variable(sum))))
+                    }
+                }
+            }
+            guard blocks.perByte == 2 else {
+                return builder.loop("k", to: .int(blocks.size)) { builder, k in multiply(floats(k, .i8, &builder), step: k, &builder) }
+            }
             // Eight steps of the reduction, which four bytes hold.
             builder.loop("k", to: .int(blocks.size / 8)) { builder, eight in
                 for i in 0..<4 {
-                    let pairs = (0..<tile.vectors).map { v in
-                        let place = codes + offset(v, bytes) + (eight * .int(4) + .int(i)) * .int(width)
-                        return builder.bind(.cast(.load(Access(blocks.codes, place, KernelType(.u8, lanes: lanes))), .f32), "b")
-                    }
+                    let pairs = floats(eight * .int(4) + .int(i), .u8, &builder)
                     // In floats, where every step is exact: the upper code is what is left of a sixteenth, and the lower one what is left without it.
                     let upper = pairs.map { builder.bind(.unary(.floor, $0 * splat(.float(0.0625, .f32))), "u") }
                     let lower = zip(pairs, upper).map { builder.bind(.fma($1, splat(.float(-16, .f32)), $0), "l") }
-                    for (half, codes) in [lower, upper].enumerated() {
-                        let weights = codes.enumerated().map { v, code in builder.bind(.fma(code, scales[v], minimums[v]), "q") }
-                        for (row, offset) in rowOffsets.enumerated() {
-                            let place = input + (eight * .int(8) + .int(4 * half + i)) * Expr(stride) + offset
-                            let x = builder.bind(everyLane(Access(problem.input, place, KernelType(.f32))), "x")
-                            for v in 0..<tile.vectors {
-                                let sum = accumulators[row][v]
-                                builder.emit(.assign(sum, .fma(x, weights[v], .variable(sum))))
-                            }
-                        }
-                    }
+                    for (half, codes) in [lower, upper].enumerated() { multiply(codes, step: eight * .int(8) + .int(4 * half + i), &builder) }
                 }
             }
         }
@@ -124,55 +150,37 @@ struct BlockReduction {
     }
 
     /// Integers within a block, floats over the blocks.
-    private func multiplyNibbles(_ blocks: WeightBlocks, _ input: InputBlocks, _ base: Expr, _ y: Expr, into builder: inout KernelBuilder) {
-        // Four bytes of a column hold eight steps.
-        let eights = depth.floorDivided(by: 8), start = builder.bind(tile.column * Expr(eights * 4), "w")
+    /// - Parameters:
+    ///   - perByte: codes in a byte of the weights: two of u8, or one of i8.
+    ///   - blocks: the blocks of the weights; nil where they have none.
+    private func multiplyIntegers(
+        _ weights: BufferID, perByte: Int, _ blocks: WeightBlocks?, _ input: InputBlocks, _ base: Expr, _ y: Expr, into builder: inout KernelBuilder
+    ) {
+        // Steps of the reduction in four bytes of a column.
+        let steps = 4 * perByte, fours = depth.floorDivided(by: Extent(steps)), start = builder.bind(tile.column * Expr(fours * 4), "w")
         let scale = parameters(input.scales, y, into: &builder), sum = input.sums.map { parameters($0, y, into: &builder) }
-        loop(blocks, into: &builder) { builder, g, scales, minimums in
+        let type = KernelType(perByte == 2 ? .u8 : .i8, lanes: 4 * lanes)
+        loop(blocks, size: input.size, into: &builder) { builder, g, own in
             let sums = blockSums(into: &builder)
-            let row = builder.bind(base + g * .int(blocks.size), "a"), codes = builder.bind(start + g * .int(blocks.size / 2 * width), "w")
-            builder.loop("k", to: .int(blocks.size / 8)) { builder, eight in
-                let pairs = (0..<tile.vectors).map { v in
-                    let place = codes + offset(v, eights, group: 4) + eight * .int(4 * width)
-                    return builder.bind(.load(Access(blocks.codes, place, KernelType(.u8, lanes: 4 * lanes))), "b")
-                }
-                for (r, offset) in rowOffsets.enumerated() {
-                    let x = (0..<2).map { four(row + eight * .int(8) + .int(4 * $0) + offset, into: &builder) }
-                    for v in 0..<tile.vectors { builder.emit(.assign(sums[r][v], .dotNibbles(pairs[v], x[0], x[1], .variable(sums[r][v])))) }
-                }
-            }
-            for r in rowOffsets.indices {
-                let scale = builder.bind(scale(g, r), "x"), sum = sum.map { builder.bind($0(g, r), "x") }
-                for v in 0..<tile.vectors {
-                    let total = accumulators[r][v], product = Expr.fma(.cast(.variable(sums[r][v]), .f32) * scale, scales[v], .variable(total))
-                    builder.emit(.assign(total, sum.map { .fma($0, minimums[v], product) } ?? product))
-                }
-            }
-        }
-    }
-
-    /// As `multiplyNibbles`, with weights of i8 that have no blocks of their own.
-    private func multiplyBytes(_ weights: BufferID, _ input: InputBlocks, _ base: Expr, _ y: Expr, into builder: inout KernelBuilder) {
-        let fours = depth.ceilDivided(by: 4), start = builder.bind(tile.column * Expr(fours * 4), "w")
-        let scale = parameters(input.scales, y, into: &builder)
-        builder.loop("g", to: Expr(depth.floorDivided(by: Extent(input.size)))) { builder, g in
-            let sums = blockSums(into: &builder)
-            let row = builder.bind(base + g * .int(input.size), "a"), bytes = builder.bind(start + g * .int(input.size * width), "w")
-            builder.loop("k", to: .int(input.size / 4)) { builder, step in
+            let row = builder.bind(base + g * .int(input.size), "a"), codes = builder.bind(start + g * .int(input.size / perByte * width), "w")
+            builder.loop("k", to: .int(input.size / steps)) { builder, step in
                 let columns = (0..<tile.vectors).map { v in
-                    let place = bytes + offset(v, fours, group: 4) + step * .int(4 * width)
-                    return builder.bind(.load(Access(weights, place, KernelType(.i8, lanes: 4 * lanes))), "b")
+                    builder.bind(.load(Access(weights, codes + offset(v, fours, group: 4) + step * .int(4 * width), type)), "b")
                 }
                 for (r, offset) in rowOffsets.enumerated() {
-                    let x = four(row + step * .int(4) + offset, into: &builder)
-                    for v in 0..<tile.vectors { builder.emit(.assign(sums[r][v], .dot(columns[v], x, .variable(sums[r][v])))) }
+                    let x = (0..<perByte).map { four(row + step * .int(steps) + .int(4 * $0) + offset, into: &builder) }
+                    for v in 0..<tile.vectors {
+                        let total = Expr.variable(sums[r][v])
+                        builder.emit(.assign(sums[r][v], perByte == 2 ? .dotNibbles(columns[v], x[0], x[1], total) : .dot(columns[v], x[0], total)))
+                    }
                 }
             }
             for r in rowOffsets.indices {
-                let scale = builder.bind(scale(g, r), "x")
+                let scale = builder.bind(scale(g, r), "x"), sum = own.minimums.isEmpty ? nil : sum.map { builder.bind($0(g, r), "x") }
                 for v in 0..<tile.vectors {
-                    let total = accumulators[r][v]
-                    builder.emit(.assign(total, .fma(.cast(.variable(sums[r][v]), .f32), scale, .variable(total))))
+                    let total = accumulators[r][v], product = Expr.cast(.variable(sums[r][v]), .f32)
+                    let scaled = own.scales.isEmpty ? Expr.fma(product, scale, .variable(total)) : .fma(product * scale, own.scales[v], .variable(total))
+                    builder.emit(.assign(total, sum.map { .fma($0, own.minimums[v], scaled) } ?? scaled))
                 }
             }
         }

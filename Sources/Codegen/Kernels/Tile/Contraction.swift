@@ -45,7 +45,7 @@ public enum WeightSource: Hashable, Sendable {
     case packed(BufferID)
     /// In memory with contiguous columns; `stride` elements from one reduction step to the next.
     case rows(BufferID, stride: Extent)
-    /// Weights of four bits, packed; the reduction has one axis, and all outer indices share the weights.
+    /// Weights in blocks that share a scale, packed; the reduction has one axis, and all outer indices share the weights.
     case blocks(WeightBlocks)
 }
 

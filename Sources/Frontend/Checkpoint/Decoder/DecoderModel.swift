@@ -1,17 +1,17 @@
 import GlmcIR
 
-/// A decoder in a folder: its description, and where its weights are.
+/// A decoder in a checkpoint: its description, and where its weights are.
 struct DecoderModel {
     let family: DecoderFamily
-    let folder: SafetensorsFolder
+    let checkpoint: Checkpoint
     let config: DecoderConfig
     let root: (body: String, head: String)
 
-    init(_ folder: SafetensorsFolder, _ family: DecoderFamily) throws {
-        (self.family, self.folder) = (family, folder)
-        config = try family.config(folder.config)
+    init(_ checkpoint: Checkpoint, _ family: DecoderFamily) throws {
+        (self.family, self.checkpoint) = (family, checkpoint)
+        config = try family.config(checkpoint.config, at: [checkpoint.configPlace])
         let roots = family.names.roots
-        root = roots.first { folder.tensors[$0.body + family.names.embedding + ".weight"] != nil } ?? roots[0]
+        root = roots.first { checkpoint.has($0.body + family.names.embedding + ".weight") } ?? roots[0]
     }
 
     /// Demands that all tensors belong to something.
@@ -23,7 +23,7 @@ struct DecoderModel {
         if config.isTied, graph.hasTensor(head) {
             // Some files store a tied matrix twice.
             guard graph.areEqual(head, root.body + family.names.embedding + ".weight") else {
-                throw Diagnostic(.invalid, "differs from the embedding, to which config.json ties it", at: ["tensor '\(head)'"], hint: "set tie_word_embeddings to what the model was trained with")
+                throw Diagnostic(.invalid, "differs from the embedding, to which \(checkpoint.configPlace) ties it", at: ["tensor '\(head)'"], hint: "set tie_word_embeddings to what the model was trained with")
             }
             ignored.append(head)
         }
@@ -34,8 +34,8 @@ struct DecoderModel {
     var warnings: [Diagnostic] {
         family.names.leftOut.compactMap { pattern, part in
             let prefix = pattern.dropLast()
-            guard folder.tensors.keys.contains(where: { $0.hasPrefix(prefix) }) else { return nil }
-            return Diagnostic(.unsupported, "\(part) is left out: the artifact takes text only", at: [folder.path])
+            guard checkpoint.names.contains(where: { $0.hasPrefix(prefix) }) else { return nil }
+            return Diagnostic(.unsupported, "\(part) is left out: the artifact takes text only", at: [checkpoint.path])
         }
     }
 }
@@ -62,7 +62,7 @@ extension DecoderModel {
     ///
     /// Input: `tokens` i64 [batch, sequence]. Output: `logits` f32 [batch, sequence, vocabulary].
     private func score(_ options: ImportOptions) throws -> Function {
-        var graph = ModelGraph("score", folder)
+        var graph = ModelGraph("score", checkpoint)
         let tokens = try graph.tokenInputs(["tokens"], options, longest: config.longest)[0]
         var decoder = Decoder(config, family.names, root: root, context: try WholeSequences(tokens, in: &graph), in: graph)
         let logits = try decoder.logits(try decoder.hidden(tokens))
@@ -77,7 +77,7 @@ extension DecoderModel {
     /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds; then the states of `CachedSequences`. Output: `logits` f32
     /// [1, vocabulary], and the states.
     private func cached(_ name: String, _ count: Extent, capacity: Int, _ options: ImportOptions) throws -> Function {
-        var graph = ModelGraph(name, folder)
+        var graph = ModelGraph(name, checkpoint)
         let tokens = graph.rewriter.addArgument(.tensor(TensorType(.i64, [1, count])), name: "tokens")
         if let dimension = count.dimensionName { graph.rewriter.addDimension(dimension, DimensionInfo(.input(0, axis: 1))) }
         var decoder = Decoder(config, family.names, root: root, context: try CachedSequences(tokens, capacity: capacity, element: options.cacheElement, in: &graph), in: graph)

@@ -20,17 +20,17 @@ struct Bert {
     /// Parts of task models, and a table that nothing reads.
     private static let leftOut = ["*embeddings.position_ids", "*pooler.*", "cls.*", "classifier.*", "qa_outputs.*"]
 
-    static func build(_ folder: SafetensorsFolder, _ options: ImportOptions) throws -> Function {
-        var bert = try Bert(folder)
+    static func build(_ checkpoint: Checkpoint, _ options: ImportOptions) throws -> Function {
+        var bert = try Bert(checkpoint)
         try bert.build(options)
         try bert.g.finish(ignoring: leftOut)
         return bert.g.rewriter.function
     }
 
-    private init(_ folder: SafetensorsFolder) throws {
-        g = ModelGraph("bert", folder)
-        prefix = folder.tensors["bert.embeddings.word_embeddings.weight"] == nil ? "" : "bert."
-        var c = try ConfigReader(folder.config)
+    private init(_ checkpoint: Checkpoint) throws {
+        g = ModelGraph("bert", checkpoint)
+        prefix = !checkpoint.has("bert.embeddings.word_embeddings.weight") ? "" : "bert."
+        var c = try ConfigReader(checkpoint.config)
         layers = try c.size("num_hidden_layers", in: 1...DecoderConfig.mostLayers)
         hidden = try c.size("hidden_size")
         inner = try c.size("intermediate_size")

@@ -21,11 +21,12 @@ struct Decoder<Context: DecoderContext> {
         if config.learnsPositions { x = try g.add(x, try g.embedding(root.body + names.positions, config.longest, config.width, at: context.positions)) }
         for (index, layer) in config.layers.enumerated() {
             let name = "\(root.body)\(names.layers).\(index)."
+            func part(_ layer: String, _ part: String) -> String { part.isEmpty ? layer : layer + part + "." }
             let (names, posts) = (names, [names.attentionPostNorm, names.feedForwardPostNorm].map { $0.map { name + $0 } })
-            x = try branch(x, name + names.inputNorm, posts[0]) { try $0.attention($1, index, layer, name + names.attention + ".") }
+            x = try branch(x, name + names.inputNorm, posts[0]) { try $0.attention($1, index, layer, part(name, names.attention)) }
             x = try branch(x, name + names.feedForwardNorm, posts[1]) { decoder, y in
-                if layer.isSparse, let experts = decoder.config.experts { return try decoder.mixture(y, experts, name + decoder.names.mixture + ".") }
-                return try decoder.feedForward(y, decoder.config.feedForward, name + decoder.names.feedForward + ".", decoder.names.inner, decoder.names.outer)
+                if layer.isSparse, let experts = decoder.config.experts { return try decoder.mixture(y, experts, part(name, decoder.names.mixture)) }
+                return try decoder.feedForward(y, decoder.config.feedForward, part(name, decoder.names.feedForward), decoder.names.inner, decoder.names.outer)
             }
         }
         return config.hasFinalNorm ? try g.norm(x, root.body + names.finalNorm, config.width, config.norm) : x

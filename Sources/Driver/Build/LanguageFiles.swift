@@ -3,21 +3,22 @@ import GlmcFrontend
 import GlmcIR
 import GlmcRuntime
 
-/// What the folder of a language model holds beside its weights.
-enum LanguageFolder {
+/// What the files of a language model hold beside its weights.
+enum LanguageFiles {
     /// Reads tokenizer, tokens that end a text, and chat template.
+    /// - Parameter path: a folder as Hugging Face has them, or a GGUF file.
     /// - Parameter leavesTokenizerOut: as if there were none.
     /// - Returns: what goes into the artifact, and what a user should know about it.
     /// - Throws: `Diagnostic` for files that cannot be read, and a tokenizer that is not understood.
-    static func read(_ folder: String, leavesTokenizerOut: Bool) throws -> (text: LanguageText, notes: [String]) {
+    static func read(_ path: String, leavesTokenizerOut: Bool) throws -> (text: LanguageText, notes: [String]) {
         var text = LanguageText()
-        text.stopTokens = try StopTokens.read(from: folder)
+        text.stopTokens = try StopTokens.read(from: path)
         if leavesTokenizerOut { return (text, []) }
         do {
-            text.tokenizer = try TokenizerTable.build(folder)
+            text.tokenizer = try TokenizerTable.build(path)
         } catch let error as Diagnostic {
-            guard Files.exists(folder + "/tokenizer.json") else {
-                let remedy = Files.exists(folder + "/tokenizer.model") ? " (save one with transformers' AutoTokenizer and save_pretrained)" : ""
+            guard !Files.isFolder(path) || Files.exists(path + "/tokenizer.json") else {
+                let remedy = Files.exists(path + "/tokenizer.model") ? " (save one with transformers' AutoTokenizer and save_pretrained)" : ""
                 return (text, ["the folder holds no tokenizer.json\(remedy): the artifact takes and gives tokens' numbers"])
             }
             throw Diagnostic(error.kind, error.message, at: error.location, hint: error.hint ?? "--no-tokenizer compiles the model without one")
@@ -26,7 +27,7 @@ enum LanguageFolder {
         if let end = tokenizer.end { text.stopTokens.append(end) }
         var notes: [String] = []
         do {
-            if let template = try ChatTemplate.read(from: folder) {
+            if let template = try ChatTemplate.read(from: path) {
                 let framing = ChatFraming.derive(template)
                 text.framing = framing.flatMap(LanguageText.Framing.init)
                 if text.framing == nil { notes.append("the chat template is left out: plain strings cannot stand for it") }

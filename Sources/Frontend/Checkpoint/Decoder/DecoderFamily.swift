@@ -15,6 +15,8 @@ struct DecoderFamily: Sendable {
     var neutral: [String: [JSONValue]] = [:]
     /// Reads what the family has beyond `DecoderConfig(common:)`.
     var read: @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void = { _, _ in }
+    /// What a file format settles otherwise than the family's configuration.
+    var settle: @Sendable (inout DecoderConfig) -> Void = { _ in }
 
     init(
         _ types: String..., names: DecoderNames = DecoderNames(), keys: [String: String] = [:], defaults: [String: JSONValue] = [:], irrelevant: Set<String> = [],
@@ -35,9 +37,10 @@ struct DecoderFamily: Sendable {
     ]
 
     /// All of a configuration, of which every key is accounted for. Models that also see pictures have the decoder's part in `text_config`.
-    func config(_ object: JSONValue) throws -> DecoderConfig {
+    /// - Parameter place: where the configuration stands.
+    func config(_ object: JSONValue, at place: [String] = ["config.json"]) throws -> DecoderConfig {
         let defaults = Self.standardDefaults.merging(defaults) { $1 }
-        var outer = try ConfigReader(object, names: keys, defaults: defaults)
+        var outer = try ConfigReader(object, at: place, names: keys, defaults: defaults)
         guard let text = try outer.optionalObject("text_config")?.whole else { return try config(&outer) }
         var inner = try ConfigReader(text, at: outer.place + ["'text_config'"], names: keys, defaults: defaults)
         var config = try config(&inner)
@@ -51,6 +54,7 @@ struct DecoderFamily: Sendable {
         try read(&config, &c)
         try config.finish(&c)
         try finish(c)
+        settle(&config)
         return config
     }
 

@@ -15,35 +15,39 @@ struct ModelGraph: GraphBuilding {
     var rewriter: Rewriter
     var block: BlockID { rewriter.function.body }
     var provenance: [String] = []
-    private let tensors: [String: SafetensorsTensor]
-    private let matrices: CheckpointMatrices?
+    private let checkpoint: Checkpoint
     /// Tensors that matrices of a quantised checkpoint are made of.
     private var parts: Set<String> = []
+    /// Tables of embeddings.
+    private var tables: Set<String> = []
     private var values: [String: ValueID] = [:]
     private var problems: [Diagnostic] = []
 
     /// So many tensors that are not as they should be say enough.
     private static let mostProblems = 500
 
-    init(_ name: String, _ folder: SafetensorsFolder) {
+    init(_ name: String, _ checkpoint: Checkpoint) {
         rewriter = Rewriter(Function(name))
-        tensors = folder.tensors
-        matrices = folder.matrices
-        rewriter.setMetadata("producer", "safetensors")
+        self.checkpoint = checkpoint
+        rewriter.setMetadata("producer", checkpoint.format)
     }
 
     // MARK: Weights
 
-    func hasTensor(_ name: String) -> Bool { tensors[name] != nil }
+    func hasTensor(_ name: String) -> Bool { checkpoint.has(name) }
 
     /// The tensor `name` as it is in the file. One that is missing or has another shape is noted, and a value of the right type stands in.
     mutating func weight(_ name: String, _ shape: [Int]) throws -> ValueID {
         if let value = values[name], self.shape(value).constants == shape { return value }
         let problem: Diagnostic?
-        if let tensor = tensors[name] {
-            if tensor.shape != shape {
-                problem = Diagnostic(.invalid, "has shape \(tensor.shape), and config.json asks for \(shape)", at: [quoted(name)])
-            } else if !tensor.element.irType.isFloat {
+        if let own = checkpoint.shape(name), own != shape {
+            problem = Diagnostic(.invalid, "has shape \(own), and \(checkpoint.configPlace) asks for \(shape)", at: [quoted(name)])
+        } else if let blocks = checkpoint.blocks[name] {
+            let value = try constant(try blocks.floats())
+            values[name] = value
+            return value
+        } else if let tensor = checkpoint.tensors[name] {
+            if !tensor.element.irType.isFloat {
                 problem = Diagnostic(.unsupported, "is \(tensor.element.rawValue), not a float", at: [quoted(name)])
             } else {
                 let value = try constant(try Tensor(tensor.element.irType, shape, storage: tensor.bytes.owner, byteOffset: tensor.bytes.offset))
@@ -52,7 +56,7 @@ struct ModelGraph: GraphBuilding {
                 return value
             }
         } else {
-            problem = Diagnostic(.invalid, "is missing, and config.json asks for \(shape)", at: [quoted(name)])
+            problem = Diagnostic(.invalid, "is missing, and \(checkpoint.configPlace) asks for \(shape)", at: [quoted(name)])
         }
         try problem.map { try note($0) }
         try Verifier.checkType(.tensor(TensorType(.f32, shape.map { Extent($0) })))
@@ -77,16 +81,16 @@ struct ModelGraph: GraphBuilding {
 
     /// Whether two tensors are there and hold the same.
     func areEqual(_ a: String, _ b: String) -> Bool {
-        guard let x = tensors[a], let y = tensors[b], x.element == y.element, x.shape == y.shape else { return false }
+        guard let x = checkpoint.tensors[a], let y = checkpoint.tensors[b], x.element == y.element, x.shape == y.shape else { return false }
         return x.bytes.withUnsafeBytes { p in y.bytes.withUnsafeBytes { q in p.elementsEqual(q) } }
     }
 
     /// - Parameter ignored: patterns of tensors that the model does not need; `*` at either end stands for anything.
     /// - Throws: `Diagnostics` with every tensor that is missing, has another shape or type, or belongs to nothing.
     func finish(ignoring ignored: [String] = []) throws {
-        let extra = tensors.keys.filter { name in values[name] == nil && !parts.contains(name) && !ignored.contains { matches(name, $0) } }.sorted()
+        let extra = checkpoint.names.filter { name in values[name] == nil && !parts.contains(name) && !ignored.contains { matches(name, $0) } }.sorted()
         let superfluous = extra.prefix(Self.mostProblems).map { name in
-            Diagnostic(.invalid, "belongs to no part of the model that config.json describes; its shape is \(tensors[name]?.shape ?? [])", at: [quoted(name)])
+            Diagnostic(.invalid, "belongs to no part of the model that \(checkpoint.configPlace) describes; its shape is \(checkpoint.shape(name) ?? [])", at: [quoted(name)])
         }
         if !problems.isEmpty || !superfluous.isEmpty { throw Diagnostics(problems + superfluous) }
     }
@@ -121,16 +125,21 @@ struct ModelGraph: GraphBuilding {
     /// x times the matrix of a layer as a quantised checkpoint holds it; nil for layers that are not quantised. What is wrong with a matrix is noted.
     private mutating func quantizedProduct(_ x: ValueID, _ name: String, _ from: Int, _ to: Int) throws -> ValueID? {
         do {
-            guard let matrix = try matrices?.matrix(name, from: from, to: to, in: tensors) else { return nil }
-            parts.formUnion(matrix.tensors)
+            guard let matrix = try quantized(name, from, to) else { return nil }
             return try product(x, matrix)
         } catch let problem as Diagnostic {
             try note(problem)
-            parts.formUnion(tensors.keys.filter { $0.hasPrefix(name + ".") })
+            parts.formUnion(checkpoint.names.filter { $0.hasPrefix(name + ".") })
             let shape = [Extent(from), Extent(to)]
             try Verifier.checkType(.tensor(TensorType(.f32, shape)))
             return try matmul(x, try filled(0, .f32, shape))
         }
+    }
+
+    private mutating func quantized(_ name: String, _ from: Int, _ to: Int) throws -> CheckpointMatrix? {
+        let matrix = try checkpoint.matrices.matrix(name, from: from, to: to, isLookedUp: tables.contains(name), in: checkpoint)
+        matrix.map { parts.formUnion($0.tensors) }
+        return matrix
     }
 
     /// Normalises the last axis, of size `width`.
@@ -142,9 +151,13 @@ struct ModelGraph: GraphBuilding {
         return try emit(RMSNorm(axis: -1, epsilon: form.epsilon), [x, scale])
     }
 
-    /// Rows of the table `name` [rows, width], picked by integers, in f32.
+    /// Rows of the table `name` [rows, width], picked by integers, in f32. Products with the same table follow its look-ups.
     mutating func embedding(_ name: String, _ rows: Int, _ width: Int, at indices: ValueID) throws -> ValueID {
         provenance = [name]
+        tables.insert(name)
+        if checkpoint.blocks[name + ".weight"]?.shape == [rows, width], case .blocks(let codes, let scales, let minimums, let size)? = try quantized(name, width, rows)?.weights {
+            return try self.rows(codes, scales, minimums, size: size, at: indices)
+        }
         return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0), .f32)
     }
 

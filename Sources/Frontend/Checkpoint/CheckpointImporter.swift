@@ -1,8 +1,8 @@
 import GlmcIR
 
-/// Builds models from a folder of safetensors: the graph comes from an architecture that `config.json` names.
-public enum SafetensorsImporter {
-    typealias Build = @Sendable (SafetensorsFolder, ImportOptions) throws -> ImportedModel
+/// Builds models from checkpoints, which hold weights without a graph: a folder of safetensors, whose `config.json` names the architecture, or a GGUF file.
+public enum CheckpointImporter {
+    typealias Build = @Sendable (Checkpoint, ImportOptions) throws -> ImportedModel
 
     /// What builds a model, by `model_type`.
     static let architectures: [String: Build] = {
@@ -16,21 +16,25 @@ public enum SafetensorsImporter {
     /// Names that `config.json` may give as `model_type`.
     public static var modelTypes: [String] { architectures.keys.sorted() }
 
-    /// Reads the folder at `path` and builds its model.
-    /// - Throws: `Diagnostic` where the folder is bad or its architecture is not supported.
+    /// Reads what is at `path` and builds its model.
+    /// - Throws: `Diagnostic` where the files are bad or their architecture is not supported.
     public static func load(_ path: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
-        let folder = try SafetensorsFolder(at: path)
+        if GgufFile.isOne(path) {
+            let file = try GgufFile(at: path)
+            return try within(path) { try GgufDecoder(file).model().module(options) }
+        }
+        let checkpoint = try SafetensorsFolder(at: path).checkpoint
         let type = try within(path) {
-            var config = try ConfigReader(folder.config)
+            var config = try ConfigReader(checkpoint.config)
             return try config.optionalText("model_type") ?? ""
         }
         guard let build = architectures[type] else {
             throw Diagnostic(.unsupported, "the model type '\(type)' is not supported", at: [path], hint: "supported: \(modelTypes.joined(separator: ", "))")
         }
-        return try within(path) { try build(folder, options) }
+        return try within(path) { try build(checkpoint, options) }
     }
 
-    /// Errors of `body` name the folder.
+    /// Errors of `body` name the folder or file.
     private static func within<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()

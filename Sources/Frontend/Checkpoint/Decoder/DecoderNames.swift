@@ -1,5 +1,5 @@
 /// How a family calls its tensors, without `.weight` and `.bias`. Names of layers' parts follow `LAYERS.N.`, those of their parts' parts
-/// the name of the part.
+/// the name of the part, which is empty where parts belong to the layer.
 struct DecoderNames {
     /// Where the decoder may lie in the file, and the head beside it; the first place that holds an embedding is taken.
     var roots: [(body: String, head: String)] = [("model.", "lm_head")]

@@ -1,0 +1,24 @@
+import GlmcIR
+
+/// The configuration and the weights of a model, whatever files they come from.
+struct Checkpoint: Sendable {
+    /// As the user named it.
+    var path: String
+    /// What kind of files it is, for the compiled model's description.
+    var format = "safetensors"
+    /// As config.json of a Hugging Face folder states it.
+    var config: JSONValue
+    /// Where messages say that the configuration stands.
+    var configPlace = "config.json"
+    var tensors: [String: SafetensorsTensor]
+    /// Matrices whose elements lie in blocks.
+    var blocks: [String: BlockTensor] = [:]
+    let matrices: CheckpointMatrices
+
+    func has(_ tensor: String) -> Bool { tensors[tensor] != nil || blocks[tensor] != nil }
+
+    /// Of every tensor.
+    var names: [String] { Array(tensors.keys) + blocks.keys }
+
+    func shape(_ tensor: String) -> [Int]? { tensors[tensor]?.shape ?? blocks[tensor]?.shape }
+}

@@ -1,0 +1,55 @@
+import GlmcIR
+
+/// An architecture that GGUF files name, and the family of decoders that computes likewise.
+struct GgufArchitecture: Sendable {
+    /// `general.architecture`.
+    var name: String
+    /// The family's `model_type`.
+    var family: String
+    /// Rotary pairs are neighbours: the file's rows of queries and keys are in that order, whatever the family's own is.
+    var rotatesNeighbours = false
+    /// Reads what the architecture has beyond what all have in common.
+    var read: @Sendable (inout GgufConfig) throws -> Void = { _ in }
+
+    static let all: [GgufArchitecture] = [
+        GgufArchitecture(name: "llama", family: "llama", rotatesNeighbours: true),
+        GgufArchitecture(name: "qwen2", family: "qwen2"),
+        GgufArchitecture(name: "qwen3", family: "qwen3"),
+        GgufArchitecture(name: "qwen3moe", family: "qwen3_moe") { c in
+            try c.take("expert_count", as: "num_experts")
+            try c.take("expert_used_count", as: "num_experts_per_tok")
+            try c.take("expert_feed_forward_length", as: "moe_intermediate_size")
+            c.set("norm_topk_prob", true)
+        },
+        GgufArchitecture(name: "gemma", family: "gemma"),
+        GgufArchitecture(name: "gemma2", family: "gemma2") { c in
+            try c.take("attn_logit_softcapping", as: "attn_logit_softcapping")
+            try c.take("final_logit_softcapping", as: "final_logit_softcapping")
+            try readQueryScale(&c, largest: 46)
+        },
+        GgufArchitecture(name: "gemma3", family: "gemma3_text") { c in
+            try c.take("final_logit_softcapping", as: "final_logit_softcapping")
+            c.set("rope_local_base_freq", try c.value("rope.freq_base_swa") ?? 10_000)
+            try readQueryScale(&c, largest: 62)
+            if c.members["sliding_window"] == nil { c.set("sliding_window_pattern", 1) }
+        },
+        GgufArchitecture(name: "phi3", family: "phi3"),
+        GgufArchitecture(name: "chatglm", family: "glm", rotatesNeighbours: true),
+        GgufArchitecture(name: "glm4", family: "glm4", rotatesNeighbours: true),
+        GgufArchitecture(name: "granite", family: "granite", rotatesNeighbours: true) { c in
+            try c.take("attention.scale", as: "attention_multiplier")
+            try c.take("embedding_scale", as: "embedding_multiplier")
+            try c.take("residual_scale", as: "residual_multiplier")
+            try c.take("logit_scale", as: "logits_scaling")
+        },
+        GgufArchitecture(name: "smollm3", family: "smollm3", rotatesNeighbours: true),
+        GgufArchitecture(name: "gpt2", family: "gpt2"),
+    ]
+
+    /// What scores are divided by, squared: an element of a head, but in the largest model of the family, which is known by its layers, of the hidden state.
+    private static func readQueryScale(_ c: inout GgufConfig, largest: Int) throws {
+        let width = try c.demandedSize("embedding_length"), heads = try c.demandedSize("attention.head_count")
+        let isLargest = try c.size("block_count") == largest
+        c.set("query_pre_attn_scalar", isLargest ? .int(Int64(width / heads)) : c.members["head_dim"] ?? .int(Int64(width / heads)))
+    }
+}

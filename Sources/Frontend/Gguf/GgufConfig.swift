@@ -1,0 +1,55 @@
+import GlmcIR
+
+/// Reads the values of a GGUF file that describe its architecture, whose keys begin with its name, and keeps account of them: `finish` refuses what was not read.
+struct GgufConfig {
+    let architecture: String
+    private let values: [String: JSONValue]
+    private let path: String
+    private var known: Set<String> = []
+    /// What was read, as config.json would say it.
+    private(set) var members: [String: JSONValue] = [:]
+
+    init(_ file: GgufFile) throws {
+        (values, path) = (file.values, file.path)
+        guard let architecture = values["general.architecture"]?.string else { throw Diagnostic(.invalid, "is missing", at: ["general.architecture"]) }
+        self.architecture = architecture
+    }
+
+    private func key(_ name: String) -> String { "\(architecture).\(name)" }
+
+    /// The value of a key; one number where a list holds the same for every layer.
+    /// - Throws: where layers differ.
+    mutating func value(_ name: String) throws -> JSONValue? {
+        known.insert(key(name))
+        guard let value = values[key(name)] else { return nil }
+        guard let list = value.array, let first = list.first else { return value }
+        guard list.allSatisfy({ $0 == first }) else { throw Diagnostic(.unsupported, "layers with different values are not supported", at: [key(name)]) }
+        return first
+    }
+
+    /// Takes a value over; nothing where it is absent.
+    mutating func take(_ name: String, as other: String) throws { if let value = try value(name) { members[other] = value } }
+
+    mutating func set(_ name: String, _ value: JSONValue) { members[name] = value }
+
+    /// A whole number from 1.
+    mutating func size(_ name: String) throws -> Int? {
+        try value(name).map { value in
+            guard let size = value.int, (1...ConfigReader.largestSize).contains(size) else { throw Diagnostic(.invalid, "must be a whole number from 1 to \(ConfigReader.largestSize)", at: [key(name)]) }
+            return size
+        }
+    }
+
+    mutating func demandedSize(_ name: String) throws -> Int {
+        guard let size = try size(name) else { throw Diagnostic(.invalid, "is missing", at: [key(name)]) }
+        return size
+    }
+
+    /// Refuses what was not read.
+    /// - Parameter irrelevant: keys without influence on results.
+    func finish(irrelevant: Set<String>) throws {
+        let prefix = architecture + "."
+        let rest = values.keys.filter { $0.hasPrefix(prefix) && !known.contains($0) && !irrelevant.contains(String($0.dropFirst(prefix.count))) }.sorted()
+        guard rest.isEmpty else { throw Diagnostics(rest.map { Diagnostic(.unsupported, "may change the result and is not understood (its value is \(values[$0]?.kind ?? "null"))", at: [$0]) }) }
+    }
+}
