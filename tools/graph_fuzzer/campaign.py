@@ -29,9 +29,10 @@ class Report:
     findings: list = field(default_factory=list)
     seconds: Counter = field(default_factory=Counter)
     operators: Counter = field(default_factory=Counter)
+    lost: int = 0  # batches that ended without a report
 
     def __iadd__(self, other):
-        for name in ("graphs", "runs", "refused", "sizes_refused", "suspicious", "unstable", "findings", "seconds", "operators"):
+        for name in ("graphs", "runs", "refused", "sizes_refused", "suspicious", "unstable", "findings", "seconds", "operators", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
 
