@@ -46,6 +46,7 @@ UNDEFINED = [
     ("Resize", lambda node, values: not is_float(values[0].dtype) and attribute(node, "mode", b"nearest") != b"nearest", "the standard rounds integers, ONNX Runtime cuts them"),
     ("InstanceNormalization", lambda node, values: values[0].size > 0 and bool((values[0].astype(np.float64).var(axis=tuple(range(2, values[0].ndim))) < 1e-4).any()),
      "ONNX Runtime cancels where there is next to no variance"),
+    ("MeanVarianceNormalization", lambda node, values: _cancels(values[0], tuple(attribute(node, "axes", [0, 2, 3]))), "the square of the mean, taken from the mean square, leaves only rounding"),
     ("ReduceLogSumExp", lambda node, values: values[0].dtype.kind in "iu", "ONNX Runtime cuts to integers on the way"),
     (".*Pool", lambda node, values: values[0].size == 0, "windows on nothing"),
     (".*Pool|Conv", lambda node, values: _is_too_small(node, values), "ONNX Runtime rounds the size towards zero where the window is larger than the image"),
@@ -114,6 +115,12 @@ def _powers_overflow(x, exponent):
     with np.errstate(all="ignore"):
         powers = np.abs(x.astype(np.float64)) ** exponent.astype(np.float64)
     return bool((exponent < 0).any()) or not bool((powers <= np.iinfo(x.dtype).max).all())
+
+
+def _cancels(x, axes):
+    """Whether a variance over the axes is next to nothing beside the mean square."""
+    wide = x.astype(np.float64)
+    return bool((wide.var(axis=axes) < 1e-4 * (wide**2).mean(axis=axes)).any())
 
 
 def _window(node, values):
