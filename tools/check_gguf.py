@@ -47,6 +47,7 @@ UNSAID = {
     "gemma2": lambda config: dict(query_pre_attn_scalar=config["head_dim"]),
     "gemma3_text": lambda config: dict(query_pre_attn_scalar=config["head_dim"], sliding_window_pattern=6, layer_types=None),
     "glm": lambda config: dict(rms_norm_eps=1e-5),
+    "smollm3": lambda config: dict(no_rope_layer_interval=4, no_rope_layers=None),
     "mistral": lambda config: dict(sliding_window=None),
     "gpt2": lambda config: dict(n_ctx=config["n_positions"]),
 }

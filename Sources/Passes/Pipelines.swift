@@ -73,6 +73,7 @@ public enum Pipelines {
         .mergeProjections,
         .quantizeDynamic(),
         .quantizeBlocks(),
+        .quantizeByteBlocks(),
         .quantizeBlockActivations,
         .quantizeWeights(),
         .lowerQuantized,

@@ -76,20 +76,38 @@ import Testing
         return rewriter.function
     }
 
-    @Test(arguments: [false, true]) func weightsAlone(_ isFourBits: Bool) throws {
-        let original = try Self.tied(), known = QuantizedWeightTable()
-        var function = original
-        let passes: [Pass] = (isFourBits ? [.quantizeBlocks(sharing: known)] : []) + [.quantizeWeights(sharing: known), .eliminateDeadCode]
-        try PassManager(PassManager.Options(verifiesEach: true)).run(passes, on: &function, PassContext(level: .o2))
-        let ids = Tensor([3, 0, 19], shape: [1, 3])
-        let right = try Interpreter.run(original, [ids])[0].doubles, found = try Interpreter.run(function, [ids])[0].doubles
-        let error = (zip(right, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / right.reduce(0) { $0 + $1 * $1 }).squareRoot()
-        #expect(error > 1e-5 && error < (isFourBits ? 0.1 : 0.03), "\(error)")
+    @Test func weightsAlone() throws {
+        let known = QuantizedWeightTable()
+        let (function, error) = try Self.quantized([.quantizeWeights(sharing: known)])
+        #expect(error > 1e-5 && error < 0.03, "\(error)")
         let constants = function.allNodes.compactMap { (function[$0].op as? Constant)?.value }, bytes = constants.filter { $0.element == .i8 }
         // The table is the head, so their bytes are the same; floats are scales alone.
-        #expect(bytes.count == (isFourBits ? 2 : 3) && Set(bytes.map { ObjectIdentifier($0.stored.storage) }).count == (isFourBits ? 1 : 2))
-        #expect(constants.allSatisfy { !$0.element.isFloat || $0.count <= 128 })
-        #expect(function.allNodes.contains { function[$0].op is BlockMatMul } == isFourBits)
+        #expect(bytes.count == 3 && Set(bytes.map { ObjectIdentifier($0.stored.storage) }).count == 2)
+        #expect(constants.allSatisfy { !$0.element.isFloat || $0.count <= 64 })
+    }
+
+    @Test(arguments: [false, true]) func weightsInBlocks(_ isFourBits: Bool) throws {
+        let known = QuantizedWeightTable()
+        let (function, error) = try Self.quantized((isFourBits ? [.quantizeBlocks(sharing: known)] : []) + [.quantizeByteBlocks(sharing: known)])
+        #expect(error > 1e-5 && error < (isFourBits ? 0.1 : 0.01), "\(error)")
+        let constants = function.allNodes.compactMap { (function[$0].op as? Constant)?.value }
+        // The table is the head, so their bytes are the same, and those of their scales.
+        for element in [ElementType.i8, .f16] {
+            let own = constants.filter { $0.element == element }, others = element == .i8 ? (isFourBits ? 0 : 1) : isFourBits ? 2 : 1
+            #expect(own.count == 2 + others && Set(own.map { ObjectIdentifier($0.stored.storage) }).count == 1 + others)
+        }
+        #expect(constants.filter { $0.element == .u8 }.count == (isFourBits ? 1 : 0) && constants.allSatisfy { $0.element != .f32 })
+        #expect(function.allNodes.count { function[$0].op is BlockMatMul } == 2)
+    }
+
+    /// The small language model as passes leave it, and the relative L2 error of what it gives.
+    private static func quantized(_ passes: [Pass]) throws -> (Function, Double) {
+        let original = try Self.tied()
+        var function = original
+        try PassManager(PassManager.Options(verifiesEach: true)).run(passes + [.eliminateDeadCode], on: &function, PassContext(level: .o2))
+        let ids = Tensor([3, 0, 19], shape: [1, 3])
+        let right = try Interpreter.run(original, [ids])[0].doubles, found = try Interpreter.run(function, [ids])[0].doubles
+        return (function, (zip(right, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / right.reduce(0) { $0 + $1 * $1 }).squareRoot())
     }
 
     /// The weights that the codes stand for, as `BlockMatMul` reads them.
@@ -101,14 +119,14 @@ import Testing
                 return %0
             }
             """)
-        return try Interpreter.run(function, [identity, blocks.codes, blocks.scales, blocks.minimums])[0]
+        return try Interpreter.run(function, [identity] + blocks.constants)[0]
     }
 
     /// No worse than grids that reach from end to end.
     @Test func blocksLoseLittle() throws {
         let source = Tensor((0..<64 * 5).map { Float(cos(Double($0 * $0)) * exp2(Double($0 % 7))) }, shape: [64, 5])
-        let blocks = try #require(BlockWeights(source))
-        #expect(blocks.codes.shape == [32, 5] && blocks.scales.shape == [2, 5] && blocks.scales.element == .f16 && blocks.minimums.shape == [2, 5])
+        let blocks = try #require(BlockWeights(source, .four))
+        #expect(blocks.codes.shape == [32, 5] && blocks.scales.shape == [2, 5] && blocks.scales.element == .f16 && blocks.minimums?.shape == [2, 5])
         let (values, found) = (source.doubles, try weights(blocks).doubles)
         let lost = zip(values, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
         var naive = 0.0
@@ -121,13 +139,13 @@ import Testing
         #expect(lost < naive && lost > naive / 4)
         let total = values.reduce(0) { $0 + $1 * $1 }
         #expect(abs(blocks.relativeError - lost / total) < 1e-5)
-        #expect(BlockWeights(Tensor([Float](repeating: .infinity, count: 32), shape: [32, 1])) == nil && BlockWeights(Tensor([1] as [Float], shape: [1, 1])) == nil)
+        #expect(BlockWeights(Tensor([Float](repeating: .infinity, count: 32), shape: [32, 1]), .four) == nil && BlockWeights(Tensor([1] as [Float], shape: [1, 1]), .four) == nil)
     }
 
     /// What lies on a grid stays as it is: of sixteen levels, of one, and of zeros.
     @Test func gridsStay() throws {
         let levels = (0..<32).map { Float($0 * 7 % 16) * 0.0625 - 0.4375 }, source = Tensor(levels + [Float](repeating: 0.25, count: 32) + [Float](repeating: 0, count: 32), shape: [96, 1])
-        let blocks = try #require(BlockWeights(source))
+        let blocks = try #require(BlockWeights(source, .four))
         #expect(blocks.relativeError == 0)
         #expect(try weights(blocks).doubles == source.doubles)
     }

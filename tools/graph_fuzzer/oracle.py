@@ -280,6 +280,8 @@ class Oracle:
             raise Refused(f"{type(problem).__name__}: {problem}") from None
         if any(r is None for r in results):
             raise Refused("the reference evaluator gives nothing")
+        if node.op_type.startswith("Reduce") and results[0].dtype.kind in "iu" and results[0].dtype != next(iter(used.values())).dtype:
+            results = [results[0].astype(next(iter(used.values())).dtype)]  # numpy's sums widen integers
         self.counts["reference"] += 1
         return [r if isinstance(r, list) else np.asarray(r) for r in results]
 

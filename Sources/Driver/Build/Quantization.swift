@@ -9,7 +9,7 @@ import GlmcRuntime
 struct Quantization: Sendable {
     enum Mode: String, CaseIterable {
         case `static`, dynamic, weights
-        /// Weights in eight bits, and the rows that meet them, by blocks, where the target multiplies those: `--int8` of language models.
+        /// Weights in eight bits by blocks, and the rows that meet them, where the target multiplies those: `--int8` of language models.
         case rows
         /// As `rows`, with weights in four bits where that costs least, else in eight: `--int4`.
         case blocks
@@ -67,7 +67,7 @@ struct Quantization: Sendable {
         switch mode {
         case .dynamic: [.quantizeDynamic(options, sharing: weights)]
         case .weights: [.quantizeWeights(options, sharing: weights)]
-        case .rows: [.quantizeWeights(options, sharing: weights)] + (target.dots.contains(.i8) ? [.quantizeBlockActivations] : [])
+        case .rows: [.quantizeByteBlocks(options, sharing: weights)] + (target.dots.contains(.i8) ? [.quantizeBlockActivations] : [])
         case .blocks: [.quantizeBlocks(options, sharing: weights)] + passes(.rows, for: target)
         case .static: []
         }

@@ -9,10 +9,10 @@ extension Subcommand {
         "compile", "MODEL [-o OUT] [-O0|-O1|-O2|-O3] [flags]",
         summary: "compile a model to a native artifact",
         details: """
-            MODEL is an .onnx file, a folder with config.json and *.safetensors, a .gguf file, or a .glm file. OUT decides by its ending what is made:
-            .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside), .cu (for nvcc, with weights
-            beside), .glm (the optimised IR as text); without an ending, a program that reads and writes .npy files, or, of a language
-            model, that continues texts and answers.
+            MODEL is an .onnx file, a folder with config.json and *.safetensors, a .gguf file, or a .glm file. OUT decides by its
+            ending what is made: .so (the default, MODEL's name), .a or .o (with headers beside), .c (with headers and weights beside),
+            .cu (for nvcc, with weights beside), .glm (the optimised IR as text); without an ending, a program that reads and writes
+            .npy files, or, of a language model, that continues texts and answers.
             """,
         positionals: 1...1,
         flags: [

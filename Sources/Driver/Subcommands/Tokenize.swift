@@ -7,8 +7,8 @@ extension Subcommand {
         "tokenize", "ART|MODEL --text TEXT | --file FILE | --decode 1,2,3 [--json]",
         summary: "turn text to a language model's tokens, or back",
         details: """
-            MODEL is a folder with tokenizer.json, a file of that kind, or a .gguf file; it is not compiled. The tokens are those of a prompt: with
-            the beginning of a text and the like, where the tokenizer adds them, unless --plain is given.
+            MODEL is a folder with tokenizer.json, a file of that kind, or a .gguf file; it is not compiled. The tokens are those of a
+            prompt: with the beginning of a text and the like, where the tokenizer adds them, unless --plain is given.
             """,
         positionals: 1...1,
         flags: [

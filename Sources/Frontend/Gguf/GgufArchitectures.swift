@@ -16,6 +16,7 @@ struct GgufArchitecture: Sendable {
         GgufArchitecture(name: "qwen2", family: "qwen2"),
         GgufArchitecture(name: "qwen3", family: "qwen3"),
         GgufArchitecture(name: "qwen3moe", family: "qwen3_moe") { c in
+            try c.demand("expert_gating_func", is: softmax)
             try c.take("expert_count", as: "num_experts")
             try c.take("expert_used_count", as: "num_experts_per_tok")
             try c.take("expert_feed_forward_length", as: "moe_intermediate_size")
@@ -36,6 +37,14 @@ struct GgufArchitecture: Sendable {
         GgufArchitecture(name: "phi3", family: "phi3"),
         GgufArchitecture(name: "chatglm", family: "glm", rotatesNeighbours: true),
         GgufArchitecture(name: "glm4", family: "glm4", rotatesNeighbours: true),
+        GgufArchitecture(name: "glm4moe", family: "glm4_moe") { c in
+            try c.demand("expert_gating_func", is: sigmoid)
+            for (own, usual) in [
+                ("expert_count", "n_routed_experts"), ("expert_used_count", "num_experts_per_tok"), ("expert_feed_forward_length", "moe_intermediate_size"),
+                ("expert_shared_count", "n_shared_experts"), ("leading_dense_block_count", "first_k_dense_replace"), ("expert_weights_norm", "norm_topk_prob"),
+                ("expert_weights_scale", "routed_scaling_factor"), ("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group"),
+            ] { try c.take(own, as: usual) }
+        },
         GgufArchitecture(name: "granite", family: "granite", rotatesNeighbours: true) { c in
             try c.take("attention.scale", as: "attention_multiplier")
             try c.take("embedding_scale", as: "embedding_multiplier")
@@ -45,6 +54,9 @@ struct GgufArchitecture: Sendable {
         GgufArchitecture(name: "smollm3", family: "smollm3", rotatesNeighbours: true),
         GgufArchitecture(name: "gpt2", family: "gpt2"),
     ]
+
+    /// How experts are weighed, as llama.cpp numbers it.
+    private static let softmax: JSONValue = 1, sigmoid: JSONValue = 2
 
     /// What scores are divided by, squared: an element of a head, but in the largest model of the family, which is known by its layers, of the hidden state.
     private static func readQueryScale(_ c: inout GgufConfig, largest: Int) throws {

@@ -40,6 +40,12 @@ struct GgufConfig {
         }
     }
 
+    /// - Throws: where a key has a value and it is another.
+    mutating func demand(_ name: String, is wanted: JSONValue) throws {
+        guard let value = try value(name), value != wanted else { return }
+        throw Diagnostic(.unsupported, "is \(value.kind), and only \(wanted.kind) is supported", at: [key(name)])
+    }
+
     mutating func demandedSize(_ name: String) throws -> Int {
         guard let size = try size(name) else { throw Diagnostic(.invalid, "is missing", at: [key(name)]) }
         return size

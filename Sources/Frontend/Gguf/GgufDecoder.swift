@@ -22,6 +22,7 @@ struct GgufDecoder {
         guard let family = DecoderFamilies.all.first(where: { $0.types.contains(type) }) else { throw Diagnostic(.internal, "there is no family '\(type)'") }
         self.family = family
         try splitExperts()
+        nameSharedExperts()
     }
 
     /// - Throws: `Diagnostic` where the file does not describe a model of its architecture.
@@ -54,6 +55,17 @@ struct GgufDecoder {
         }
     }
 
+    /// Parts of the expert that every token goes through are named like those of the others.
+    private mutating func nameSharedExperts() {
+        let ending = "_shexp.weight"
+        for name in Array(tensors.keys) + blocks.keys where name.hasSuffix(ending) {
+            let parts = name.dropLast(ending.count).split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count == 3 else { continue }
+            let own = "\(parts[0]).\(parts[1]).shared.\(parts[2]).weight"
+            (tensors[own], blocks[own]) = (tensors.removeValue(forKey: name), blocks.removeValue(forKey: name))
+        }
+    }
+
     // MARK: Names
 
     private func settledFamily() throws -> DecoderFamily {
@@ -62,9 +74,11 @@ struct GgufDecoder {
         // The configuration is written with the usual names of keys.
         family.keys = [:]
         let biases = (input: has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias"), output: has("blk.0.attn_output.bias"), inner: has("blk.0.ffn_up.bias"))
+        let normalizesHeads = has("blk.0.attn_q_norm.weight")
         let neighbours = architecture.rotatesNeighbours, divisors = try floats("rope_freqs.weight")
         family.settle = { d in
             (d.attention.inputBias, d.attention.outputBias, d.feedForward.bias) = biases
+            d.attention.normalizesHeads = normalizesHeads
             // Norms hold what is multiplied with.
             d.norm.offset = 0
             for layer in d.layers.indices {
@@ -85,11 +99,14 @@ struct GgufDecoder {
         names.projections = has("blk.0.attn_qkv.weight") ? ["attn_qkv"] : ["attn_q", "attn_k", "attn_v"]
         (names.queryNorm, names.keyNorm) = ("attn_q_norm", "attn_k_norm")
         (names.feedForwardNorm, names.feedForward, names.outer) = ("ffn_norm", "", "ffn_down")
-        names.inner = has("blk.0.ffn_gate.weight") ? ["ffn_gate", "ffn_up"] : ["ffn_up"]
-        if has("blk.0.post_attention_norm.weight") { names.attentionPostNorm = "post_attention_norm" }
+        names.inner = has("blk.0.ffn_up.weight") && !has("blk.0.ffn_gate.weight") ? ["ffn_up"] : ["ffn_gate", "ffn_up"]
+        if has("blk.0.post_attention_norm.weight") {
+            // Where there is no other, it is the norm in front of the feed-forward.
+            if has("blk.0.ffn_norm.weight") { names.attentionPostNorm = "post_attention_norm" } else { names.feedForwardNorm = "post_attention_norm" }
+        }
         if has("blk.0.post_ffw_norm.weight") { names.feedForwardPostNorm = "post_ffw_norm" }
         (names.mixture, names.router, names.experts) = ("", "ffn_gate_inp", "experts")
-        (names.expertInner, names.expertOuter) = (["ffn_gate", "ffn_up"], "ffn_down")
+        (names.expertInner, names.expertOuter, names.sharedExpert, names.correction) = (["ffn_gate", "ffn_up"], "ffn_down", "shared", "exp_probs_b.bias")
         return names
     }
 
@@ -105,6 +122,11 @@ struct GgufDecoder {
             ("feed_forward_length", "intermediate_size"), ("context_length", "max_position_embeddings"), ("attention.layer_norm_epsilon", "rms_norm_eps"),
             ("attention.layer_norm_rms_epsilon", "rms_norm_eps"), ("rope.freq_base", "rope_theta"),
         ] { try c.take(own, as: usual) }
+        if let further = try c.value("nextn_predict_layers")?.int, further > 0, let all = c.members["num_hidden_layers"]?.int, further < all {
+            // The last layers predict further tokens.
+            c.set("num_hidden_layers", .int(Int64(all - further)))
+            c.set("num_nextn_predict_layers", .int(Int64(further)))
+        }
         guard let rows = (tensors["token_embd.weight"]?.shape ?? blocks["token_embd.weight"]?.shape)?.first else { throw Diagnostic(.invalid, "is missing", at: ["tensor 'token_embd.weight'"]) }
         c.set("vocab_size", .int(Int64(rows)))
         c.set("tie_word_embeddings", .bool(!has("output.weight")))
@@ -114,6 +136,7 @@ struct GgufDecoder {
         if let turned = try c.size("rope.dimension_count"), turned != head { c.set("partial_rotary_factor", .double(Double(turned) / Double(head))) }
         if let window = try c.value("attention.sliding_window") { c.set("sliding_window", window == 0 ? .null : window) }
         if try c.value("expert_count")?.int ?? 0 > 0, architecture.name == "llama" {
+            try c.demand("expert_gating_func", is: 1)
             try c.take("expert_count", as: "num_local_experts")
             try c.take("expert_used_count", as: "num_experts_per_tok")
         }

@@ -1,28 +1,32 @@
 import Dispatch
 import GlmcIR
 
-/// A matrix [K, N] in codes of four bits, in blocks along K that share a scale and a minimum: the weights of `BlockMatMul`.
+/// A matrix [K, N] in codes of four or eight bits, in blocks along K that share a scale, and of four bits a minimum: the weights of `BlockMatMul`.
 public struct BlockWeights: Sendable {
     public static let block = 32
 
-    /// u8 [K/2, N], two codes in a byte, in the order that `BlockMatMul` takes.
+    /// What a code takes.
+    public enum Width: Int, Sendable { case four = 4, eight = 8 }
+
+    /// In the order that `BlockMatMul` takes: u8 [K/2, N], or i8 [K, N].
     public let codes: Tensor
     /// f16 [K/32, N].
     public let scales: Tensor
-    public let minimums: Tensor
+    /// nil for codes of eight bits.
+    public let minimums: Tensor?
     /// Relative squared error: Σ(w − ŵ)² / Σw².
     public let relativeError: Double
 
     /// Quantises a matrix, scale and minimum chosen for the least squared error of their block.
     /// - Returns: nil where K is no multiple of the block, or an element is not finite or beyond what f16 reaches.
-    public init?(_ weights: Tensor) {
+    public init?(_ weights: Tensor, _ width: Width) {
         guard weights.rank == 2, weights.element.isProductWeight, weights.shape[0] % Self.block == 0, weights.count > 0 else { return nil }
-        let (depth, columns) = (weights.shape[0], weights.shape[1]), blocks = depth / Self.block
+        let (depth, columns) = (weights.shape[0], weights.shape[1]), blocks = depth / Self.block, byteCount = Self.block * width.rawValue / 8
         let stored = weights.stored, source = FloatReader(weights.element, stored.bytes), (down, across) = (stored.strides[0], stored.strides[1])
         var errors = [(lost: Double, total: Double)](repeating: (0, 0), count: columns)
         // By columns, as weights of linear layers lie in files.
         var grids = [BlockGrid](repeating: BlockGrid(scale: 0, minimum: .infinity), count: columns * blocks)
-        let codes = Tensor(.u8, [columns, depth / 2]) { target in
+        let codes = Tensor(width == .four ? .u8 : .i8, [columns, blocks * byteCount]) { target in
             errors.withUnsafeMutableBufferPointer { errors in
                 grids.withUnsafeMutableBufferPointer { grids in
                     nonisolated(unsafe) let (target, errors, grids, source) = (target, errors, grids, source)
@@ -32,11 +36,12 @@ public struct BlockWeights: Sendable {
                             for b in 0..<blocks {
                                 source.load(n * across + b * Self.block * down, Self.block, by: down, into: &values, at: 0)
                                 values.withUnsafeBufferPointer { values in
-                                    guard let (grid, error) = BlockGrid.best(values) else { return }
+                                    guard let (grid, error) = width == .four ? BlockGrid.best(values) : BlockGrid.symmetric(values) else { return }
                                     grids[n * blocks + b] = grid
                                     errors[n].lost += Double(error)
                                     errors[n].total += values.reduce(0) { $0 + Double($1 * $1) }
-                                    grid.write(values, to: target, at: (n * blocks + b) * (Self.block / 2))
+                                    let place = (n * blocks + b) * byteCount
+                                    if width == .four { grid.write(values, to: target, at: place) } else { grid.writeBytes(values, to: target, at: place) }
                                 }
                             }
                         }
@@ -48,12 +53,15 @@ public struct BlockWeights: Sendable {
         let lost = errors.reduce(0) { $0 + $1.lost }, total = errors.reduce(0) { $0 + $1.total }
         self.codes = codes.transposed([1, 0])
         scales = Tensor(.f16, [columns, blocks], values: { Double(grids[$0].scale) }).transposed([1, 0])
-        minimums = Tensor(.f16, [columns, blocks], values: { Double(grids[$0].minimum) }).transposed([1, 0])
+        minimums = width == .eight ? nil : Tensor(.f16, [columns, blocks], values: { Double(grids[$0].minimum) }).transposed([1, 0])
         relativeError = total > 0 ? lost / total : 0
     }
+
+    /// The constants behind the rows of a `BlockMatMul`.
+    public var constants: [Tensor] { [codes, scales] + (minimums.map { [$0] } ?? []) }
 }
 
-/// What sixteen codes stand for: `code · scale + minimum`.
+/// What codes stand for: `code · scale + minimum`, of 0…15, or, without a minimum, −127…127.
 struct BlockGrid {
     var scale: Float16
     var minimum: Float16
@@ -92,6 +100,35 @@ struct BlockGrid {
             if error < least { (best, least) = (grid, error) }
         }
         return (best, least)
+    }
+
+    /// The grid whose ends are the largest magnitude, and its squared error; nil where an element is not finite or too large.
+    static func symmetric(_ values: UnsafeBufferPointer<Float>) -> (BlockGrid, Float)? {
+        var largest: Float = 0
+        for value in values {
+            guard value.isFinite else { return nil }
+            largest = Swift.max(largest, abs(value))
+        }
+        let grid = BlockGrid(scale: Float16(largest / 127), minimum: 0)
+        guard grid.scale.isFinite else { return nil }
+        let (scale, inverse) = (Float(grid.scale), grid.inverse)
+        return (grid, values.reduce(0) { sum, value in
+            let difference = value - byte(value * inverse) * scale
+            return sum + difference * difference
+        })
+    }
+
+    /// Writes the codes of a block, a byte each.
+    func writeBytes(_ values: UnsafeBufferPointer<Float>, to target: UnsafeMutableRawBufferPointer, at place: Int) {
+        let inverse = inverse
+        for (i, value) in values.enumerated() { target[place + i] = UInt8(bitPattern: Int8(Self.byte(value * inverse))) }
+    }
+
+    /// The integer in −127…127 that is nearest to `x`, ties to even; |x| is below 2²².
+    @inline(__always)
+    private static func byte(_ x: Float) -> Float {
+        let rounded = (x + 0x1.8p23) - 0x1.8p23
+        return rounded < -127 ? -127 : rounded > 127 ? 127 : rounded
     }
 
     private var inverse: Float {

@@ -107,7 +107,8 @@ public final class QuantizedWeightTable: Sendable {
         let offset: Int
         let shape: [Int]
         let strides: [Int]
-        let axis: Int
+        /// The axis of the scales, or the width of the codes.
+        let form: Int
     }
     /// The tensors are kept so that no other storage gets their identity.
     private let known = Mutex<[Key: (source: Tensor, weights: QuantizedWeights?)]>([:])
@@ -124,12 +125,12 @@ public final class QuantizedWeightTable: Sendable {
         return Self.remember(known, lying, 1 - axis) { QuantizedWeights(lying, axis: 1 - axis) }?.transposed
     }
 
-    /// What `BlockWeights(weights)` gives.
-    func blocks(_ weights: Tensor) -> BlockWeights? { Self.remember(knownBlocks, weights, 0) { BlockWeights(weights) } }
+    /// What `BlockWeights(weights, width)` gives.
+    func blocks(_ weights: Tensor, _ width: BlockWeights.Width) -> BlockWeights? { Self.remember(knownBlocks, weights, width.rawValue) { BlockWeights(weights, width) } }
 
-    private static func remember<Weights: Sendable>(_ known: borrowing Mutex<[Key: (source: Tensor, weights: Weights?)]>, _ source: Tensor, _ axis: Int, _ make: () -> Weights?) -> Weights? {
+    private static func remember<Weights: Sendable>(_ known: borrowing Mutex<[Key: (source: Tensor, weights: Weights?)]>, _ source: Tensor, _ form: Int, _ make: () -> Weights?) -> Weights? {
         let stored = source.stored
-        let key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: source.shape, strides: stored.strides, axis: axis)
+        let key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: source.shape, strides: stored.strides, form: form)
         if let found = known.withLock({ $0[key] }) { return found.weights }
         let weights = make()
         source.evict()
