@@ -13,12 +13,18 @@ struct ModelSummary {
         return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
     }
 
-    /// Elements and bytes of the constants and defaults, by element type; most bytes first.
+    /// Elements and bytes of the constants and defaults, by element type; most bytes first. What is read in several orders is there once.
     var parameters: [(element: ElementType, count: Int, bytes: Int)] {
-        var totals: [ElementType: (count: Int, bytes: Int)] = [:]
+        struct Place: Hashable {
+            var storage: ObjectIdentifier
+            var offset: Int
+        }
+        var totals: [ElementType: (count: Int, bytes: Int)] = [:], seen: Set<Place> = []
         for tensor in function.allNodes.compactMap({ (function[$0].op as? Constant)?.value }) + function.inputs.compactMap({ function.defaults[$0] }) {
+            let stored = tensor.stored
+            guard seen.insert(Place(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset)).inserted else { continue }
             totals[tensor.element, default: (0, 0)].count += tensor.count
-            totals[tensor.element, default: (0, 0)].bytes += tensor.bytes.count
+            totals[tensor.element, default: (0, 0)].bytes += tensor.type.byteCount.constant ?? 0
         }
         return totals.map { ($0.key, $0.value.count, $0.value.bytes) }.sorted { ($1.bytes, $0.element.rawValue) < ($0.bytes, $1.element.rawValue) }
     }
