@@ -52,6 +52,8 @@ extension GraphImporter {
         } else if c.outputCount > 1 {
             throw Diagnostic.unsupported("training outputs are not supported")
         }
+        // Products and sums that nearly cancel need more than 16 bits.
+        if element(variance).byteCount == 2 { (mean, variance) = (try cast(mean, .f32), try cast(variance, .f32)) }
         let width = rank(x)
         let factor = try div(try perChannel(try cast(c[1], element(variance)), rank: width), try unary(.sqrt, try add(try perChannel(variance, rank: width), epsilon)))
         let offset = try sub(try perChannel(try cast(c[2], element(mean)), rank: width), try mul(try perChannel(mean, rank: width), factor))
