@@ -169,6 +169,13 @@ private struct BlockCase: CustomTestStringConvertible {
         #expect(message([("llama.embedding_length", 64)]).contains("token_embd.weight"))
         #expect(message([("llama.feed_forward_length", [32, 64])]).contains("layers with different values"))
         #expect(message([("llama.rope.scaling.type", "linear"), ("llama.rope.scaling.factor", 0.0)]).contains("factor"))
+        // A factor without a type is linear, and is not left out.
+        #expect(message([("llama.rope.scaling.factor", 0.0)]).contains("factor"))
+        #expect(message([("llama.rope.scaling.type", "dynamic"), ("llama.rope.scaling.factor", 2.0)]).contains("'dynamic'"))
+        #expect(message([("llama.rope.scaling.attn_factor", 0.5)]).contains("attn_factor"))
+        #expect(message([("llama.attention.causal", false)]).contains("attention.causal"))
+        #expect(message([("general.architecture", "qwen2")] + Self.values.filter { $0.0.hasPrefix("llama.") }.map { ("qwen2" + $0.0.dropFirst(5), $0.1) } + [("qwen2.expert_count", 4)]).contains("qwen2.expert_count"))
+        #expect(message([("llama.expert_count", 0), ("llama.expert_used_count", 0), ("llama.rope.scaling.type", "none"), ("llama.rope.scaling.factor", 2.0)]).isEmpty)
         #expect(message(adding: [("x", 99, [32], [])]).contains("type 99"))
         #expect(message(adding: [("x", 2, [33], [])]).contains("no whole blocks"))
         #expect(message(adding: [("x", 0, [1 << 20, 1 << 20], [])]).contains("does not lie in the file"))

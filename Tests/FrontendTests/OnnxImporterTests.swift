@@ -28,6 +28,16 @@ private let x = Onnx.value("x", 1, [2, 3])
 private let y = Onnx.value("y", 1, [2, 3])
 
 @Suite struct OnnxImporterTests {
+    /// Scale and shift nearly cancel, and 16 bits of each would leave nothing.
+    @Test func normalizesNarrowBatchesInFull() throws {
+        let names = ["x", "scale", "shift", "mean", "variance"], values: [Double] = [1, -2.5, 0.05883789, 0.9921875, 0.14453125]
+        let inputs = names.map { Onnx.value($0, 16, $0 == "x" ? [1, 1] : [1]) }
+        let function = try load(Onnx.graph(nodes: [Onnx.node("BatchNormalization", names, ["y"])], inputs: inputs, outputs: [Onnx.value("y", 16, [1, 1])])).function
+        let tensors = zip(names, values).map { name, value in Tensor(.bf16, name == "x" ? [1, 1] : [1], values: { _ in value }) }
+        let expected = (1 - 0.9921875) * -2.5 / (0.14453125 + 1e-5).squareRoot() + 0.05883789
+        #expect(abs(try Interpreter.run(function, tensors)[0].doubles[0] - expected) <= expected / 256)
+    }
+
     @Test func importsTheSmallModel() throws {
         let model = try OnnxReader.model(ByteSpan(Onnx.small), file: "test.onnx")
         let function = try OnnxImporter.importModel(model, file: "test.onnx").function

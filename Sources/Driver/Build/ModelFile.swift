@@ -17,8 +17,8 @@ enum ModelFile {
             return .safetensors
         }
         guard Files.exists(path) else { throw Diagnostic(.invalid, "there is no such file", at: [path]) }
+        if GgufFile.isOne(path) { return .gguf }
         let head = try Files.map(path).slice(offset: 0, count: 4)?.array
-        if head == Array("GGUF".utf8) { return .gguf }
         if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
         return Files.ending(of: path) == "glm" ? .textualIR : .onnx
     }
@@ -63,10 +63,10 @@ enum ModelFile {
         return Files.isFolder(path) ? last : Files.withoutEnding(last)
     }
 
-    /// SHA-256 of the model's file, or of a folder's config.json and weights in order of their names.
+    /// SHA-256 of the model's file or files, or of a folder's config.json and weights in order of their names.
     static func digest(_ path: String) throws -> String {
         var hash = SHA256()
-        var files = [path]
+        var files = GgufFile.isOne(path) ? try GgufFile.files(of: path) : [path]
         if Files.isFolder(path) {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }

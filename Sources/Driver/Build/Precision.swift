@@ -39,7 +39,8 @@ extension Compilation {
         let narrow = narrowFloats?.name ?? ""
         let kinds = [
             ("quantize-static", "int8", "compute in int8"), ("quantize-dynamic", "int8", "compute in int8"), ("quantize-blocks", "int4", "have weights in int4"),
-            ("quantize-weights", "int8", "have weights in int8"), ("quantize-block-activations", "int8", "compute in integers"), ("narrow-floats", narrow, "compute in \(narrow)"),
+            ("quantize-byte-blocks", "int8", "have weights in int8"), ("quantize-weights", "int8", "have weights in int8"),
+            ("quantize-block-activations", "int8", "compute in integers"), ("narrow-floats", narrow, "compute in \(narrow)"),
         ]
         for (pass, name, what) in kinds {
             let remarks = reports.filter { $0.name == pass }.flatMap(\.remarks)

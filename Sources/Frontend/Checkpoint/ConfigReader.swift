@@ -145,11 +145,12 @@ struct ConfigReader {
     private func quoted(_ key: String) -> String { "'\(names[key] ?? key)'" }
 }
 
-extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByDictionaryLiteral {
+extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
     public init(booleanLiteral value: Bool) { self = .bool(value) }
     public init(integerLiteral value: Int64) { self = .int(value) }
     public init(floatLiteral value: Double) { self = .double(value) }
     public init(stringLiteral value: String) { self = .string(value) }
+    public init(arrayLiteral items: JSONValue...) { self = .array(items) }
     public init(dictionaryLiteral members: (String, JSONValue)...) { self = .object(members.map { Member(key: $0.0, value: $0.1) }) }
 
     /// What it is, for a message: numbers and words themselves, of others only the kind.

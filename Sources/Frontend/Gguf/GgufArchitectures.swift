@@ -6,13 +6,22 @@ struct GgufArchitecture: Sendable {
     var name: String
     /// The family's `model_type`.
     var family: String
+    /// That of models with a mixture of experts, where they have a family of their own.
+    var mixture: String?
     /// Rotary pairs are neighbours: the file's rows of queries and keys are in that order, whatever the family's own is.
     var rotatesNeighbours = false
     /// Reads what the architecture has beyond what all have in common.
     var read: @Sendable (inout GgufConfig) throws -> Void = { _ in }
 
     static let all: [GgufArchitecture] = [
-        GgufArchitecture(name: "llama", family: "llama", rotatesNeighbours: true),
+        GgufArchitecture(name: "llama", family: "llama", mixture: "mixtral", rotatesNeighbours: true) { c in
+            guard c.isMixture else { return }
+            try c.demand("expert_gating_func", is: softmax)
+            try c.take("expert_count", as: "num_local_experts")
+            try c.take("expert_used_count", as: "num_experts_per_tok")
+            // Experts are as wide as `feed_forward_length`.
+            _ = try c.value("expert_feed_forward_length")
+        },
         GgufArchitecture(name: "qwen2", family: "qwen2"),
         GgufArchitecture(name: "qwen3", family: "qwen3"),
         GgufArchitecture(name: "qwen3moe", family: "qwen3_moe") { c in

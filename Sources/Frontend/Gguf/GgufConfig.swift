@@ -51,11 +51,19 @@ struct GgufConfig {
         return size
     }
 
+    /// Whether there are experts.
+    var isMixture: Bool { values[key("expert_count")]?.int ?? 0 > 0 }
+
     /// Refuses what was not read.
-    /// - Parameter irrelevant: keys without influence on results.
-    func finish(irrelevant: Set<String>) throws {
+    /// - Parameters:
+    ///   - irrelevant: keys without influence on results.
+    ///   - counts: keys that say with a 0 that there is nothing of the kind.
+    func finish(irrelevant: Set<String>, counts: Set<String>) throws {
         let prefix = architecture + "."
-        let rest = values.keys.filter { $0.hasPrefix(prefix) && !known.contains($0) && !irrelevant.contains(String($0.dropFirst(prefix.count))) }.sorted()
+        let rest = values.filter { own, value in
+            let name = String(own.dropFirst(prefix.count))
+            return own.hasPrefix(prefix) && !known.contains(own) && !irrelevant.contains(name) && !(counts.contains(name) && value == 0)
+        }.keys.sorted()
         guard rest.isEmpty else { throw Diagnostics(rest.map { Diagnostic(.unsupported, "may change the result and is not understood (its value is \(values[$0]?.kind ?? "null"))", at: [$0]) }) }
     }
 }

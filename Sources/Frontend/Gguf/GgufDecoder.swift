@@ -17,8 +17,7 @@ struct GgufDecoder {
             throw Diagnostic(.unsupported, "the architecture '\(name)' is not supported", at: ["general.architecture"], hint: "supported: \(GgufArchitecture.all.map(\.name).joined(separator: ", "))")
         }
         architecture = known
-        // Mixtures of experts of the LLaMA kind have a family of their own.
-        let type = name == "llama" && file.values["llama.expert_count"]?.int ?? 0 > 0 ? "mixtral" : known.family
+        let type = try GgufConfig(file).isMixture ? known.mixture ?? known.family : known.family
         guard let family = DecoderFamilies.all.first(where: { $0.types.contains(type) }) else { throw Diagnostic(.internal, "there is no family '\(type)'") }
         self.family = family
         try splitExperts()
@@ -113,7 +112,9 @@ struct GgufDecoder {
     // MARK: Configuration
 
     /// Keys that say nothing about results, or what tensors say too.
-    private static let irrelevant: Set<String> = ["vocab_size", "rope.scaling.finetuned", "attention.causal", "expert_feed_forward_length"]
+    private static let irrelevant: Set<String> = ["vocab_size", "rope.scaling.finetuned"]
+    /// Keys that say with a 0 that there is nothing of the kind.
+    private static let counts: Set<String> = ["expert_count", "expert_used_count", "expert_shared_count", "expert_group_count", "expert_group_used_count", "expert_feed_forward_length"]
 
     private func config() throws -> JSONValue {
         var c = try GgufConfig(file)
@@ -135,40 +136,36 @@ struct GgufDecoder {
         c.set("head_dim", .int(Int64(head)))
         if let turned = try c.size("rope.dimension_count"), turned != head { c.set("partial_rotary_factor", .double(Double(turned) / Double(head))) }
         if let window = try c.value("attention.sliding_window") { c.set("sliding_window", window == 0 ? .null : window) }
-        if try c.value("expert_count")?.int ?? 0 > 0, architecture.name == "llama" {
-            try c.demand("expert_gating_func", is: 1)
-            try c.take("expert_count", as: "num_local_experts")
-            try c.take("expert_used_count", as: "num_experts_per_tok")
-        }
-        if try c.value("expert_used_count")?.int == 0 { c.set("num_experts_per_tok", .null) }
+        try c.demand("attention.causal", is: true)
         try readScaling(&c)
         try architecture.read(&c)
-        try c.finish(irrelevant: Self.irrelevant)
-        return .object(c.members.sorted { $0.key < $1.key }.map { JSONValue.Member(key: $0.key, value: $0.value) })
+        try c.finish(irrelevant: Self.irrelevant, counts: Self.counts)
+        return JSONValue(c.members)
     }
 
-    /// How rotary frequencies are changed for long contexts.
+    /// How rotary frequencies are changed for long contexts. A factor without a type is linear.
     private func readScaling(_ c: inout GgufConfig) throws {
-        let type = try c.value("rope.scaling.type")?.string ?? "none", factor = try c.value("rope.scaling.factor") ?? c.value("rope.scale_linear")
-        let original = try c.value("rope.scaling.original_context_length"), attention = try c.value("rope.scaling.attn_factor")
-        var members: [String: JSONValue] = [:]
-        if let original { members["original_max_position_embeddings"] = original }
+        let type = try c.value("rope.scaling.type")?.string ?? "linear", factor = try c.value("rope.scaling.factor") ?? c.value("rope.scale_linear")
+        let original = try c.value("rope.scaling.original_context_length")
+        var members: [String: JSONValue] = original.map { ["original_max_position_embeddings": $0] } ?? [:]
         if let short = try floats("rope_factors_short.weight"), let long = try floats("rope_factors_long.weight") {
             members["rope_type"] = "longrope"
             (members["short_factor"], members["long_factor"]) = (.array(short.map { .double($0) }), .array(long.map { .double($0) }))
-            if let attention { members["attention_factor"] = attention }
-        } else if type == "linear", let factor {
-            members = ["rope_type": "linear", "factor": factor]
-        } else if type == "yarn", let factor {
+            if let attention = try c.value("rope.scaling.attn_factor") { members["attention_factor"] = attention }
+            return c.set("rope_scaling", JSONValue(members))
+        }
+        try c.demand("rope.scaling.attn_factor", is: 1.0)
+        guard type != "none", let factor else { return }
+        switch type {
+        case "linear": members = ["rope_type": "linear", "factor": factor]
+        case "yarn":
             (members["rope_type"], members["factor"]) = ("yarn", factor)
             for (own, usual) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
                 if let value = try c.value("rope.scaling." + own) { members[usual] = value }
             }
-        } else {
-            guard ["none", "longrope"].contains(type) || factor == nil else { throw Diagnostic(.unsupported, "rotary positions scaled by '\(type)' are not supported", at: ["\(architecture.name).rope.scaling.type"]) }
-            return
+        default: throw Diagnostic(.unsupported, "rotary positions scaled by '\(type)' are not supported", at: ["\(architecture.name).rope.scaling.type"])
         }
-        c.set("rope_scaling", .object(members.map { JSONValue.Member(key: $0.key, value: $0.value) }))
+        c.set("rope_scaling", JSONValue(members))
     }
 
     /// The elements of a tensor of f32; nil where there is none.
@@ -180,4 +177,9 @@ struct GgufDecoder {
         guard list.allSatisfy({ $0.isFinite && $0 > 0 }) else { throw Diagnostic(.invalid, "holds a factor that is not above 0", at: ["tensor '\(name)'"]) }
         return list
     }
+}
+
+extension JSONValue {
+    /// An object, its keys in order.
+    fileprivate init(_ members: [String: JSONValue]) { self = .object(members.sorted { $0.key < $1.key }.map { Member(key: $0.key, value: $0.value) }) }
 }

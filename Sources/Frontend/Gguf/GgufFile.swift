@@ -3,7 +3,7 @@ import GlmcIR
 /// A GGUF file, versions 2 and 3 (the format of ggml and llama.cpp): values by key, and tensors, in one file or in several that are numbered.
 ///
 /// Nothing in it is believed: counts are bounded by the bytes that are left, and every tensor's bytes must lie in the file.
-struct GgufFile: Sendable {
+public struct GgufFile: Sendable {
     /// As the user named it.
     let path: String
     /// Values by key: numbers, strings, and lists of them.
@@ -14,7 +14,7 @@ struct GgufFile: Sendable {
     private(set) var blocks: [String: BlockTensor] = [:]
 
     /// Whether there is a file that begins as such files do.
-    static func isOne(_ path: String) -> Bool {
+    public static func isOne(_ path: String) -> Bool {
         guard !Files.isFolder(path), let head = try? Files.map(path).slice(offset: 0, count: 4) else { return false }
         return head.array == magic
     }
@@ -23,16 +23,31 @@ struct GgufFile: Sendable {
 
     /// - Throws: `Diagnostic` where the file, or one of those that belong to it, is damaged or holds what is not supported.
     init(at path: String) throws {
-        self.path = path
+        self.init(path)
         try read(Files.map(path), file: path)
-        let count = values["split.count"]?.int ?? 1
-        guard count > 1 else { return }
-        for other in try Self.siblings(path, count) where other != path { try read(Files.map(other), file: other) }
+        for other in try parts where other != path { try read(Files.map(other), file: other) }
     }
+
+    /// The files that the model lies in, in order.
+    /// - Throws: `Diagnostic` where there are several and the name of this one does not tell those of the others.
+    public static func files(of path: String) throws -> [String] {
+        var file = GgufFile(path)
+        try file.read(Files.map(path), file: path)
+        return try file.parts
+    }
+
+    private var parts: [String] {
+        get throws {
+            let count = values["split.count"]?.int ?? 1
+            return count > 1 ? try Self.siblings(path, count) : [path]
+        }
+    }
+
+    private init(_ path: String) { self.path = path }
 
     /// The file in `bytes`; `file` names it in errors.
     init(_ bytes: ByteSpan, file: String) throws {
-        path = file
+        self.init(file)
         try read(bytes, file: file)
     }
 

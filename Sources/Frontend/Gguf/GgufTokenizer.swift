@@ -147,7 +147,3 @@ extension GgufFile {
     /// Tokens that end a text.
     var stopTokens: [Int32] { ["eos_token_id", "eot_token_id", "eom_token_id"].compactMap { tokenNumber($0).flatMap { Int32(exactly: $0) } }.filter { $0 >= 0 } }
 }
-
-extension JSONValue: ExpressibleByArrayLiteral {
-    public init(arrayLiteral items: JSONValue...) { self = .array(items) }
-}
