@@ -14,6 +14,7 @@ from onnx import TensorProto as T, helper as H
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python"))
 import glmc as loader
 from fuzz_decoders import DecoderKinds
+from fuzz_encoders import EncoderKinds
 from mutations import HOSTILE, mutate_bytes, mutate_npy, mutate_text, mutate_wire, npz, number
 
 SECONDS, MEMORY, DOCUMENTED = 20, 2 << 30, {0, 1, 2, 3, 4}
@@ -108,7 +109,7 @@ def limited(start, out):
     return Ended(code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out.read(1 << 20))
 
 
-class Worker(DecoderKinds):
+class Worker(DecoderKinds, EncoderKinds):
     def __init__(self, glmc, place, seed, keep):
         self.glmc, self.seed, self.keep, self.place = os.path.abspath(glmc), seed, keep, place
         self.run_folder, self.temp, self.data = place + "/cwd", place + "/tmp", place + "/data"
@@ -243,7 +244,7 @@ class Worker(DecoderKinds):
         with open(path, "wb") as f: f.write(whole)
         return [path], words, ended
 
-    KINDS = {"onnx": 55, "external": 3, "safetensors": 10, "glm": 15, "arrays": 10, "artifact": 7, "case": 0.3, "cached": 0.3, "decoder": 10, "gguf": 8, "prompt": 3}
+    KINDS = {"onnx": 55, "external": 3, "safetensors": 10, "glm": 15, "arrays": 10, "artifact": 7, "case": 0.3, "cached": 0.3, "decoder": 10, "encoder": 5, "gguf": 8, "prompt": 3}
 
     def complaint(self, ended):
         left = os.listdir(self.run_folder) + os.listdir(self.temp)

@@ -89,6 +89,16 @@ public enum MappedPages {
         let first = (start + page - 1) / page * page, last = (start + bytes.count) / page * page
         if first < last, let address = UnsafeMutableRawPointer(bitPattern: first) { madvise(address, last - first, MADV_DONTNEED) }
     }
+
+    /// Calls `body` with the parts of `bytes` in their order, each out of memory again before the next comes: a mapping may be larger than memory.
+    public static func visit(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        let most = 1 << 24
+        for start in stride(from: 0, to: bytes.count, by: most) {
+            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + most, bytes.count)])
+            try body(part)
+            evict(part)
+        }
+    }
 }
 
 /// Where a tensor's elements lie: element `index` at `byteOffset`, plus Σ index[axis]·strides[axis] elements.
@@ -197,6 +207,14 @@ public struct Tensor: Sendable {
             copier.copy(window: shape, strides: source.strides)
         }
         return Tensor(unchecked: element, shape, storage: storage, source: source)
+    }
+
+    /// What `body`, which keeps shapes, makes of the elements in the order in which they lie, with this tensor's axes: nothing is copied for a transposed tensor.
+    public func inStoredOrder(_ body: (Tensor) throws -> Tensor) rethrows -> Tensor {
+        let stored = stored
+        let order = shape.indices.sorted { (stored.strides[$0], $1) > (stored.strides[$1], $0) }
+        let result = try body(Tensor(unchecked: element, order.map { shape[$0] }, storage: stored.storage, byteOffset: stored.byteOffset))
+        return order.elementsEqual(shape.indices) ? result : result.transposed(shape.indices.map { axis in order.firstIndex(of: axis) ?? axis })
     }
 
     /// The same bytes read as another type of the same width.

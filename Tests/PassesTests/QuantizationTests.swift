@@ -64,14 +64,15 @@ import Testing
     }
 
     /// A language model in small: rows of a table, a product, and the table again as the head.
-    private static func tied() throws -> Function {
+    private static func tied(_ element: ElementType = .f32) throws -> Function {
         func noise(_ count: Int, _ seed: Int) -> [Float] { (0..<count).map { Float(($0 * $0 * 7919 + $0 * 104_729 + seed) % 10_007) / 10_007 - 0.5 } }
         var rewriter = Rewriter(Function("f"))
         func add(_ op: any Op, _ operands: [ValueID]) throws -> ValueID { try rewriter.create1(op, operands, at: .end(rewriter.function.body)) }
         let ids = rewriter.addArgument(.tensor(TensorType(.i64, [1, 3])), name: "ids")
-        let table = Tensor(noise(20 * 64, 1), shape: [20, 64])
+        func stored(_ tensor: Tensor) -> Tensor { element == .f32 ? tensor : Tensor(element, tensor.shape, values: { tensor.doubles[$0] }) }
+        let table = stored(Tensor(noise(20 * 64, 1), shape: [20, 64]))
         let rows = try add(Gather(axis: 0), [try add(Constant(table), []), ids])
-        let hidden = try add(Unary(.tanh), [try add(MatMul(), [rows, try add(Constant(Tensor(noise(64 * 64, 2), shape: [64, 64])), [])])])
+        let hidden = try add(Unary(.tanh), [try add(MatMul(), [element == .f32 ? rows : try add(Cast(to: .f32), [rows]), try add(Constant(stored(Tensor(noise(64 * 64, 2), shape: [64, 64]))), [])])])
         rewriter.setResults([try add(MatMul(), [hidden, try add(Constant(table.transposed([1, 0])), [])])])
         return rewriter.function
     }
@@ -84,6 +85,22 @@ import Testing
         // The table is the head, so their bytes are the same; floats are scales alone.
         #expect(bytes.count == 3 && Set(bytes.map { ObjectIdentifier($0.stored.storage) }).count == 2)
         #expect(constants.allSatisfy { !$0.element.isFloat || $0.count <= 64 })
+    }
+
+    /// Of two entry points with the same weights, as floats of 32 and of 16 bits.
+    @Test(arguments: [ElementType.f32, .f16]) func narrowWeightsLieOnce(_ element: ElementType) throws {
+        let model = try Self.tied(element)
+        for activations in [true, false] {
+            let pass = Pass.narrowFloats(activations: activations)
+            let constants = try (0..<2).flatMap { _ -> [Tensor] in
+                var function = model
+                try PassManager().run([pass, .lowerNarrowFloats, .eliminateDeadCode], on: &function, PassContext())
+                return function.allNodes.compactMap { (function[$0].op as? Constant)?.value }
+            }
+            // Without activations in 16 bits, weights that have 16 already are left as they are.
+            #expect(constants.count == 6 && constants.allSatisfy { $0.element == (element == .f16 && !activations ? .f16 : .bf16) })
+            #expect(Set(constants.map { ObjectIdentifier($0.stored.storage) }).count == 2)
+        }
     }
 
     @Test(arguments: [false, true]) func weightsInBlocks(_ isFourBits: Bool) throws {

@@ -11,9 +11,10 @@
 
 #define GLMC_SEAL_BYTES 24
 
-/* The CRC-32 of zlib, gzip and PNG, eight bytes at a time. */
-static inline uint32_t glmc_seal_crc(const uint8_t *bytes, uint64_t count) {
-    uint32_t table[8][256], crc = 0xffffffffu;
+/* The CRC-32 of zlib, gzip and PNG, eight bytes at a time: of what `crc` is of (0: of nothing) with more bytes behind it. */
+static inline uint32_t glmc_seal_crc_continued(uint32_t crc, const uint8_t *bytes, uint64_t count) {
+    uint32_t table[8][256];
+    crc = ~crc;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t value = i;
         for (int bit = 0; bit < 8; bit++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
@@ -29,19 +30,23 @@ static inline uint32_t glmc_seal_crc(const uint8_t *bytes, uint64_t count) {
     return ~crc;
 }
 
+static inline uint32_t glmc_seal_crc(const uint8_t *bytes, uint64_t count) { return glmc_seal_crc_continued(0, bytes, count); }
+
 static inline uint64_t glmc_seal_number(const uint8_t *bytes, int count) {
     uint64_t value = 0;
     while (count > 0) value = value << 8 | bytes[--count];
     return value;
 }
 
-/* Writes the seal of `count` bytes, to be put behind them. */
-static inline void glmc_seal_make(const uint8_t *bytes, uint64_t count, uint8_t seal[GLMC_SEAL_BYTES]) {
-    uint64_t value = (count & 0xffffffffu) << 32 | glmc_seal_crc(bytes, count);
+/* Writes the seal of `count` bytes with the CRC-32 `crc`, to be put behind them. */
+static inline void glmc_seal_write(uint32_t crc, uint64_t count, uint8_t seal[GLMC_SEAL_BYTES]) {
+    uint64_t value = (count & 0xffffffffu) << 32 | crc;
     memcpy(seal, "GLMCSEAL", 8);
     for (int i = 0; i < 8; i++) seal[8 + i] = (uint8_t)(value >> 8 * i);
     memcpy(seal + 16, "GLMCSEAL", 8);
 }
+
+static inline void glmc_seal_make(const uint8_t *bytes, uint64_t count, uint8_t seal[GLMC_SEAL_BYTES]) { glmc_seal_write(glmc_seal_crc(bytes, count), count, seal); }
 
 /* Whether an ELF file of `count` bytes ends exactly where the last of what its headers name ends; other formats are left to the loader, except that nothing is none. */
 static inline int glmc_seal_is_complete(const uint8_t *bytes, uint64_t count) {

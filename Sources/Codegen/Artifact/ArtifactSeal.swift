@@ -4,12 +4,19 @@ import GlmcIR
 
 /// The check value behind a shared library that glmc wrote (`glmc_seal.h` has its format): loaders refuse a library whose bytes have changed since.
 enum ArtifactSeal {
+    /// The CRC-32 of a mapped file, or of a part of it.
+    static func checksum(_ content: Data) -> UInt32 {
+        var crc: UInt32 = 0
+        content.withUnsafeBytes { MappedPages.visit($0) { crc = glmc_seal_crc_continued(crc, $0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) } }
+        return crc
+    }
+
     /// Seals a finished file.
     static func append(to path: String) throws(Diagnostic) {
         do {
             let content = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
             var seal = [UInt8](repeating: 0, count: Int(GLMC_SEAL_BYTES))
-            content.withUnsafeBytes { glmc_seal_make($0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count), &seal) }
+            glmc_seal_write(checksum(content), UInt64(content.count), &seal)
             let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
             try file.seekToEnd()
             try file.write(contentsOf: seal)

@@ -23,10 +23,11 @@ struct Build {
         _ files: [KernelFiles.File], main: String, launches: Int, hasWeights: Bool, hasTokenizer: Bool, progress: @escaping CompileProgress
     ) throws {
         let compiler = compiler, options = options, toolchain = compiler.toolchain, base = Toolchain.commonFlags + toolchain.targetFlags(options.target)
-        var jobs = files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
         let defines = (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
         // The main file holds no loops of its own. Compilers take longer than in proportion to its calls, of which many weigh little beside what they call.
-        jobs.append(Job(source: "main.c", flags: base + [launches > 256 ? "-Og" : "-O1"] + defines, text: main))
+        var jobs = [Job(source: "main.c", flags: base + [launches > 256 ? "-Og" : "-O1"] + defines, text: main)]
+        // Behind the main file, which takes longest.
+        jobs += files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
         if hasWeights { jobs.append(Job(source: "weights.s", flags: toolchain.targetFlags(options.target), text: nil)) }
         if hasTokenizer { jobs.append(Job(source: "tokenizer.s", flags: toolchain.targetFlags(options.target), text: nil)) }
         let support = SHA256.hex((RuntimeSupport.files + RuntimeSupport.kernelFiles).map { String(decoding: $0.text, as: UTF8.self) }.joined())

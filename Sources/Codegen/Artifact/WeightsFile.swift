@@ -1,4 +1,3 @@
-import CGlmcABI
 import Foundation
 import GlmcIR
 
@@ -42,8 +41,7 @@ enum WeightsFile {
     static func complete(_ path: String, artifact: String) throws(Diagnostic) -> String {
         do {
             let blob = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped).dropFirst(headerBytes)
-            let check = blob.withUnsafeBytes { glmc_seal_crc($0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) }
-            let id = SHA256.hex("\(artifact)\n\(check)")
+            let id = SHA256.hex("\(artifact)\n\(ArtifactSeal.checksum(blob))")
             let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
             try file.write(contentsOf: Data("GLMCWTS1\(id)".utf8))
             try file.close()

@@ -25,6 +25,8 @@ struct Compilation: Sendable {
     var stopAfter: (pass: Int, rewrite: Int)?
     var quantization: Quantization?
     var narrowFloats: NarrowFloats?
+    /// What makes the model's floats narrow, one for all its functions.
+    private var narrowing: [Pass] = []
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
     /// The least work of a launch that threads divide; nil: what is worth it.
@@ -54,6 +56,7 @@ struct Compilation: Sendable {
         Flag("context", .value("N"), "language models: how many tokens the cache has room for (default: the model's positions, at most 4096)"),
         Flag("no-tokenizer", "language models: leave tokenizer and chat template out; the artifact takes and gives tokens' numbers"),
         Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
+        Flag("task", .value("T"), choices: EncoderTask.allCases.map(\.rawValue), "encoders: what the model is for (default: what its files say)"),
         Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
     ]
 
@@ -96,6 +99,7 @@ struct Compilation: Sendable {
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
         languageFlags = ["context", "kv", "no-tokenizer"].filter { arguments.has($0) }
+        imports.task = arguments.string("task").flatMap(EncoderTask.init)
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
             guard let found = Target.named(name) else {
@@ -127,6 +131,7 @@ struct Compilation: Sendable {
         }
         quantization = try Quantization(arguments)
         narrowFloats = try NarrowFloats(arguments)
+        narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
         weights = arguments.string("weights").flatMap(WeightsPlace.init) ?? weights
         saveFolder = arguments.string("save-temps")
         if let folder = saveFolder, Files.exists(folder), !Files.isFolder(folder) { throw arguments.misuse("--save-temps takes a folder, and '\(folder)' is none") }
@@ -134,7 +139,7 @@ struct Compilation: Sendable {
             do { cache = try ObjectCache.openDefault() } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
-            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
+            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (quantization?.recordedFlags ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
@@ -146,6 +151,7 @@ struct Compilation: Sendable {
         if let flag = languageFlags.first, model.module.states.isEmpty {
             throw Diagnostic(.usage, "--\(flag) means nothing for this model: it is no language model with a cache", at: [path])
         }
+        if imports.task != nil, model.function.metadata["task"] == nil { throw Diagnostic(.usage, "--task means nothing for this model: it is no encoder from a folder", at: [path]) }
         for warning in model.warnings { console.warning(warning.description) }
         let optional = model.module.functions.flatMap { function in function.inputs.filter { function.defaults[$0] != nil }.map { "'\(function[$0].name)'" } }
         if !optional.isEmpty {
@@ -175,7 +181,6 @@ struct Compilation: Sendable {
     func optimise(_ function: inout Function, quantized mode: Quantization.Mode? = nil) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
         if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
-        let narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
         guard let quantization, (mode ?? quantization.mode) == .static else {
             let quantizing = quantization.map { $0.passes(mode ?? $0.mode, for: target) } ?? []
             let reports = try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)

@@ -71,16 +71,7 @@ enum ModelFile {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }
         }
-        for file in files {
-            try Files.map(file).withUnsafeBytes { bytes in
-                // Weights may be larger than memory.
-                for start in stride(from: 0, to: bytes.count, by: 1 << 24) {
-                    let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + (1 << 24), bytes.count)])
-                    hash.update(part)
-                    MappedPages.evict(part)
-                }
-            }
-        }
+        for file in files { try Files.map(file).withUnsafeBytes { MappedPages.visit($0) { hash.update($0) } } }
         return hash.finish()
     }
 }

@@ -32,10 +32,12 @@ public enum Files {
         return ByteSpan(TensorStorage(UnsafeRawBufferPointer(start: address, count: size), isMapped: true) { munmap(mapping, size) })
     }
 
-    /// - Throws: where a result cannot be put at `path`: an empty name, a folder, or what is no regular file and would be replaced by one.
+    /// - Throws: where a result cannot be put at `path`: an empty name, a folder, a place in none or in one that cannot be written, or what is no regular
+    ///   file and would be replaced by one.
     public static func checkTarget(_ path: String) throws(Diagnostic) {
         var status = stat()
         guard !path.isEmpty else { throw Diagnostic(.usage, "the name of the file to write is empty") }
+        guard access(folder(of: path), W_OK | X_OK) == 0 else { throw failure(path, "cannot be written") }
         guard stat(path, &status) == 0 || lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw Diagnostic(file: path, reason: "is a folder") }
         guard [S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT) else { throw notRegular(path, hint: "results are written to files only, which they replace") }

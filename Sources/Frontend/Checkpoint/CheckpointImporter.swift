@@ -6,7 +6,10 @@ public enum CheckpointImporter {
 
     /// What builds a model, by `model_type`.
     static let architectures: [String: Build] = {
-        var builds: [String: Build] = ["bert": { ImportedModel(Module(try Bert.build($0, $1))) }]
+        var builds: [String: Build] = [:]
+        for family in EncoderFamilies.all {
+            for type in family.types { builds[type] = { ImportedModel(Module(try Encoder.build($0, family, $1))) } }
+        }
         for family in DecoderFamilies.all {
             for type in family.types { builds[type] = { try DecoderModel($0, family).module($1) } }
         }

@@ -16,6 +16,8 @@ public struct ImportOptions: Sendable {
     public var context: Int?
     /// The type of keys and values in that cache: f32, f16 or bf16 (`--kv`).
     public var cacheElement = ElementType.f32
+    /// What an encoder is for (`--task`); nil: what its files say.
+    public var task: EncoderTask?
     /// Makes constants of the initializers that are inputs too (`--freeze-initializers`).
     public var freezesInitializers = false
 

@@ -13,7 +13,7 @@ public struct SafetensorsFolder: Sendable {
     public init(at path: String) throws {
         self.path = path
         guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
-        config = try Self.json(path + "/config.json")
+        config = try JSONValue.read(path + "/config.json")
         guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
         do {
             quantization = try CheckpointQuantization(config)
@@ -36,7 +36,7 @@ public struct SafetensorsFolder: Sendable {
     var checkpoint: Checkpoint { Checkpoint(path: path, config: config, tensors: tensors, matrices: CheckpointMatrices(quantization)) }
 
     private static func sharded(_ path: String, _ index: String) throws -> [String: SafetensorsTensor] {
-        guard case .object(let map)? = try json(index)["weight_map"] else {
+        guard case .object(let map)? = try JSONValue.read(index)["weight_map"] else {
             throw Diagnostic(file: index, reason: "has no weight_map")
         }
         var shards: [String: SafetensorsFile] = [:]
@@ -54,13 +54,5 @@ public struct SafetensorsFolder: Sendable {
             tensors[entry.key] = tensor
         }
         return tensors
-    }
-
-    private static func json(_ path: String) throws -> JSONValue {
-        do {
-            return try Files.map(path).withUnsafeBytes { text throws(JSONError) in try JSONValue(parsing: text) }
-        } catch let error as JSONError {
-            throw Diagnostic(file: path, reason: "is not JSON: \(error.reason) at byte \(error.offset)")
-        }
     }
 }

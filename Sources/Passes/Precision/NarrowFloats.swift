@@ -18,9 +18,10 @@ extension Pass {
     /// everything, so that none is stored twice. What lies between the layers computes in f32.
     /// - Parameters:
     ///   - element: f16 or bf16.
-    ///   - activations: whether activations are rounded as well as weights. Without, only the weights become smaller.
+    ///   - activations: whether activations are rounded as well as weights. Without, only the weights become smaller, those that are not yet.
     public static func narrowFloats(to element: ElementType = .bf16, activations: Bool = true, options: QuantizationOptions = QuantizationOptions()) -> Pass {
-        Pass("narrow-floats", "Stores weights, and activations between layers, as 16-bit floats") { rewriter, _ in
+        let constants = NarrowedConstants(to: element)
+        return Pass("narrow-floats", "Stores weights, and activations between layers, as 16-bit floats") { rewriter, _ in
             let function = rewriter.function, plan = QuantizationPlan(function, options: options, to: element)
             for (node, reason) in plan.kept { rewriter.remark("stays in fp32: \(reason)", at: node, missed: true) }
             for (value, _) in activations ? plan.values : [] {
@@ -34,10 +35,20 @@ extension Pass {
             }
             let tables = function.allNodes.filter { function.looksUp($0, in: element) && !options.keeps(function[$0].provenance) }
             for (node, operand) in plan.nodes.map({ ($0.node, 1) }) + tables.map({ ($0, 0) }) {
-                guard let weights = function.constant(function[node].operands[operand]), rewriter.beginRewrite() else { return }
-                let narrow = weights.element == element ? function[node].operands[operand] : try rewriter.constant(Cast(to: element), [weights], before: node)
+                guard let weights = function.constant(function[node].operands[operand]) else { continue }
+                guard activations || weights.element == .f32 else {
+                    if operand == 1 { rewriter.remark("its weights are \(weights.element.rawValue) already", at: node, missed: true) }
+                    continue
+                }
+                guard rewriter.beginRewrite() else { return }
+                let narrow = weights.element == element ? function[node].operands[operand] : try rewriter.create1(Constant(try constants[weights]), [], at: .before(node))
                 let wide = try rewriter.create1(Cast(to: .f32), [narrow], at: .before(node))
-                rewriter.setOperand(operand, of: node, to: wide)
+                if operand == 0, weights.element != .f32 {
+                    // Whoever widened the rows gets them from the wide table.
+                    for user in function.widenings(of: node) { try rewriter.replace(user, with: function[node].op, [wide] + function[node].operands.dropFirst()) }
+                } else {
+                    rewriter.setOperand(operand, of: node, to: wide)
+                }
                 if operand == 1 { rewriter.remark("computes in \(element.rawValue)", at: node) }
             }
         }
@@ -79,7 +90,16 @@ extension Function {
     /// Whether a node looks rows up in a constant table, such as an embedding, that may be stored as `element`.
     fileprivate func looksUp(_ id: NodeID, in element: ElementType) -> Bool {
         guard self[id].op is Gather, let table = constant(self[id].operands[0]) else { return false }
-        return table.element == .f32 && table.rank > 1 && table.fits(element)
+        let isRead = table.element == .f32 || table.element != element && [.f16, .bf16].contains(table.element) && widenings(of: id).count == self[self[id].results[0]].uses.count
+        return isRead && table.rank > 1 && table.fits(element)
+    }
+
+    /// The nodes that widen a node's only result to f32.
+    fileprivate func widenings(of id: NodeID) -> [NodeID] {
+        self[self[id].results[0]].uses.compactMap { use in
+            guard case .operand(let user, _) = use, (self[user].op as? Cast)?.to == .f32 else { return nil }
+            return user
+        }
     }
 
     /// The 16-bit value that an f32 value is widened from.

@@ -1,0 +1,84 @@
+import Foundation
+import GlmcIR
+import Testing
+
+@testable import GlmcFrontend
+
+/// Encoders of every family and task in `encoders`, which tools/make_tiny_encoders.py made with what transformers computes with them.
+@Suite struct EncoderTests {
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "encoders").path
+    static let names = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
+
+    private func tensor(_ entry: Npz.Entry) throws -> Tensor {
+        try Tensor(entry.array.element == .i64 ? .i64 : .f32, entry.array.shape, storage: entry.array.bytes.owner, byteOffset: entry.array.bytes.offset)
+    }
+
+    /// Runs an encoder on the recorded inputs.
+    private func run(_ folder: String, _ task: EncoderTask? = nil) throws -> (results: [String: [Double]], golden: [String: [Double]]) {
+        var options = ImportOptions()
+        options.task = task
+        let function = try CheckpointImporter.load(folder, options: options).function
+        try Verifier.verify(function)
+        let golden = Dictionary(uniqueKeysWithValues: try Npz.read(folder + "/golden.npz").map { ($0.name, try tensor($0)) })
+        let inputs = try function.inputs.map { try #require(golden[function[$0].name], "input '\(function[$0].name)'") }
+        let results = try Interpreter.run(function, inputs)
+        return (Dictionary(uniqueKeysWithValues: zip(function.outputs.map { function[$0].name }, results.map(\.doubles))), golden.mapValues { $0.element == .f32 ? $0.doubles : [] })
+    }
+
+    private func error(_ actual: [Double], _ wanted: [Double]) -> Double {
+        guard actual.count == wanted.count else { return .infinity }
+        return (zip(actual, wanted).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / wanted.reduce(0) { $0 + $1 * $1 }).squareRoot()
+    }
+
+    @Test func everyFamilyIsThere() {
+        let families = Set(Self.names.map { $0.split(separator: "-").first.map(String.init) ?? "" })
+        #expect(families == ["bert", "roberta", "xlm", "mpnet", "electra", "distilbert"])
+    }
+
+    /// The task that the files say: 1e-5 (relative L2) is what sums in another order differ by.
+    @Test(arguments: names) func computesWhatTransformersDoes(_ name: String) throws {
+        let (results, golden) = try run(Self.root + "/" + name)
+        #expect(!results.isEmpty)
+        for (name, values) in results { #expect(error(values, try #require(golden[name])) < 1e-5, "\(name)") }
+    }
+
+    @Test func poolsFirstTokens() throws {
+        let (results, golden) = try run(Self.root + "/bert", .pooler)
+        #expect(error(try #require(results["pooler_output"]), try #require(golden["pooler_output"])) < 1e-5)
+    }
+
+    @Test func refusesWhatItDoesNotUnderstand() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func refuse(_ file: String, _ change: (String) -> String, _ part: String, task: EncoderTask? = nil) throws {
+            let copy = folder.path + "/model"
+            try? FileManager.default.removeItem(atPath: copy)
+            try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-both", toPath: copy)
+            let text = try String(contentsOfFile: copy + "/" + file, encoding: .utf8), changed = change(text)
+            #expect(text != changed)
+            try changed.write(toFile: copy + "/" + file, atomically: true, encoding: .utf8)
+            var options = ImportOptions()
+            options.task = task
+            let error = #expect(throws: (any Error).self) { try CheckpointImporter.load(copy, options: options) }
+            #expect(error.map { "\($0)" }?.contains(part) == true, "\(error.map { "\($0)" } ?? "")")
+        }
+        try refuse("modules.json", { $0.replacingOccurrences(of: "Normalize", with: "Dense") }, "Dense' is not supported")
+        try refuse("modules.json", { $0.replacingOccurrences(of: "1_Pooling", with: "../elsewhere") }, "inside the folder")
+        try refuse("modules.json", { _ in "{}" }, "is not a list")
+        try refuse("1_Pooling/config.json", { $0.replacingOccurrences(of: "true", with: "false") }, "names no way of pooling")
+        try refuse("1_Pooling/config.json", { $0.replacingOccurrences(of: "weightedmean_tokens\": false", with: "weightedmean_tokens\": true") }, "pooling_mode_weightedmean_tokens")
+        try refuse("config.json", { $0.replacingOccurrences(of: "\"gelu\"", with: "\"gelu_9\"") }, "gelu_9")
+        try refuse("config.json", { $0.replacingOccurrences(of: "\"vocab_size\"", with: "\"vocabulary\"") }, "vocab_size")
+        try refuse("config.json", { $0.replacingOccurrences(of: "\"vocab_size\"", with: "\"scale_scores\": 3, \"vocab_size\"") }, "scale_scores")
+        // The head of another task is not in the file: everything that is missing is listed.
+        try refuse("config.json", { $0 + " " }, "classifier.weight", task: .texts)
+    }
+
+    @Test func namesTasksByClasses() throws {
+        for (name, task) in [("BertModel", EncoderTask.features), ("RobertaForSequenceClassification", .texts), ("MPNetForMaskedLM", .words), ("XLMRobertaForTokenClassification", .tokens)] {
+            #expect(try EncoderTask.of(architecture: name) == task)
+        }
+        #expect(throws: Diagnostic.self) { try EncoderTask.of(architecture: "BertForMultipleChoice") }
+    }
+}

@@ -1,0 +1,26 @@
+"""Damaged folders of encoders: a kind of tools/fuzz_files.py."""
+import shutil
+from pathlib import Path
+
+from mutations import number
+
+FOLDERS = sorted((Path(__file__).resolve().parent.parent / "Tests/FrontendTests/encoders").iterdir())
+TASKS = ["feature-extraction", "pooler", "sentence-similarity", "text-classification", "token-classification", "question-answering", "fill-mask"]
+
+
+class EncoderKinds:
+    """What Worker in fuzz_files.py does with them; `damage` is that of `DecoderKinds`."""
+
+    def do_encoder(self, r):
+        folder, source, done = Path(self.data + "/encoder"), r.choice(FOLDERS), []
+        shutil.rmtree(folder, True)
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.npz"))
+        files = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for path in r.sample(list(files), 1 if r.random() < 0.8 else 2):
+            done.append(self.damage(r, path, files[path], r.choice(list(files.values()))))
+        (folder / "damage").write_text("\n".join(filter(None, done)))
+        words = ["compile", str(folder), *r.choice([["--dry-run"], ["--dry-run"], ["-o", self.data + "/e.c"]]), "-O0", "-march=scalar", "-j1"]
+        if r.random() < 0.4: words.append(f"--task={r.choice(TASKS)}")
+        if r.random() < 0.3: words.append(f"--dim={r.choice(['batch', 'sequence'])}={r.choice([0, 1, 11, 12, 512, number(r)])}")
+        kept = [str(path) for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20]
+        return kept, words, self.command(*words)
