@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compile encoders and compare their results with recorded ones.
 
-    python3 tools/check_encoders.py GLMC ROOT [--levels O0,O3] [--limit 1e-5] [--flag FLAG ...] [NAME ...]
+    python3 tools/check_encoders.py GLMC ROOT [NAME ...] [--levels O0,O3] [--limit 1e-5] [--flag FLAG ...]
 
 ROOT holds a folder per model: config.json, *.safetensors and golden.npz with inputs and results by name. tools/make_tiny_encoders.py makes such folders.
 The exit status is 1 when a relative L2 error exceeds the limit or a model does not compile."""

@@ -35,11 +35,12 @@ public struct PassManager: Sendable {
         /// What it had to say about single nodes, for `glmc explain`.
         public var remarks: [Remark]
 
-        /// Adds what the same pass did to another function of the module.
+        /// Adds what the same pass did to another function of the module. What it said of both is said once.
         public mutating func add(_ other: PassReport) {
             rewrites += other.rewrites
             duration += other.duration
-            remarks += other.remarks
+            let known = Set(remarks)
+            remarks += other.remarks.filter { !known.contains($0) }
         }
     }
 

@@ -110,6 +110,20 @@ import Testing
         #expect(a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) <= limit * max(1, abs($1)) }, "\(what): \(a) instead of \(b)")
     }
 
+    /// What is said of a layer is said once, though three entry points have it.
+    @Test func explainsAllEntryPoints() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: folder.file("llama"), withIntermediateDirectories: true)
+        try Weights().write(to: folder.file("llama"))
+        let done = try GlmcProgram.run(["explain", folder.file("llama"), "-O3", "--fp16"])
+        try #require(done.status == 0, "\(done.errors)")
+        #expect(done.errors.matches(of: /fp16: \d+ of \d+ layers/).count == 1, "\(done.errors)")
+        let products = done.output.split(separator: "\n").filter { $0.contains("computes in f16") }
+        #expect(!products.isEmpty && Set(products).count == products.count, "\(done.output)")
+        let usage = try GlmcProgram.run(["explain", folder.file("llama"), "--task=fill-mask"])
+        #expect(usage.status == 2 && usage.errors.contains("--task means nothing"), "\(usage.errors)")
+    }
+
     /// A key or value in bf16 is off by 2^-9 of itself at most.
     @Test(arguments: [("-O0", "f32", 1e-5), ("-O3", "f32", 1e-5), ("-O3", "bf16", 0.03)]) func agreesWithTheFormulas(level: String, cache: String, limit: Double) throws {
         let folder = try TemporaryFolder(), weights = Weights(), tokens = [3, 1, 6, 0, 2, 2, 5]

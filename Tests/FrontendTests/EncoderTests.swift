@@ -42,6 +42,27 @@ import Testing
         for (name, values) in results { #expect(error(values, try #require(golden[name])) < 1e-5, "\(name)") }
     }
 
+    /// Files that were made from TensorFlow's, such as bert-base-uncased.
+    @Test func readsNormsByOldNames() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)").path
+        try FileManager.default.copyItem(atPath: Self.root + "/bert-texts", toPath: folder)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let file = folder + "/model.safetensors"
+        // Of the same length, so that the header keeps its own.
+        var bytes = try #require(FileManager.default.contents(atPath: file))
+        for (modern, old) in [("LayerNorm.weight\":{", "LayerNorm.gamma\": {"), ("LayerNorm.bias\":{", "LayerNorm.beta\":{")] {
+            var found = 0
+            while let range = bytes.firstRange(of: Data(modern.utf8)) {
+                bytes.replaceSubrange(range, with: Data(old.utf8))
+                found += 1
+            }
+            #expect(found == 5)
+        }
+        try bytes.write(to: URL(filePath: file))
+        let (results, golden) = try run(folder)
+        #expect(error(try #require(results["logits"]), try #require(golden["logits"])) < 1e-5)
+    }
+
     @Test func poolsFirstTokens() throws {
         let (results, golden) = try run(Self.root + "/bert", .pooler)
         #expect(error(try #require(results["pooler_output"]), try #require(golden["pooler_output"])) < 1e-5)

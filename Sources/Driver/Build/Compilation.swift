@@ -169,31 +169,36 @@ struct Compilation: Sendable {
         }
         var reports: [PassManager.PassReport] = []
         for i in module.functions.indices {
-            let more = try optimise(&module.functions[i], quantized: mode)
+            let more = try runPasses(on: &module.functions[i], quantized: mode)
             if reports.isEmpty { reports = more; continue }
             for (j, report) in more.enumerated() where reports.indices.contains(j) { reports[j].add(report) }
         }
+        reportPrecision(reports)
         return reports
     }
 
-    /// Runs the passes: the named ones, or the pipeline of the level. Static quantisation calibrates in its midst.
-    /// - Parameter mode: how to quantise, if at all; nil: as for a model of one entry point without states.
-    func optimise(_ function: inout Function, quantized mode: Quantization.Mode? = nil) throws -> [PassManager.PassReport] {
+    /// Runs the passes on a model of one entry point.
+    func optimise(_ function: inout Function) throws -> [PassManager.PassReport] {
+        var module = Module(function)
+        let reports = try optimise(&module)
+        function = module.functions[0]
+        return reports
+    }
+
+    /// Runs the named passes, or the pipeline of the level. Static quantisation calibrates in its midst.
+    /// - Parameter mode: how to quantise, if at all.
+    private func runPasses(on function: inout Function, quantized mode: Quantization.Mode?) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
         if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
-        guard let quantization, (mode ?? quantization.mode) == .static else {
-            let quantizing = quantization.map { $0.passes(mode ?? $0.mode, for: target) } ?? []
-            let reports = try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)
-            reportPrecision(reports)
-            return reports
+        guard let quantization, mode == .static else {
+            let quantizing = quantization.flatMap { quantization in mode.map { quantization.passes($0, for: target) } } ?? []
+            return try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)
         }
         let first = library.optimization(level)
-        var reports = try run(first, on: &function, from: 0)
+        let reports = try run(first, on: &function, from: 0)
         let pass = try calibrate(function, quantization)
         let rest = library.pipeline(level, quantization: [pass], narrowing: narrowing).drop { $0.name != pass.name }
-        reports += try run(Array(rest), on: &function, from: first.count)
-        reportPrecision(reports)
-        return reports
+        return reports + (try run(Array(rest), on: &function, from: first.count))
     }
 
     /// - Parameter position: how many passes ran before these, for `--stop-after`.

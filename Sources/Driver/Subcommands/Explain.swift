@@ -11,14 +11,13 @@ extension Subcommand {
         flags: [Flag("json", "print JSON"), Flag("missed", "only what was not done")] + Compilation.modelFlags + Compilation.precisionFlags + Compilation.passFlags
     ) { arguments, console in
         let compilation = try Compilation(arguments, console)
-        let model = try compilation.load(arguments.positionals[0])
-        var function = try model.onlyFunction()
-        let before = function.allNodes.count
-        let reports = try compilation.optimise(&function)
+        var module = try compilation.load(arguments.positionals[0]).module
+        let before = module.nodeCount
+        let reports = try compilation.optimise(&module)
         let remarks = reports.flatMap { report in report.remarks.filter { $0.missed || !arguments.has("missed") }.map { (pass: report.name, remark: $0) } }
         if arguments.has("json") {
             console.print(JSONValue.object([
-                "nodes_before": .int(Int64(before)), "nodes_after": .int(Int64(function.allNodes.count)),
+                "nodes_before": .int(Int64(before)), "nodes_after": .int(Int64(module.nodeCount)),
                 "passes": .array(reports.map { .object(["name": .string($0.name), "rewrites": .int(Int64($0.rewrites))]) }),
                 "remarks": .array(remarks.map { pass, remark in
                     .object([
@@ -28,9 +27,9 @@ extension Subcommand {
             ]).text(pretty: true))
             return .done
         }
-        console.print("\(before) nodes become \(function.allNodes.count)\n\n\(PassTable.text(reports))")
+        console.print("\(before) nodes become \(module.nodeCount)\n\n\(PassTable.text(reports))")
         var counts: [String: Int] = [:]
-        for node in function.allNodes { counts[function[node].op.mnemonic, default: 0] += 1 }
+        for function in module.functions { for node in function.allNodes { counts[function[node].op.mnemonic, default: 0] += 1 } }
         console.print("\nwhat remains:\n" + columns(counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ["\($0.value)", $0.key] }, indent: "  "))
         if !remarks.isEmpty {
             console.print("\nremarks:\n" + columns(remarks.map { pass, remark in
@@ -39,6 +38,11 @@ extension Subcommand {
         }
         return .done
     }
+}
+
+extension Module {
+    /// Of all entry points.
+    fileprivate var nodeCount: Int { functions.reduce(0) { $0 + $1.allNodes.count } }
 }
 
 /// What passes did, for people.

@@ -21,4 +21,18 @@ struct Checkpoint: Sendable {
     var names: [String] { Array(tensors.keys) + blocks.keys }
 
     func shape(_ tensor: String) -> [Int]? { tensors[tensor]?.shape ?? blocks[tensor]?.shape }
+
+    /// The same with weights and biases of norms that the file calls gamma and beta, as models from TensorFlow do.
+    var withNormsRenamed: Checkpoint {
+        var renamed = self
+        for (old, new) in [(".gamma", ".weight"), (".beta", ".bias")] {
+            for (name, tensor) in tensors where name.hasSuffix("LayerNorm" + old) {
+                let modern = String(name.dropLast(old.count)) + new
+                guard tensors[modern] == nil else { continue }
+                renamed.tensors[name] = nil
+                renamed.tensors[modern] = tensor
+            }
+        }
+        return renamed
+    }
 }

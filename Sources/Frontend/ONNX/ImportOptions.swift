@@ -45,15 +45,6 @@ public struct ImportedModel: Sendable {
 extension ImportedModel {
     /// The first entry point, which is the only one of an ONNX model.
     public var function: Function { module.functions[0] }
-
-    /// The only entry point.
-    /// - Throws: `Diagnostic` where there are several.
-    public func onlyFunction() throws -> Function {
-        guard module.functions.count == 1 else {
-            throw Diagnostic(.unsupported, "has \(module.functions.count) entry points (\(module.functions.map(\.name).joined(separator: ", "))), and this works with one")
-        }
-        return function
-    }
 }
 
 /// What the name of an ONNX value stands for while a graph is imported.

@@ -37,7 +37,7 @@ extension Pass {
             for (node, operand) in plan.nodes.map({ ($0.node, 1) }) + tables.map({ ($0, 0) }) {
                 guard let weights = function.constant(function[node].operands[operand]) else { continue }
                 guard activations || weights.element == .f32 else {
-                    if operand == 1 { rewriter.remark("its weights are \(weights.element.rawValue) already", at: node, missed: true) }
+                    if operand == 1 { rewriter.remark("the weights are \(weights.element.rawValue) already", at: node, missed: true) }
                     continue
                 }
                 guard rewriter.beginRewrite() else { return }

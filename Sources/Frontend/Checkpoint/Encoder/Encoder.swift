@@ -17,7 +17,7 @@ struct Encoder {
     static func build(_ checkpoint: Checkpoint, _ family: EncoderFamily, _ options: ImportOptions) throws -> Function {
         let config = try EncoderConfig(checkpoint.config, family), pooling = try SentencePooling.read(checkpoint.path)
         let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of(architecture: $0) } ?? .features : .sentences)
-        var encoder = Encoder(checkpoint, family, config)
+        var encoder = Encoder(checkpoint.withNormsRenamed, family, config)
         try encoder.build(task, pooling, options)
         try encoder.g.finish(ignoring: ["*position_ids"] + family.heads.leftOut)
         return encoder.g.rewriter.function
@@ -44,12 +44,11 @@ struct Encoder {
 
     // MARK: Embeddings
 
+    /// - Parameter kinds: of the tokens, where there are several.
     private mutating func embeddings(_ ids: ValueID, _ kinds: ValueID?) throws -> ValueID {
         var x = try g.embedding(root + names.words, config.words, config.width, at: ids)
-        if let kinds {
-            x = try g.add(x, try g.embedding(root + names.kinds, config.kinds, config.width, at: kinds))
-        } else if config.kinds == 1 {
-            x = try g.add(x, try g.parameter(root + names.kinds + ".weight", [1, config.width]))
+        if let table = names.kinds.map({ root + $0 }) {
+            x = try g.add(x, try kinds.map { try g.embedding(table, config.kinds, config.width, at: $0) } ?? g.parameter(table + ".weight", [config.kinds, config.width]))
         }
         x = try g.norm(try g.add(x, try positions(ids)), root + names.embeddingNorm, config.width, config.norm)
         return config.width == config.hidden ? x : try g.linear(x, root + names.projection, config.width, config.hidden, bias: true)

@@ -29,7 +29,7 @@ struct EncoderConfig {
         guard hidden % heads == 0 else { throw Diagnostic(.invalid, "\(heads) heads do not divide a hidden size of \(hidden)", at: c.place) }
         width = try c.optionalSize("embedding_size") ?? hidden
         words = try c.size("vocab_size")
-        kinds = try c.size("type_vocab_size", in: 0...ConfigReader.largestSize)
+        kinds = family.names.kinds == nil ? 0 : try c.size("type_vocab_size")
         positions = try c.size("max_position_embeddings")
         padding = family.positions == .all ? 0 : try c.size("pad_token_id", in: 0...positions - 1)
         guard family.positions == .all || padding + 1 < positions else { throw Diagnostic(.invalid, "\(positions) positions have no room behind that of padding, \(padding)", at: c.place) }

@@ -36,8 +36,8 @@ struct EncoderNames: Sendable {
     var root = "bert."
     var words = "embeddings.word_embeddings"
     var positions = "embeddings.position_embeddings"
-    /// Kinds of tokens.
-    var kinds = "embeddings.token_type_embeddings"
+    /// Kinds of tokens; nil: there are none.
+    var kinds: String? = "embeddings.token_type_embeddings"
     var embeddingNorm = "embeddings.LayerNorm"
     /// From the embeddings' width to the layers', where they differ.
     var projection = "embeddings_project"

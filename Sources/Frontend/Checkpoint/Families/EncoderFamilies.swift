@@ -5,12 +5,12 @@ enum EncoderFamilies {
     static let all = [
         EncoderFamily("bert"),
         EncoderFamily("roberta", "xlm-roberta", "camembert", names: named { $0.root = "roberta." }, heads: robertaHeads, positions: .behindPadding, defaults: robertaDefaults),
-        EncoderFamily("mpnet", names: mpnetNames, heads: robertaHeads, positions: .behindPadding, defaults: robertaDefaults.merging(["type_vocab_size": 0]) { $1 }),
+        EncoderFamily("mpnet", names: mpnetNames, heads: robertaHeads, positions: .behindPadding, defaults: robertaDefaults, irrelevant: ["type_vocab_size"]),
         EncoderFamily("electra", names: named { $0.root = "electra." }, heads: electraHeads, irrelevant: ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"]),
         EncoderFamily(
             "distilbert", names: distilbertNames, heads: distilbertHeads,
             keys: ["hidden_size": "dim", "intermediate_size": "hidden_dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers", "hidden_act": "activation"],
-            defaults: ["type_vocab_size": 0], irrelevant: ["qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "tie_weights_", "output_past"]),
+            irrelevant: ["qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "tie_weights_", "output_past"]),
     ]
 
     private static func named(_ change: (inout EncoderNames) -> Void) -> EncoderNames {
@@ -32,6 +32,7 @@ enum EncoderFamilies {
     /// Song et al. 2020.
     private static let mpnetNames = named {
         $0.root = "mpnet."
+        $0.kinds = nil
         $0.distances = "encoder.relative_attention_bias"
         $0.projections = ["attention.attn.q", "attention.attn.k", "attention.attn.v"]
         $0.attentionOutput = "attention.attn.o"
@@ -50,6 +51,7 @@ enum EncoderFamilies {
     /// Sanh et al. 2019.
     private static let distilbertNames = named {
         $0.root = "distilbert."
+        $0.kinds = nil
         $0.layers = "transformer.layer"
         $0.projections = ["attention.q_lin", "attention.k_lin", "attention.v_lin"]
         $0.attentionOutput = "attention.out_lin"
