@@ -15,12 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 import glmc
-
-
-def error(mine, expected):
-    if mine.shape != expected.shape:
-        return float("inf")
-    return float(np.linalg.norm(mine.astype(np.float64) - expected) / max(np.linalg.norm(expected.astype(np.float64)), 1e-30))
+from check_decoders import error
 
 
 def check(program, folder, flags, work):
