@@ -96,6 +96,16 @@ import Testing
         try refuse("config.json", { $0 + " " }, "classifier.weight", task: .texts)
     }
 
+    /// What a message advises: the encoder alone of a folder whose modules are not understood.
+    @Test func anotherTaskNeedsNoModules() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)").path
+        try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-both", toPath: folder)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try "[{\"type\": \"sentence_transformers.models.Unknown\"}]".write(toFile: folder + "/modules.json", atomically: true, encoding: .utf8)
+        #expect(throws: Diagnostic.self) { try CheckpointImporter.load(folder) }
+        #expect(try run(folder, .features).results.keys.sorted() == ["last_hidden_state"])
+    }
+
     @Test func namesTasksByClasses() throws {
         for (name, task) in [("BertModel", EncoderTask.features), ("RobertaForSequenceClassification", .texts), ("MPNetForMaskedLM", .words), ("XLMRobertaForTokenClassification", .tokens)] {
             #expect(try EncoderTask.of(architecture: name) == task)

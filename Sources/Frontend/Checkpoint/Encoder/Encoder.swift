@@ -15,7 +15,9 @@ struct Encoder {
 
     /// The model of a checkpoint.
     static func build(_ checkpoint: Checkpoint, _ family: EncoderFamily, _ options: ImportOptions) throws -> Function {
-        let config = try EncoderConfig(checkpoint.config, family), pooling = try SentencePooling.read(checkpoint.path)
+        let config = try EncoderConfig(checkpoint.config, family)
+        // Another task does without the modules behind the encoder, understood or not.
+        let pooling = [nil, .sentences].contains(options.task) ? try SentencePooling.read(checkpoint.path) : nil
         let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of(architecture: $0) } ?? .features : .sentences)
         var encoder = Encoder(checkpoint.withNormsRenamed, family, config)
         try encoder.build(task, pooling, options)

@@ -26,7 +26,7 @@ public enum EncoderTask: String, Sendable, CaseIterable {
     /// The task of a class of transformers.
     /// - Throws: `Diagnostic` for classes that are for none of these.
     static func of(architecture: String) throws -> EncoderTask {
-        guard let task = endings.first(where: { architecture.utf8.elementsEqual($0.ending.utf8) || architecture.hasSuffix($0.ending) })?.task else {
+        guard let task = endings.first(where: { architecture.hasSuffix($0.ending) })?.task else {
             throw Diagnostic(.unsupported, "'\(architecture)' is not supported", at: ["config.json", "'architectures'"], hint: "--task names one of the tasks that are: \(allCases.map(\.rawValue).joined(separator: ", "))")
         }
         return task
