@@ -138,12 +138,13 @@ _Chat = c.CFUNCTYPE(c.c_int64, c.c_void_p, c.c_char_p, c.POINTER(c.c_char_p), c.
 class _Sampling(c.Structure):
     _fields_ = [("size", c.c_uint32), ("top_k", c.c_int32), ("temperature", c.c_float), ("top_p", c.c_float), ("min_p", c.c_float),
                 ("repeat_penalty", c.c_float), ("seed", c.c_uint64), ("most_tokens", c.c_uint64), ("stops", c.POINTER(c.c_char_p)),
-                ("stop_count", c.c_uint32), ("ignores_stop_tokens", c.c_uint32), ("interrupted", c.c_void_p)]
+                ("stop_count", c.c_uint32), ("ignores_stop_tokens", c.c_uint32), ("interrupted", c.c_void_p), ("draft_tokens", c.c_uint32),
+                ("reserved", c.c_uint32), ("draft", c.c_void_p), ("draft_context", c.c_void_p)]
 
 
 class _Generated(c.Structure):
     _fields_ = [("size", c.c_uint32), ("token", c.c_int32), ("end", c.c_int32), ("reserved", c.c_uint32), ("text", c.c_void_p), ("text_bytes", c.c_uint64),
-                ("prompt_tokens", c.c_uint64), ("kept_tokens", c.c_uint64), ("new_tokens", c.c_uint64), ("prompt_ns", c.c_int64), ("decode_ns", c.c_int64)]
+                ("prompt_tokens", c.c_uint64), ("kept_tokens", c.c_uint64), ("new_tokens", c.c_uint64), ("prompt_ns", c.c_int64), ("decode_ns", c.c_int64), ("steps", c.c_uint64)]
 
 
 class _Language(c.Structure):
@@ -289,7 +290,7 @@ def _string(text):
 class Generator:
     """Continues texts with a language model. Its cache keeps the last one: what a prompt has in common with that is not computed again. `threads` as of
     a Session; for one text at a time. `figures` tells of the last text: `prompt_tokens`, `kept_tokens` (in the cache already), `new_tokens`, `prompt_s`,
-    `decode_s`, `end` ("token", "text", "count", "context", None while it goes on)."""
+    `decode_s`, `steps` (runs of the model for them), `end` ("token", "text", "count", "context", None while it goes on)."""
 
     def __init__(self, model, threads=0):
         self.model, self.figures, self._handle, self._serial = model, {}, c.c_void_p(), 0
@@ -298,17 +299,21 @@ class Generator:
             raise GlmcError(1, f"a generator cannot have {threads} threads")
         _checked(lambda *error: self._language.open(model._pointer, threads, model._weights_path, c.byref(self._handle), *error))
 
-    def generate(self, prompt, max_new=None, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repeat_penalty=1.0, seed=0, stop=(), ignore_stop_tokens=False):
+    def generate(self, prompt, max_new=None, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repeat_penalty=1.0, seed=0, stop=(), ignore_stop_tokens=False,
+                 lookup=0):
         """An iterator over what follows `prompt`, a text or its tokens: pieces of text, or tokens where the model has no tokenizer. Without a temperature
-        the most probable token follows; `stop`: texts that end it. docs/language-models.md says what the numbers mean."""
+        the most probable token follows; `stop`: texts that end it; `lookup`: guess up to so many tokens (at
+        most 63) from what occurred before, and check them in one step. docs/language-models.md says what the numbers mean."""
         tokens = self.model.encode(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         if any(not -(2**31) <= token < 2**31 for token in tokens):
             raise GlmcError(8, "a token of the prompt is no number of a token")
         if max_new is not None and max_new < 1 or not 0 <= seed < 2**64 or not 0 <= top_k < 2**31:
             raise GlmcError(1, "max_new must be at least 1, seed and top_k must not be negative")
+        if not 0 <= lookup <= 63:
+            raise GlmcError(1, f"lookup takes 0 to 63 tokens, not {lookup}")
         stops = [_string(text) for text in ([stop] if isinstance(stop, str) else stop)]
         how = _Sampling(c.sizeof(_Sampling), top_k, temperature, top_p, min_p, repeat_penalty, seed, max_new or 0, (c.c_char_p * len(stops))(*stops),
-                        len(stops), int(ignore_stop_tokens), None)
+                        len(stops), int(ignore_stop_tokens), None, lookup)
         self._need_handle()
         _checked(lambda *error: self._language.start(self._handle, (c.c_int32 * len(tokens))(*tokens), len(tokens), c.byref(how), *error))
         self._serial += 1
@@ -322,7 +327,7 @@ class Generator:
                 raise GlmcError(1, "another text was started with this generator")
             _checked(lambda *error: self._language.next(self._handle, c.byref(generated), *error))
             self.figures = {"prompt_tokens": generated.prompt_tokens, "kept_tokens": generated.kept_tokens, "new_tokens": generated.new_tokens,
-                            "prompt_s": generated.prompt_ns * 1e-9, "decode_s": generated.decode_ns * 1e-9, "end": ENDS.get(generated.end)}
+                            "prompt_s": generated.prompt_ns * 1e-9, "decode_s": generated.decode_ns * 1e-9, "steps": generated.steps, "end": ENDS.get(generated.end)}
             if not self._language.tokenizer:
                 yield generated.token
             elif generated.text_bytes:

@@ -143,7 +143,7 @@ public enum ArtifactCompiler {
 
         let toolchain = try Toolchain.find(options.compiler, for: options.target)
         var build = Build(toolchain: toolchain, options: options, work: work)
-        try build.compile(files, main: main, launches: report.launchCount, hasWeights: !isExternal, hasTokenizer: !tokenizer.isEmpty, progress: progress)
+        try build.compile(files, main: main, hasWeights: !isExternal, hasTokenizer: !tokenizer.isEmpty, progress: progress)
         if isExternal { try work.place("weights.bin", at: beside) }
         try build.link(to: path, progress: progress)
         report.cachedFiles = build.cached

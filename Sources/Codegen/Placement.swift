@@ -282,10 +282,12 @@ struct Placements {
     /// Fresh memory for a value of `type`.
     mutating func temporary(_ type: TensorType) -> TensorPlacement { dense(type, in: addRoot(.arena, type)) }
 
-    /// The operand in whose memory an op may write its result's new elements: memory of this run or a state, all of whose other readers come before.
+    /// The operand in whose memory an op may write its result's new elements: memory of this run or a state, which holds every element by itself, and all of
+    /// whose other readers come before.
     private func updatableOperand(of group: Group) -> ValueID? {
         let node = function[group.root]
-        guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.advances.isEmpty else { return nil }
+        guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.advances.isEmpty,
+              !place.view.repeatsElements else { return nil }
         switch roots[place.root.index].kind {
         case .arena, .state: break
         case .input, .output, .constant: return nil

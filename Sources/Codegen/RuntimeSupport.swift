@@ -29,6 +29,7 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_sync.h", text: PackageResources.glmc_sync_h),
         RuntimeSupport(name: "glmc_team.h", text: PackageResources.glmc_team_h),
         RuntimeSupport(name: "glmc_frame.h", text: PackageResources.glmc_frame_h),
+        RuntimeSupport(name: "glmc_launches.h", text: PackageResources.glmc_launches_h),
         RuntimeSupport(name: "glmc_cpu.h", text: PackageResources.glmc_cpu_h),
         RuntimeSupport(name: "glmc_pool.h", text: PackageResources.glmc_pool_h),
         RuntimeSupport(name: "glmc_program.h", text: PackageResources.glmc_program_h),
@@ -48,6 +49,7 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_tokenizer.h", text: PackageResources.glmc_tokenizer_h),
         RuntimeSupport(name: "glmc_chat.h", text: PackageResources.glmc_chat_h),
         RuntimeSupport(name: "glmc_sampling.h", text: PackageResources.glmc_sampling_h),
+        RuntimeSupport(name: "glmc_draft.h", text: PackageResources.glmc_draft_h),
         RuntimeSupport(name: "glmc_generate.h", text: PackageResources.glmc_generate_h),
         RuntimeSupport(name: "glmc_language_main.h", text: PackageResources.glmc_language_main_h),
     ]

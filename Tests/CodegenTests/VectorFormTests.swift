@@ -98,10 +98,9 @@ import Testing
         var builder = builder
         let kernel = KernelFunction("forms", buffers: builder.buffers, body: builder.finish())
         try KernelVerifier.verify(kernel)
-        var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: [:])
         let folder = try Scratch(), file = "\(folder.path)/forms.c"
         for support in RuntimeSupport.files + RuntimeSupport.kernelFiles { try folder.write(support.name, String(decoding: support.text, as: UTF8.self)) }
-        try folder.write("forms.c", KernelFiles.header(vectorBits: target.vectorBits) + "void forms(\(KernelPrinter.parameters(kernel, .c)));\n" + printer.text(symbol: "forms"))
+        try folder.write("forms.c", KernelFiles.header(vectorBits: target.vectorBits) + KernelFiles.definition(kernel, symbol: "forms", dimensionIndex: [:]))
         for name in target.family == HostFeatures.family ? ["gcc", "clang"] : ["aarch64-linux-gnu-gcc", "clang"] where Toolchain.locate(name) != nil {
             let toolchain = try Toolchain.find(name, for: target)
             let result = try ChildProcess.run([toolchain.path] + Toolchain.commonFlags + toolchain.targetFlags(target) + target.compilerFlags + ["-O1", "-Werror", "-c", file, "-o", file + ".o"])

@@ -47,6 +47,23 @@ import Testing
         try check(rewriter.function, family, tolerance: 2e-6, op)
     }
 
+    /// An update in place of memory that repeats its elements would change all that share it.
+    @Test(arguments: ["expand(%y, shape: [3, 4])", "reshape(%e, shape: [6, 2])"]) func updatesOfRepeatedElements(_ view: String) throws {
+        let size = view.hasPrefix("expand") ? "3, 4" : "6, 2"
+        let function = try Parser.parseFunction("""
+            func @f(%x: f32[1, 4], %k: i64[2, 1], %u: f32[2, \(view.hasPrefix("expand") ? 4 : 2)]) {
+              %y = unary.tanh(%x)
+              %e = expand(%y, shape: [3, 4])
+              %d = \(view)
+              %s = scatter_nd.none(%d, %k, %u) : f32[\(size)]
+              return %s
+            }
+            """)
+        let inputs = [Tensor([0.5, -1, 2, 0.25] as [Float], shape: [1, 4]), Tensor([1, 0] as [Int64], shape: [2, 1]), Tensor((0..<(size == "3, 4" ? 8 : 4)).map { Float($0) + 10 }, shape: [2, size == "3, 4" ? 4 : 2])]
+        let expected = try Interpreter.run(function, inputs), results = try NativeRun(function, target: .scalar)(inputs, threads: 2)
+        #expect(results[0].shape == expected[0].shape && relativeError(results[0], expected[0]) < 1e-6)
+    }
+
     private func check(_ function: Function, _ family: String, tolerance: Double, _ what: String) throws {
         var random = RandomInputs()
         let inputs = try random.tensors(for: function)

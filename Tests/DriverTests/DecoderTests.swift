@@ -133,12 +133,12 @@ import Testing
         try #require(done.status == 0, "\(done.errors)")
         let expected = Self.logits(weights, tokens)
         let artifact = try Artifact(path: folder.file("m.so"))
-        #expect(artifact.entryPoints.map(\.name) == ["score", "prefill", "decode"])
+        #expect(artifact.entryPoints.map(\.name) == ["score", "prefill", "decode", "verify"])
         let session = try Session(artifact, threads: 2)
         Self.expectClose(try Self.floats(try session.run(["tokens": try Self.buffer(tokens)], entryPoint: "score")["logits"]), expected.flatMap { $0 }, "score")
 
-        // Through a cache that holds rubbish at first: in one piece, in pieces of 3, and the last four token by token.
-        for pieces in [[7], [3, 3, 1], [3, -1, -1, -1, -1]] {
+        // Through a cache that holds rubbish at first: in one piece, in pieces of 3, the last four token by token, and with the scores behind every token of a piece.
+        for pieces in [[("prefill", 7)], [("prefill", 3), ("prefill", 3), ("prefill", 1)], [("prefill", 3)] + [Int](1...4).map { _ in ("decode", 1) }, [("verify", 4), ("decode", 1), ("verify", 2)]] {
             var states: [String: TensorBuffer] = [:], past = 0
             for info in artifact.entryPoints[1].inputs where info.state != nil {
                 let shape = info.shape.compactMap { $0 }
@@ -147,14 +147,14 @@ import Testing
                 let rubbish = [UInt8](repeating: 0xff, count: shape.reduce(cache == "f32" ? 4 : 2, *))
                 states[info.name] = try rubbish.withUnsafeBytes { try TensorBuffer(type: info.type, shape: shape, bytes: $0) }
             }
-            for piece in pieces {
-                let count = abs(piece)
+            for (entry, count) in pieces {
                 var inputs = states
                 inputs["tokens"] = try Self.buffer(Array(tokens[past..<past + count]))
                 inputs["past"] = try withUnsafeBytes(of: Int64(past)) { try TensorBuffer(type: .i64, shape: [], bytes: $0) }
-                var outputs = try session.run(inputs, entryPoint: piece < 0 ? "decode" : "prefill")
+                var outputs = try session.run(inputs, entryPoint: entry)
                 past += count
-                Self.expectClose(try Self.floats(outputs.removeValue(forKey: "logits")), expected[past - 1], "behind \(past) tokens in pieces \(pieces)", within: limit)
+                let rows = entry == "verify" ? count : 1
+                Self.expectClose(try Self.floats(outputs.removeValue(forKey: "logits")), expected[past - rows..<past].flatMap { $0 }, "behind \(past) tokens in pieces \(pieces)", within: limit)
                 states = outputs
             }
             // The context is full.

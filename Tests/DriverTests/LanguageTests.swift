@@ -126,6 +126,46 @@ import Testing
         }
     }
 
+    /// Guesses change the number of steps, not the tokens, whoever makes them and however wrong they are.
+    @Test func guessesChangeNothingButTheSteps() throws {
+        let model = try LanguageModel(Artifact(path: folder.file("bare.so"))), plain = try model.generator(threads: 1), guessing = try model.generator(threads: 1)
+        func tokens(_ generator: Generator, _ prompt: [Int32], _ how: Sampling) throws -> (tokens: [Int32], steps: Int) {
+            try generator.start(prompt, how)
+            var tokens: [Int32] = []
+            while true {
+                let piece = try generator.next()
+                tokens += piece.token.map { [$0] } ?? []
+                if piece.end != nil { return (tokens, piece.figures.steps) }
+            }
+        }
+        let wrong: (UnsafeBufferPointer<Int32>, Int) -> [Int32] = { text, most in (0..<most + 2).map { Int32(($0 * 5 + text.count) % 9) - 1 } }
+        var saved = 0
+        for (number, prompt) in [[3], [2, 3, 2, 3, 2], [0, 2, 3, 4, 5, 6, 2, 3, 4]].enumerated() {
+            var how = Sampling()
+            (how.temperature, how.seed) = (number == 2 ? 0.7 : 0, 5)
+            for most in [1, 3, 17, nil] {
+                (how.mostTokens, how.draftTokens) = (most, 0)
+                let expected = try tokens(plain, prompt.map { Int32($0) }, how)
+                for (draftTokens, draft) in [(1, nil), (7, nil), (63, nil), (5, wrong)] {
+                    how.draftTokens = draftTokens
+                    guessing.draft = draft
+                    let found = try tokens(guessing, prompt.map { Int32($0) }, how)
+                    #expect(found.tokens == expected.tokens && found.steps <= expected.steps, "\(prompt), \(draftTokens) guesses")
+                    saved += expected.steps - found.steps
+                }
+                how.draftTokens = 4
+                try guessing.draft(with: model, threads: 1)
+                // A model that guesses for itself is right but for a temperature.
+                let found = try tokens(guessing, prompt.map { Int32($0) }, how)
+                #expect(found.tokens == expected.tokens && (number == 2 || expected.steps < 4 || found.steps < expected.steps))
+            }
+        }
+        #expect(saved > 0)
+        let words = ["--tokens", "2,3,2,3,2", "--max-new=12"]
+        #expect(try generate(words + ["--lookup"]).tokens == generate(words).tokens && generate(words + ["--draft", folder.file("bare.so")]).tokens == generate(words).tokens)
+        #expect(try ChildProcess.run([folder.file("program")] + words + ["--lookup=3"], limit: 20).output == ChildProcess.run([folder.file("program")] + words, limit: 20).output)
+    }
+
     /// The cache is kept: what a prompt has in common with the text before is not computed again, and the tokens are the same.
     @Test func keepsWhatItKnows() throws {
         let generator = try LanguageModel(Artifact(path: folder.file("bare.so"))).generator(threads: 2)

@@ -154,7 +154,7 @@ private struct BlockCase: CustomTestStringConvertible {
     }
 
     @Test func decoders() throws {
-        #expect(try module(GgufText(Self.values, Self.tensors)).functions.map(\.name) == ["score", "prefill", "decode"])
+        #expect(try module(GgufText(Self.values, Self.tensors)).functions.map(\.name) == ["score", "prefill", "decode", "verify"])
     }
 
     @Test func whatDoesNotFit() {

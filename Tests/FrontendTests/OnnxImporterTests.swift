@@ -5,10 +5,10 @@ import Testing
 
 @testable import GlmcFrontend
 
-private func load(_ graph: Proto, _ change: (inout ImportOptions) -> Void = { _ in }) throws -> ImportedModel {
+private func load(_ graph: Proto, opset: Int64 = 17, _ change: (inout ImportOptions) -> Void = { _ in }) throws -> ImportedModel {
     var options = ImportOptions()
     change(&options)
-    let model = try OnnxReader.model(ByteSpan(Onnx.model(graph).bytes), file: "test.onnx")
+    let model = try OnnxReader.model(ByteSpan(Onnx.model(graph, opset: opset).bytes), file: "test.onnx")
     return try OnnxImporter.importModel(model, file: "test.onnx", options: options)
 }
 
@@ -36,6 +36,18 @@ private let y = Onnx.value("y", 1, [2, 3])
         let tensors = zip(names, values).map { name, value in Tensor(.bf16, name == "x" ? [1, 1] : [1], values: { _ in value }) }
         let expected = (1 - 0.9921875) * -2.5 / (0.14453125 + 1e-5).squareRoot() + 0.05883789
         #expect(abs(try Interpreter.run(function, tensors)[0].doubles[0] - expected) <= expected / 256)
+    }
+
+    /// What lies beside what counts may be infinite: factors of 0 would make it NaN.
+    @Test func infinitiesStayWhereTheyAre() throws {
+        // Columns of 1 x 2 blocks over an image of three: the middle element is in both.
+        let columns = Onnx.node("Col2Im", ["x", "image", "block"], ["y"])
+        let sizes = [Onnx.tensor("image", 7, [2]).packed(7, [1, 3]), Onnx.tensor("block", 7, [2]).packed(7, [1, 2])]
+        let image = try load(Onnx.graph(nodes: [columns], initializers: sizes, inputs: [Onnx.value("x", 1, [1, 2, 2])], outputs: [Onnx.value("y", 1, [1, 1, 1, 3])]), opset: 18).function
+        #expect(try Interpreter.run(image, [Tensor([Float.infinity, 2, 3, 4], shape: [1, 2, 2])])[0].doubles == [.infinity, 5, 4])
+        let ignored = Onnx.node("NegativeLogLikelihoodLoss", ["x", "t"], ["y"], [Onnx.attribute("reduction", string: "sum"), Proto().string(1, "ignore_index").int(3, 1).int(20, 2)])
+        let loss = try load(Onnx.graph(nodes: [ignored], inputs: [Onnx.value("x", 1, [2, 2]), Onnx.value("t", 7, [2])], outputs: [Onnx.value("y", 1, [])])).function
+        #expect(try Interpreter.run(loss, [Tensor([Float.infinity, 2, 3, 4], shape: [2, 2]), Tensor([1, 0] as [Int64], shape: [2])])[0].doubles == [-3])
     }
 
     @Test func importsTheSmallModel() throws {

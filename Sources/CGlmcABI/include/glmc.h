@@ -181,6 +181,12 @@ typedef struct glmc_sampling {
     uint32_t stop_count;
     uint32_t ignores_stop_tokens; /* 1: the model's tokens that end a text do not end it */
     const volatile int *interrupted; /* not 0: end as soon as possible; null: never */
+    uint32_t draft_tokens;     /* guess up to so many of the next tokens and check them in one step, which changes the speed, not the text; 0: none */
+    uint32_t reserved;
+    /* Guesses what follows the tokens of a text: writes up to `most` tokens and returns how many. Null: what followed the text's last tokens where they
+     * occurred before. Called between the steps of glmc_language.next, by the thread that called that. */
+    uint32_t (*draft)(void *draft_context, const int32_t *tokens, uint64_t count, int32_t *guess, uint32_t most);
+    void *draft_context;
 } glmc_sampling;
 
 /* glmc_generated.end: why nothing follows. */
@@ -199,6 +205,7 @@ typedef struct glmc_generated {
     uint64_t new_tokens;
     int64_t prompt_ns;      /* time from the start to the first new token */
     int64_t decode_ns;      /* from there to the last one */
+    uint64_t steps;         /* runs of the model behind the prompt */
 } glmc_generated;
 
 /* Continues texts: a session, and a cache that holds the tokens of one text. */
@@ -240,6 +247,8 @@ typedef struct glmc_language {
     /* The scores of what follows all tokens so far, f32 [vocabulary], valid until the generator's next call. */
     int (*logits)(glmc_generator *generator, const float **logits, char *error, uint64_t error_bytes);
     void (*close)(glmc_generator *generator);
+    uint32_t verify_entry;     /* of the entry point that continues a text by several tokens and gives the scores behind each */
+    uint32_t reserved;
 } glmc_language;
 
 /* A compiled model. Constant for the life of the program. */

@@ -1,7 +1,8 @@
 import GlmcIR
 
-/// Writes the calls of the kernels as segments: launches of which none touches what another one writes, cut into parts that
-/// threads claim. Launches too small to be cut stand together in segments of one part, whatever they touch.
+/// Writes the launches of the kernels as segments: launches of which none touches what another one writes, cut into parts that
+/// threads claim. Launches too small to be cut stand together in segments of one part, whatever they touch. Segments are rows of a table, and a statement
+/// of the body runs all that follow each other.
 struct BodyWriter {
     /// The most launches of a segment that is cut: enough to keep every thread busy.
     private static let largestSegment = 256
@@ -10,23 +11,34 @@ struct BodyWriter {
     /// Kernels that give a dimension its size.
     private let definesDimension: [Bool]
     private(set) var out = ""
-    /// Sizes that stand in several places.
-    private(set) var sizes = SizeVariables()
+    private var table = LaunchTable()
+    /// The names of ops whose demands on the data kernels check, one list after the other.
+    private var origins: [String] = []
     /// The work of each segment that may be cut.
     private(set) var splitWork: [Extent] = []
-    private var number = 0
     /// Whether there are jumps to the end of the body.
     private(set) var hasDemands = false
     /// The loops around the current step, outermost first.
     private var loops: [LoopID] = []
-    /// The segment that is being collected, and the text of its calls.
+    /// The segment that is being collected, and statements that set pointers of its launches before each part.
     private var pending: [Launch] = []
-    private var calls = ""
+    private var pointers: [String] = []
+    /// The first segment that no statement runs yet.
+    private var firstSegment = 0
 
     init(entry: EntryText) {
         self.entry = entry
         definesDimension = entry.program.code.kernels.map { $0.function.body.contains(where: \.definesDimension) }
     }
+
+    /// Tables that stand before the body.
+    var tables: String {
+        let names = origins.isEmpty ? "" : "static const char *const \(entry.symbol("origins"))[] = {\(origins.map(ForeignText.literal).joined(separator: ", "))};\n"
+        return table.text(entry.symbol, kernels: MainText.kernelTable) + names
+    }
+
+    /// Variables of the body that its statements use.
+    var declarations: String { table.declarations }
 
     mutating func write(_ steps: [Step], depth: Int) throws {
         let indent = String(repeating: "    ", count: depth)
@@ -34,12 +46,10 @@ struct BodyWriter {
             switch step {
             case .launch(let launch):
                 if let first = pending.first, isUncut(first) ? !isUncut(launch) : pending.count >= Self.largestSegment || pending.contains(where: { conflict($0, launch) }) {
-                    close(indent)
+                    endSegment(indent)
                 }
                 pending.append(launch)
-                if !launch.provenance.isEmpty { calls += "\(indent)    \(ForeignText.comment(launch.provenance.joined(separator: ", ")))\n" }
-                calls += "\(indent)    GLMC_KERNEL(f, tid, \(number), \(try call(launch)));\n"
-                number += 1
+                table.add(kernel: launch.kernel, try operands(of: launch), nodes: launch.provenance)
             case .define(let dimension, let size):
                 meet(indent)
                 define(dimension, "(int64_t)(\(entry.text(size, "d")))", indent)
@@ -112,15 +122,14 @@ struct BodyWriter {
 
     /// A pointer to the first element of a value.
     private func pointer(_ place: TensorPlacement) throws -> String {
-        var address = try address(place.root, place.advances, place.element)
+        var address = try entry.address(place.root).text + advance(place.advances, place.element)
         if place.offset != 0 { address += " + (int64_t)(\(entry.text(place.offset * Extent(place.element.byteCount), "d")))" }
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
 
-    private func address(_ root: RootID, _ advances: [Advance], _ element: ElementType) throws -> String {
-        advances.reduce(try entry.address(root)) { address, advance in
-            address + " + \(round(advance.loop)) * (int64_t)(\(entry.text(advance.stride * Extent(element.byteCount), "d")))"
-        }
+    /// How far a value that lies elsewhere in each round lies from its first place, as text behind that.
+    private func advance(_ advances: [Advance], _ element: ElementType) -> String {
+        advances.map { " + \(round($0.loop)) * (int64_t)(\(entry.text($0.stride * Extent(element.byteCount), "d")))" }.joined()
     }
 
     /// Whether a launch is done by one thread in any case.
@@ -129,13 +138,31 @@ struct BodyWriter {
     }
 
     /// Ends the segment that is being collected.
-    private mutating func close(_ indent: String) {
+    private mutating func endSegment(_ indent: String) {
         if pending.isEmpty { return }
         let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
         if work != 0 { splitWork.append(work) }
-        out += "\(indent)GLMC_SEGMENT(worker, \(sizes.name(entry.work(work), isPlain: work.isConstant))) {\n\(calls)\(indent)}\n"
+        if !pointers.isEmpty { run(indent) }
+        let segment = table.endSegment(work: entry.work(work))
+        if !pointers.isEmpty {
+            out += "\(indent)GLMC_SEGMENT(worker, z[\(segment.work)]) {\n" + pointers.map { "\(indent)    \($0)\n" }.joined()
+            out += "\(indent)    glmc_launch_all(f, worker, &\(entry.symbol("table")), b, \(segment.launches.lowerBound), \(segment.launches.upperBound), part, parts);\n\(indent)}\n"
+            firstSegment = table.segmentCount
+        }
         pending = []
-        calls = ""
+        pointers = []
+    }
+
+    /// Writes the statement that runs the segments since the last statement.
+    private mutating func run(_ indent: String) {
+        if firstSegment < table.segmentCount { out += "\(indent)glmc_run_segments(f, worker, &\(entry.symbol("table")), b, z, \(firstSegment), \(table.segmentCount));\n" }
+        firstSegment = table.segmentCount
+    }
+
+    /// Ends the segment that is being collected, so that another statement may follow.
+    private mutating func close(_ indent: String) {
+        endSegment(indent)
+        run(indent)
     }
 
     /// Lets all threads come together, so that each may read what the others wrote outside of segments.
@@ -144,25 +171,33 @@ struct BodyWriter {
         out += "\(indent)glmc_meet(f, worker);\n"
     }
 
-    private mutating func call(_ launch: Launch) throws -> String {
+    /// Where a launch's buffers lie, in the order of the kernel's parameters.
+    private mutating func operands(of launch: Launch) throws -> [LaunchTable.Operand] {
         let kernel = entry.program.kernel(of: launch)
-        var arguments: [String] = []
-        for (buffer, argument) in zip(kernel.buffers, launch.arguments) {
-            let address = switch argument {
-            case .root(let root, let advances): try address(root, advances, buffer.element)
-            case .packed(let i): "c + \(entry.weights.packedOffsets[i])"
-            case .scratch(let i): scratch(entry.plan.scratch[i])
+        var operands = try zip(kernel.buffers, launch.arguments).map { buffer, argument in
+            switch argument {
+            case .root(let root, let advances):
+                let first = try entry.address(root)
+                return advances.isEmpty ? try table.operand(at: first) : try changing(first.text + advance(advances, buffer.element))
+            case .packed(let i): return try table.operand(at: AddressText(base: "c", bytes: entry.weights.packedOffsets[i]))
+            case .scratch(let i):
+                let place = entry.plan.scratch[i], address = entry.workspace(place)
+                guard case .thread(let offset) = place, !entry.isBound(offset) else { return try table.operand(at: address) }
+                return try changing(address.text)
             }
-            let qualifier = buffer.isWritten ? "" : "const "
-            arguments.append("(\(qualifier)\(CDialect.c.scalar(buffer.element)) *)(\(qualifier)void *)(\(address))")
         }
-        let origins = kernel.reports ? ["(const char *const[]){\(launch.origins.map(ForeignText.literal).joined(separator: ", "))}"] : []
-        return "\(entry.name.kernel(launch.kernel))(\((["f"] + arguments + origins + ["part", "parts"]).joined(separator: ", ")))"
+        if kernel.reports {
+            operands.append(try table.operand(at: AddressText(base: "\(entry.symbol("origins")) + \(origins.count)")))
+            origins += launch.origins
+        }
+        return operands
     }
 
-    private mutating func scratch(_ address: MemoryPlan.Address) -> String {
-        guard case .thread(let offset) = address, !offset.isConstant else { return entry.workspace(address) }
-        return "t + " + sizes.name("(int64_t)(\(entry.text(offset, "d")))", isPlain: !entry.isBound(offset))
+    /// A pointer that is known only when its segment begins.
+    private mutating func changing(_ text: String) throws -> LaunchTable.Operand {
+        let operand = try table.changingOperand()
+        pointers.append("b[\(operand.base)] = (void *)(\(text));")
+        return operand
     }
 
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.

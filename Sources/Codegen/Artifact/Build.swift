@@ -16,17 +16,14 @@ struct Build {
 
     /// Compiles kernels, main file and weights, `options.jobs` at a time.
     /// - Parameters:
-    ///   - launches: how many calls of kernels the main file holds.
     ///   - hasWeights: whether the weights become part of the artifact.
     ///   - hasTokenizer: whether there is the table of a tokenizer too.
     mutating func compile(
-        _ files: [KernelFiles.File], main: String, launches: Int, hasWeights: Bool, hasTokenizer: Bool, progress: @escaping CompileProgress
+        _ files: [KernelFiles.File], main: String, hasWeights: Bool, hasTokenizer: Bool, progress: @escaping CompileProgress
     ) throws {
         let compiler = compiler, options = options, toolchain = compiler.toolchain, base = Toolchain.commonFlags + toolchain.targetFlags(options.target)
         let defines = (options.kind == .sharedLibrary ? [] : ["-DGLMC_STATIC"]) + (options.kind == .executable ? ["-DGLMC_EXECUTABLE"] : [])
-        // The main file holds no loops of its own. Compilers take longer than in proportion to its calls, of which many weigh little beside what they call.
-        var jobs = [Job(source: "main.c", flags: base + [launches > 256 ? "-Og" : "-O1"] + defines, text: main)]
-        // Behind the main file, which takes longest.
+        var jobs = [Job(source: "main.c", flags: base + ["-O1"] + defines, text: main)]
         jobs += files.map { Job(source: $0.name, flags: base + [options.optimization] + options.target.compilerFlags, text: $0.text) }
         if hasWeights { jobs.append(Job(source: "weights.s", flags: toolchain.targetFlags(options.target), text: nil)) }
         if hasTokenizer { jobs.append(Job(source: "tokenizer.s", flags: toolchain.targetFlags(options.target), text: nil)) }

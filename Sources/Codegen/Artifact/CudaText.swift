@@ -83,10 +83,10 @@ public enum CudaText {
                     address = preset ?? "in[\(i)]"
                 case .state(let i): address = "in[\(i)]"
                 case .output(let i): address = "out[\(i)]"
-                default: address = try entry.address(root)
+                default: address = try entry.address(root).text
                 }
             case .packed(let i): address = "c + \(entry.weights.packedOffsets[i])"
-            case .scratch(let i): address = entry.workspace(entry.plan.scratch[i])
+            case .scratch(let i): address = entry.workspace(entry.plan.scratch[i]).text
             }
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"

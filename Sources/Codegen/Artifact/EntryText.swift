@@ -117,7 +117,7 @@ struct EntryText {
         out += watch.begin
         var writer = BodyWriter(entry: self)
         try writer.write(program.steps, depth: 1)
-        out += writer.sizes.declarations + writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
+        out = writer.tables + out + writer.declarations + writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
         let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
         out += "static int64_t \(symbol("split_work"))(const int64_t *d)\n{\n    glmc_size sum = \(known);\n    (void)d;\n"
         var counts: [Extent: Int] = [:], order: [Extent] = []
@@ -150,22 +150,22 @@ struct EntryText {
     func threadMemory(_ number: String) -> String { "w + \(workspaceEnd) + \(number) * (int64_t)(\(text(plan.perThreadBytes, "d")))" }
 
     /// - Throws: an internal `Diagnostic` for a constant that has no place in the weights.
-    func address(_ root: RootID) throws -> String {
+    func address(_ root: RootID) throws -> AddressText {
         switch program.roots[root.index].kind {
         case .arena: return workspace(plan[root])
-        case .input(let i), .state(let i): return "f->inputs[\(i)].data"
-        case .output(let i): return "f->outputs[\(i)].data"
+        case .input(let i), .state(let i): return AddressText(base: "(unsigned char *)f->inputs[\(i)].data")
+        case .output(let i): return AddressText(base: "(unsigned char *)f->outputs[\(i)].data")
         case .constant:
             guard let offset = weights.constantOffsets[number][root] else { throw Diagnostic(.internal, "a constant that is read has no place in the weights") }
-            return "c + \(offset)"
+            return AddressText(base: "c", bytes: offset)
         }
     }
 
-    func workspace(_ address: MemoryPlan.Address) -> String {
+    func workspace(_ address: MemoryPlan.Address) -> AddressText {
         switch address {
-        case .fixed(let offset): "w + \(offset)"
-        case .slot(let i): "w + s\(i)"
-        case .thread(let offset): "t + \(offset.constant.map(String.init) ?? "(int64_t)(\(text(offset, "d")))")"
+        case .fixed(let offset): AddressText(base: "w", bytes: offset)
+        case .slot(let i): AddressText(base: "w + s\(i)")
+        case .thread(let offset): offset.constant.map { AddressText(base: "t", bytes: $0) } ?? AddressText(base: "t + (int64_t)(\(text(offset, "d")))")
         }
     }
 }

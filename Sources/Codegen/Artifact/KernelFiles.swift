@@ -28,16 +28,25 @@ enum KernelFiles {
         }
         for (i, shared) in code.kernels.enumerated() {
             let kernel = shared.function
-            var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: shared.dimensionIndex)
-            let symbol = name.kernel(i)
-            let text = try printer.text(symbol: symbol)
             usesVectors = usesVectors || kernel.usesVectors
-            body += "\n\(comment(kernel.name, sources[i] ?? []))\n"
-            body += "__attribute__((visibility(\"hidden\"))) void \(symbol)(\(KernelPrinter.parameters(kernel, .c)));\n" + text
+            body += "\n\(comment(kernel.name, sources[i] ?? []))\n" + (try definition(kernel, symbol: name.kernel(i), dimensionIndex: shared.dimensionIndex))
             if body.utf8.count > fileSize { close() }
         }
         close()
         return files
+    }
+
+    /// A kernel as a function that launches call (`glmc_kernel`). Its body stays a function of its own: parameters keep that they do not overlap, which
+    /// inlined ones may lose.
+    static func definition(_ kernel: KernelFunction, symbol: String, dimensionIndex: [String: Int]) throws -> String {
+        var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: dimensionIndex)
+        let body = symbol + "_body", count = kernel.buffers.count + (kernel.reports ? 1 : 0)
+        let arguments = (["f"] + (0..<count).map { "a[\($0)]" } + ["part", "parts"]).joined(separator: ", ")
+        return try printer.text(symbol: body) + """
+            __attribute__((visibility("hidden"))) void \(symbol)(glmc_frame *f, void *const *a, int part, int parts);
+            void \(symbol)(glmc_frame *f, void *const *a, int part, int parts) { (void)a; \(body)(\(arguments)); }
+
+            """
     }
 
     /// Files without vectors go without the compiler's intrinsics, which take longer to read than all else.

@@ -38,7 +38,7 @@ struct LanguageTables {
         let decode = functions.first { $0.name == "decode" }
         let states = decode?.states ?? []
         let logits = decode.flatMap { f in f.outputs.indices.first { i in !states.contains { $0.output == i } }.map { f.tensorType(f.outputs[$0]) } }
-        guard let decode, ["score", "prefill"].allSatisfy({ numbers[$0] != nil }), let logits, logits.element == .f32, logits.rank == 2,
+        guard let decode, ["score", "prefill", "verify"].allSatisfy({ numbers[$0] != nil }), let logits, logits.element == .f32, logits.rank == 2,
             let vocabulary = logits.shape[1].constant, let first = states.first, case let type = decode.tensorType(first.input), type.rank == 4,
             let context = type.shape[2].constant
         else { throw Diagnostic(.internal, "the entry points are not those of a language model") }
@@ -63,7 +63,7 @@ struct LanguageTables {
         return out + """
             static const glmc_language glmc_this_language = {
                 .size = sizeof(glmc_language), .prefill_entry = \(numbers["prefill"] ?? 0), .decode_entry = \(numbers["decode"] ?? 0), .score_entry = \(numbers["score"] ?? 0),
-                .vocabulary = \(vocabulary), .context = \(context), \(members.map { $0 + ",\n    " }.joined())GLMC_LANGUAGE_FUNCTIONS,
+                .verify_entry = \(numbers["verify"] ?? 0), .vocabulary = \(vocabulary), .context = \(context), \(members.map { $0 + ",\n    " }.joined())GLMC_LANGUAGE_FUNCTIONS,
             };
 
             """

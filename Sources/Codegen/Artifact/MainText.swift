@@ -33,6 +33,9 @@ struct MainText {
         self.worthCutting = worthCutting
     }
 
+    /// The table of all kernels, by their position in `SharedCode.kernels`.
+    static let kernelTable = "glmc_this_kernels"
+
     func text() throws -> String {
         let hasDefaults = weights.defaultOffsets.contains { !$0.isEmpty }
         var out = """
@@ -40,6 +43,7 @@ struct MainText {
         #ifndef _GNU_SOURCE
         #define _GNU_SOURCE
         #endif
+        #include "glmc_launches.h"
         #include "glmc_session.h"\(hasDefaults ? "\n#include \"glmc_defaults.h\"" : "")\(language == nil ? "" : "\n#include \"glmc_generate.h\"")
         #include "glmc_scalar.h"
 
@@ -53,9 +57,9 @@ struct MainText {
 
 
         """
-        for (i, kernel) in (entries.first?.program.code.kernels ?? []).enumerated() {
-            out += "GLMC_HIDDEN void \(name.kernel(i))(\(KernelPrinter.parameters(kernel.function, .c)));\n"
-        }
+        let kernels = (entries.first?.program.code.kernels ?? []).indices.map(name.kernel)
+        for kernel in kernels { out += "GLMC_HIDDEN glmc_kernel \(kernel);\n" }
+        out += "static glmc_kernel *const \(Self.kernelTable)[] = {\(kernels.isEmpty ? "0" : kernels.joined(separator: ", "))};\n"
         for entry in entries { out += "\n" + (try entry.text()) }
         return out + model
     }

@@ -19,7 +19,7 @@ struct MemoryWatch {
 
         """ + entry.memoryNames
         for gap in entry.plan.gaps {
-            let bytes = "(size_t)(\(entry.text(gap.to - gap.from, "d")))", start = "\(entry.workspace(gap.start)) + (int64_t)(\(entry.text(gap.from, "d")))"
+            let bytes = "(size_t)(\(entry.text(gap.to - gap.from, "d")))", start = "\(entry.workspace(gap.start).text) + (int64_t)(\(entry.text(gap.from, "d")))"
             if case .thread = gap.start {
                 out += "    for (int i = 0; i < nt; i++) {\n        unsigned char *const t = \(entry.threadMemory("i"));\n        mark(\(start), \(bytes));\n    }\n"
             } else {

@@ -18,22 +18,6 @@ enum SizeText {
     }
 }
 
-/// Sizes that one function computes once and names.
-struct SizeVariables {
-    private var names: [String: String] = [:]
-    private(set) var declarations = ""
-
-    /// The variable that holds an i64 expression over sizes that do not change; the expression itself where that is `isPlain`.
-    mutating func name(_ text: String, isPlain: Bool) -> String {
-        if isPlain { return text }
-        if let known = names[text] { return known }
-        let name = "z\(names.count)"
-        names[text] = name
-        declarations += "    const int64_t \(name) = \(text);\n"
-        return name
-    }
-}
-
 extension EntryText {
     /// An extent as a C expression of type `glmc_size` over the dimensions in `array`.
     func text(_ extent: Extent, _ array: String) -> String {

@@ -4,6 +4,7 @@
 #define GLMC_GENERATE_H
 
 #include "glmc_chat.h"
+#include "glmc_draft.h"
 #include "glmc_sampling.h"
 #include "glmc_session.h"
 #include "glmc_tokenizer.h"
@@ -17,10 +18,15 @@ struct glmc_generator {
     glmc_tensor *cache;         /* the states, in the order of their entry points */
     glmc_tensor *tensors;       /* room for an entry point's inputs and outputs */
     int64_t *chunk;             /* [GLMC_CHUNK] */
-    float *logits;              /* [vocabulary] behind the last token that was computed */
+    float *scores;              /* [score_rows, vocabulary]: behind the last token that was computed, and behind guesses that follow it */
+    uint64_t score_rows;
+    const float *logits;        /* the row of the last token that was computed */
     glmc_scored *candidates; /* [vocabulary] */
-    int32_t *tokens;            /* [context]: the text */
+    int32_t *tokens;            /* [context]: the text, and behind it the guesses that are not used yet */
     uint64_t count, computed;   /* how many there are; how many of them the cache holds */
+    uint32_t guesses, unused;   /* of the last draft: how many the cache holds too, and how many of these may still come true */
+    glmc_drafting drafting;
+    uint64_t steps;
     uint64_t prompt, kept;
     int going;
     glmc_sampling how;          /* its stops lie in `stops`, one behind the other with a zero at the end of each */
@@ -97,7 +103,7 @@ static void glmc_generator_close(glmc_generator *generator) {
     free(generator->cache);
     free(generator->tensors);
     free(generator->chunk);
-    free(generator->logits);
+    free(generator->scores);
     free(generator->candidates);
     free(generator->tokens);
     glmc_release(&generator->stops);
@@ -125,8 +131,9 @@ static int glmc_generator_open(const glmc_model *model, int threads, const char 
     const glmc_language *language = glmc_model_language(model);
     if (!language || !out) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or no language model");
     *out = 0;
-    const glmc_entry *prefill = model->entries[language->prefill_entry], *decode = model->entries[language->decode_entry];
-    uint64_t most = prefill->input_count > decode->input_count ? prefill->input_count : decode->input_count;
+    const glmc_entry *prefill = model->entries[language->prefill_entry];
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < model->entry_count; i++) most = model->entries[i]->input_count > most ? model->entries[i]->input_count : most;
     glmc_generator *generator = calloc(1, sizeof *generator);
     if (!generator) return glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for a generator");
     generator->model = model;
@@ -134,11 +141,13 @@ static int glmc_generator_open(const glmc_model *model, int threads, const char 
     generator->cache = calloc((size_t)most + 1, sizeof *generator->cache);
     generator->tensors = calloc((size_t)(2 * most + 2), sizeof *generator->tensors);
     generator->chunk = calloc(GLMC_CHUNK, sizeof *generator->chunk);
-    generator->logits = calloc((size_t)language->vocabulary, sizeof *generator->logits);
+    generator->scores = calloc((size_t)language->vocabulary, sizeof *generator->scores);
+    generator->score_rows = 1;
+    generator->logits = generator->scores;
     generator->candidates = calloc((size_t)language->vocabulary, sizeof *generator->candidates);
     generator->tokens = calloc((size_t)language->context, sizeof *generator->tokens);
     int status = GLMC_OK;
-    int has_room = generator->cache && generator->tensors && generator->chunk && generator->logits && generator->candidates && generator->tokens;
+    int has_room = generator->cache && generator->tensors && generator->chunk && generator->scores && generator->candidates && generator->tokens;
     if (!has_room || !glmc_make_cache(generator, prefill))
         status = glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for a cache of %lld tokens", (long long)language->context);
     if (!status) status = glmc_session_open(model, threads, weights_path, &generator->session, error, error_bytes);
@@ -149,8 +158,8 @@ static int glmc_generator_open(const glmc_model *model, int threads, const char 
 
 /* MARK: Computing */
 
-/* Runs an entry point on `count` tokens that follow what the cache holds. */
-static int glmc_compute(glmc_generator *generator, uint32_t number, uint64_t count, char *error, uint64_t error_bytes) {
+/* Runs an entry point on `count` tokens that follow what the cache holds; it gives `rows` rows of scores. */
+static int glmc_compute(glmc_generator *generator, uint32_t number, uint64_t count, uint64_t rows, char *error, uint64_t error_bytes) {
     const glmc_entry *entry = generator->model->entries[number];
     glmc_tensor *inputs = generator->tensors, *outputs = generator->tensors + entry->input_count;
     int64_t past = (int64_t)generator->computed;
@@ -162,10 +171,69 @@ static int glmc_compute(glmc_generator *generator, uint32_t number, uint64_t cou
         else inputs[i] = (glmc_tensor){.data = generator->chunk, .bytes = count * sizeof(int64_t), .dtype = GLMC_I64, .rank = 2, .shape = {1, (int64_t)count}};
     }
     for (uint32_t i = 0; i < entry->output_count; i++) {
-        outputs[i] = (glmc_tensor){.data = generator->logits, .bytes = (uint64_t)generator->language->vocabulary * sizeof(float)};
+        outputs[i] = (glmc_tensor){.data = generator->scores, .bytes = rows * (uint64_t)generator->language->vocabulary * sizeof(float)};
         if (entry->outputs[i].state >= 0) outputs[i] = inputs[entry->outputs[i].state];
     }
+    generator->logits = generator->scores;
+    generator->guesses = generator->unused = 0;
+    if (generator->count > generator->prompt) generator->steps++;
     return glmc_session_run(generator->model, generator->session, number, inputs, entry->input_count, outputs, entry->output_count, error, error_bytes);
+}
+
+/* Guesses what follows the text, and writes that behind it: how many tokens. */
+static uint32_t glmc_guess(glmc_generator *generator) {
+    const glmc_sampling *how = &generator->how;
+    const glmc_language *language = generator->language;
+    uint64_t room = (uint64_t)language->context - generator->count, fresh = generator->count - generator->prompt;
+    /* The last token of an answer needs none behind it. */
+    if (how->most_tokens > 0 && how->most_tokens - fresh - 1 < room) room = how->most_tokens - fresh - 1;
+    uint32_t most = glmc_draft_length(&generator->drafting, how->draft_tokens), count;
+    if (most > room) most = (uint32_t)room;
+    if (most == 0) return 0;
+    int32_t *guess = generator->tokens + generator->count;
+    count = how->draft ? how->draft(how->draft_context, generator->tokens, generator->count, guess, most)
+                       : glmc_draft_lookup(generator->tokens, generator->count, guess, most);
+    for (uint32_t i = 0; i < count; i++)
+        if (i == most || guess[i] < 0 || guess[i] >= language->vocabulary) return i;
+    return count;
+}
+
+/* Memory for the scores behind guesses, of which a text has none at first. */
+static int glmc_score_room(glmc_generator *generator, uint64_t rows) {
+    if (rows <= generator->score_rows) return 1;
+    float *larger = realloc(generator->scores, (size_t)(rows * (uint64_t)generator->language->vocabulary) * sizeof *larger);
+    if (!larger) return 0;
+    generator->scores = larger;
+    generator->score_rows = rows;
+    generator->logits = larger;
+    return 1;
+}
+
+/* Computes the only token that the cache lacks, and guesses of what follows it where some are to be made. */
+static int glmc_compute_one(glmc_generator *generator, char *error, uint64_t error_bytes) {
+    const glmc_language *language = generator->language;
+    uint32_t guesses = generator->how.draft_tokens > 0 ? glmc_guess(generator) : 0;
+    /* Without memory for more, a step is a step. */
+    if (!glmc_score_room(generator, 1 + (uint64_t)guesses)) guesses = 0;
+    int status = guesses == 0 ? glmc_compute(generator, language->decode_entry, 1, 1, error, error_bytes)
+                              : glmc_compute(generator, language->verify_entry, 1 + (uint64_t)guesses, 1 + (uint64_t)guesses, error, error_bytes);
+    if (!status) generator->guesses = generator->unused = guesses;
+    return status;
+}
+
+/* Appends a token to the text; the cache holds it already where it was guessed. */
+static void glmc_add_token(glmc_generator *generator, int32_t token) {
+    int was_guessed = generator->unused > 0 && generator->tokens[generator->count] == token;
+    generator->tokens[generator->count++] = token;
+    if (was_guessed) {
+        generator->computed++;
+        generator->unused--;
+        generator->logits += generator->language->vocabulary;
+    }
+    if (generator->guesses > 0 && (!was_guessed || generator->unused == 0)) {
+        glmc_draft_learn(&generator->drafting, generator->guesses, generator->guesses - generator->unused);
+        generator->guesses = generator->unused = 0;
+    }
 }
 
 static int glmc_is_interrupted(const glmc_generator *generator) { return generator->how.interrupted && *generator->how.interrupted; }
@@ -174,7 +242,7 @@ static int glmc_is_interrupted(const glmc_generator *generator) { return generat
 static int glmc_compute_all(glmc_generator *generator, char *error, uint64_t error_bytes) {
     while (generator->computed < generator->count && !glmc_is_interrupted(generator)) {
         uint64_t left = generator->count - generator->computed, count = left < GLMC_CHUNK ? left : GLMC_CHUNK;
-        int status = glmc_compute(generator, count == 1 ? generator->language->decode_entry : generator->language->prefill_entry, count, error, error_bytes);
+        int status = left == 1 ? glmc_compute_one(generator, error, error_bytes) : glmc_compute(generator, generator->language->prefill_entry, count, 1, error, error_bytes);
         if (status) return status;
         generator->computed += count;
     }
@@ -189,17 +257,24 @@ static int glmc_check_sampling(const glmc_generator *generator, const glmc_sampl
                       : !(how->min_p >= 0 && how->min_p <= 1) ? "min_p must be from 0 to 1"
                       : how->top_k < 0 ? "top_k must not be negative"
                       : !(how->repeat_penalty >= 0 && how->repeat_penalty < INFINITY) ? "the repetition penalty must be a number from 0"
+                      : how->draft_tokens > GLMC_MOST_DRAFT ? "at most 63 tokens can be guessed at once"
                       : how->stop_count > 0 && !how->stops ? "the texts to stop at are a null pointer" : 0;
     for (uint32_t i = 0; !wrong && i < how->stop_count; i++) wrong = how->stops[i] && how->stops[i][0] ? 0 : "a text to stop at is empty";
     if (wrong) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "%s", wrong);
     return how->stop_count > 0 ? glmc_needs_tokenizer(generator->language, error, error_bytes) : GLMC_OK;
 }
 
-static int glmc_generator_start(glmc_generator *generator, const int32_t *tokens, uint64_t count, const glmc_sampling *how, char *error,
+/* What callers of the first version knew of these structures. */
+#define GLMC_LEAST_SAMPLING offsetof(glmc_sampling, draft_tokens)
+#define GLMC_LEAST_GENERATED offsetof(glmc_generated, steps)
+
+static int glmc_generator_start(glmc_generator *generator, const int32_t *tokens, uint64_t count, const glmc_sampling *options, char *error,
                                 uint64_t error_bytes) {
-    if (!generator || !how || how->size < sizeof *how || (!tokens && count > 0))
+    if (!generator || !options || options->size < GLMC_LEAST_SAMPLING || (!tokens && count > 0))
         return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or options of another version");
     const glmc_language *language = generator->language;
+    glmc_sampling all = {0}, *how = &all;
+    memcpy(how, options, options->size < sizeof all ? options->size : sizeof all);
     int status = glmc_check_sampling(generator, how, error, error_bytes);
     if (status) return status;
     if (count == 0) return glmc_failure(error, error_bytes, GLMC_BAD_SHAPE, "the prompt is empty: the model needs at least one token");
@@ -221,6 +296,9 @@ static int glmc_generator_start(glmc_generator *generator, const int32_t *tokens
     generator->how = *how;
     generator->count = generator->prompt = count;
     generator->computed = generator->kept = same;
+    generator->guesses = generator->unused = 0;
+    generator->drafting = (glmc_drafting){0};
+    generator->steps = 0;
     generator->given = 0;
     generator->decoder = (glmc_decoder){.table = language->tokenizer, .flags = GLMC_SKIP_SPECIAL};
     /* How the answer begins is written depends on the prompt's end. */
@@ -281,7 +359,7 @@ static uint64_t glmc_givable(const glmc_generator *generator, int ends, int *sto
 }
 
 static int glmc_generator_next(glmc_generator *generator, glmc_generated *generated, char *error, uint64_t error_bytes) {
-    if (!generator || !generated || generated->size < sizeof *generated)
+    if (!generator || !generated || generated->size < GLMC_LEAST_GENERATED)
         return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or a result of another version");
     if (!generator->going)
         return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "nothing is to be continued: the text has ended, or none was started");
@@ -294,7 +372,7 @@ static int glmc_generator_next(glmc_generator *generator, glmc_generated *genera
         uint64_t fresh = generator->count - generator->prompt;
         token = glmc_sample(&generator->how, fresh, generator->logits, language->vocabulary, generator->tokens, generator->count,
                             generator->candidates);
-        generator->tokens[generator->count++] = token;
+        glmc_add_token(generator, token);
         generator->last_ns = glmc_now_ns();
         if (fresh == 0) generator->first_ns = generator->last_ns;
         if (glmc_is_stop_token(generator, token)) end = GLMC_END_TOKEN;
@@ -309,11 +387,13 @@ static int glmc_generator_next(glmc_generator *generator, glmc_generated *genera
     generator->given = glmc_givable(generator, end != GLMC_END_NONE, &stopped);
     if (stopped) end = GLMC_END_TEXT;
     generator->going = end == GLMC_END_NONE;
-    *generated = (glmc_generated){
-        .size = sizeof *generated, .token = token, .end = end,
+    glmc_generated result = {
+        .size = generated->size, .token = token, .end = end,
         .text = generator->text.data ? (const char *)generator->text.data : "", .text_bytes = generator->given,
         .prompt_tokens = generator->prompt, .kept_tokens = generator->kept, .new_tokens = generator->count - generator->prompt,
-        .prompt_ns = generator->first_ns - generator->start_ns, .decode_ns = generator->last_ns - generator->first_ns};
+        .prompt_ns = generator->first_ns - generator->start_ns, .decode_ns = generator->last_ns - generator->first_ns,
+        .steps = generator->steps};
+    memcpy(generated, &result, result.size < sizeof result ? result.size : sizeof result);
     return GLMC_OK;
 }
 

@@ -45,6 +45,7 @@ static int glmc_language_usage(const glmc_model *model, const char *program) {
            "  --temperature T        draw the next token; without it, the most probable one is taken\n"
            "  --top-k K, --top-p P, --min-p P, --repeat-penalty R, --seed S\n"
            "  --stop TEXT            end there; may be repeated\n"
+           "  --lookup[=N]           guess up to N tokens (7) from what occurred before, and check them in one step\n"
            "  --threads N            0: one per processor\n"
            "A text has at most %lld tokens, prompt and answer together.%s%s\n",
            (long long)glmc_model_language(model)->context, glmc_model_language(model)->tokenizer ? "" : " The model has no tokenizer: it takes tokens only.",
@@ -94,6 +95,8 @@ static void glmc_read_words(glmc_request *request, int argc, char **argv, const 
         size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
         if (i == 1 && !strcmp(argv[i], "tokenize")) request->tokenizes = 1;
         else if (!strcmp(argv[i], "--chat")) request->chats = 1;
+        else if (!strcmp(argv[i], "--lookup")) request->how.draft_tokens = 7;
+        else if (!strncmp(argv[i], "--lookup=", 9)) request->how.draft_tokens = (uint32_t)glmc_number("--lookup", argv[i] + 9, GLMC_MOST_DRAFT);
         else {
             if (strncmp(argv[i], "--", 2) != 0 || length >= sizeof flag) glmc_misuse("is not understood", argv[i]);
             memcpy(flag, argv[i], length);

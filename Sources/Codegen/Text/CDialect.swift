@@ -27,7 +27,7 @@ struct CDialect: Sendable {
     var dealsIterations: Bool
 
     static let c = CDialect(
-        functionPrefix: "", simdPragma: "#pragma omp simd", unrollPragma: "#pragma GCC unroll 64",
+        functionPrefix: "static __attribute__((noinline)) ", simdPragma: "#pragma omp simd", unrollPragma: "#pragma GCC unroll 64",
         leadingParameters: ["glmc_frame *f"], trailingParameters: ["int tid", "int nt"], prologue: "(void)f; (void)tid; (void)nt;",
         restrict: "restrict", dimensions: "f->dims", barrier: "glmc_barrier_wait(&f->barrier);", report: "glmc_report(f, origins", ownOffset: nil, dealsIterations: false)
 

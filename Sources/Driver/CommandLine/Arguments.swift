@@ -22,6 +22,7 @@ public struct Arguments: Sendable {
                 case .toggle:
                     guard attached == nil else { throw usage("\(flag.spelling) takes no value") }
                     values[flag.name] = [""]
+                case .optional(_, let otherwise): values[flag.name, default: []].append(attached ?? otherwise)
                 case .value, .attached:
                     let value: String
                     if let attached {

@@ -5,6 +5,8 @@ public struct Flag: Sendable {
         case toggle
         /// `--dim NAME=VALUE`, `--dim=NAME=VALUE`; the placeholder is for the help text.
         case value(String)
+        /// `--lookup`, `--lookup=7`: with a value of its own where none is attached.
+        case optional(String, otherwise: String)
         /// `-O3`: a one-letter flag with its value attached.
         case attached(String)
     }
@@ -48,6 +50,7 @@ public struct Flag: Sendable {
         switch form {
         case .toggle: return letter + spelling
         case .value(let placeholder): return letter + spelling + "=" + (choices.isEmpty ? placeholder : choices.joined(separator: "|"))
+        case .optional(let placeholder, _): return letter + spelling + "[=" + placeholder + "]"
         case .attached(let placeholder): return choices.isEmpty ? spelling + placeholder : choices.map { spelling + $0 }.joined(separator: "|")
         }
     }

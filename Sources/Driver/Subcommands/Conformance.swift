@@ -95,7 +95,7 @@ extension Subcommand {
             for value in arguments.all(flag.name) {
                 switch flag.form {
                 case .toggle: words.append(flag.spelling)
-                case .value: words.append("\(flag.spelling)=\(value)")
+                case .value, .optional: words.append("\(flag.spelling)=\(value)")
                 case .attached: words.append(flag.spelling + value)
                 }
             }

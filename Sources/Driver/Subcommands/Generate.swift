@@ -28,6 +28,8 @@ extension Subcommand {
             Flag("repeat-penalty", .value("R"), "divide the scores of tokens that occurred by R (multiply, where negative)"),
             Flag("seed", .value("S"), "the same seed gives the same text, with any number of threads (default 0)"),
             Flag("stop", .value("TEXT"), repeated: true, "end where this text begins"),
+            Flag("lookup", .optional("N", otherwise: String(Sampling.usualDraft)), "guess up to N tokens from what occurred before, and check them in one step (\(Sampling.usualDraft))"),
+            Flag("draft", .value("ART"), "guess tokens with a smaller model of the same vocabulary"),
             Flag("logits", .value("FILE.npy"), "write the scores behind the prompt and behind each new token, f32 [n + 1, vocabulary]"),
             Flag("json", "print JSON"),
         ] + Compilation.flags
@@ -40,6 +42,7 @@ extension Subcommand {
         let model = try LanguageModel(try Compilation(arguments, console).artifact(arguments.positionals[0]))
         let printer = ReplyPrinter(console, isJSON: arguments.has("json"), logits: arguments.string("logits"))
         let generator = try model.generator(threads: arguments.threads())
+        if let path = arguments.string("draft") { try generator.draft(with: LanguageModel(try Artifact(path: path)), threads: arguments.threads()) }
         let interrupter = generator.interrupter
         func reply(to tokens: [Int32]) throws -> Reply {
             try generator.start(tokens, how)
@@ -77,6 +80,7 @@ extension Subcommand {
         how.seed = UInt64(try arguments.int("seed") ?? 0)
         how.mostTokens = try arguments.int("max-new", in: 1...Int(Int32.max))
         how.stops = arguments.all("stop")
+        how.draftTokens = try arguments.int("lookup", in: 1...Sampling.mostDraft) ?? (arguments.has("draft") ? Sampling.usualDraft : 0)
         guard how.temperature.isFinite, how.repeatPenalty.isFinite, !how.stops.contains(where: { $0.isEmpty || $0.utf8.contains(0) }) else {
             throw arguments.misuse("a setting is out of range, or a text to stop at is empty")
         }
@@ -126,10 +130,11 @@ struct ReplyPrinter {
         if !isJSON { Console.write("\n", to: 1) }
         guard let figures else { return reply }
         if isJSON { console.print(json(reply, figures, seconds: first - start).text()) }
+        let steps = figures.newTokens > figures.steps + 1 ? " (\(formatted("%.1f", figures.tokensPerStep)) a step)" : ""
         let known = figures.keptTokens > 0 ? " (\(figures.keptTokens) known)" : ""
         console.note(
             "\(figures.promptTokens) tokens of prompt\(known) in \(formatted("%.0f ms", figures.promptSeconds * 1e3)), \(figures.newTokens) new at "
-                + "\(formatted("%.1f", figures.decodeTokensPerSecond)) tokens/s, \(bytesText(peakMemory()))")
+                + "\(formatted("%.1f", figures.decodeTokensPerSecond)) tokens/s\(steps), \(bytesText(peakMemory()))")
         if let logits {
             let rows = scores.count / generator.model.vocabulary
             let bytes = scores.withUnsafeBytes { ByteSpan(Array($0)) }
@@ -144,7 +149,7 @@ struct ReplyPrinter {
         return .object([
             "prompt_tokens": .int(Int64(figures.promptTokens)), "tokens": .array(reply.tokens.map { .int(Int64($0)) }), "text": .string(reply.text),
             "end": .string(reply.end?.name ?? ""), "ttft_ms": number(seconds * 1e3), "prefill_tokens_per_s": number(figures.promptTokensPerSecond),
-            "decode_tokens_per_s": number(figures.decodeTokensPerSecond), "accepted_per_step": .double(1), "peak_rss_mb": number(Double(peakMemory()) / 1e6),
+            "decode_tokens_per_s": number(figures.decodeTokensPerSecond), "accepted_per_step": number(figures.tokensPerStep), "peak_rss_mb": number(Double(peakMemory()) / 1e6),
         ])
     }
 }

@@ -69,6 +69,9 @@ public struct TensorView: Hashable, Sendable {
         }
     }
 
+    /// Whether elements share memory with others, as those of an axis that broadcasting made: then writing one changes the others.
+    public var repeatsElements: Bool { zip(shape, strides).contains { $0 != 1 && $1 == 0 } }
+
     /// Whether the elements lie without gaps in row-major order of the logical axes.
     public var isContiguous: Bool { strides(matchDenseOf: .rowMajor) }
 

@@ -118,25 +118,38 @@ public struct GridSample: PointwiseOp {
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let shape = operands.types[0].shape, rank = shape.count - 2
         let type = operands.resultTypes[0].element.computeType
-        var axes: [[(index: Expr, weight: Expr?)]] = []
+        var axes: [[Tap]] = []
         for axis in 0..<rank {
             let n = try operands.load(1, at: [index[0]] + index[2...] + [.int(rank - 1 - axis)], in: &builder)
             axes.append(taps(builder.bind(n.converted(to: type), "n"), Expr(shape[axis + 2]), in: &builder))
         }
-        func sum(_ axis: Int, _ position: [Expr], _ builder: inout KernelBuilder) throws -> Expr {
-            guard axis < rank else { return try operands.load(0, at: position, in: &builder) }
+        func sum(_ axis: Int, _ position: [Expr], _ isInside: Expr?, _ builder: inout KernelBuilder) throws -> Expr {
+            guard axis < rank else {
+                let value = try operands.load(0, at: position, in: &builder)
+                return isInside.map { .select($0, value, .constant(0, type)) } ?? value
+            }
             var total: Expr?
             for tap in axes[axis] {
-                let value = try sum(axis + 1, position + [tap.index], &builder)
+                let all = isInside.map { outer in tap.isInside.map { outer && $0 } ?? outer } ?? tap.isInside
+                let value = try sum(axis + 1, position + [tap.index], all, &builder)
                 let term = tap.weight.map { value * $0 } ?? value
                 total = total.map { $0 + term } ?? term
             }
             return total.map { axes[axis].count > 1 ? builder.bind($0, "s") : $0 } ?? .constant(0, type)
         }
-        return try sum(0, Array(index[0..<2]), &builder)
+        return try sum(0, Array(index[0..<2]), nil, &builder)
     }
 
-    private func taps(_ n: Expr, _ extent: Expr, in builder: inout KernelBuilder) -> [(index: Expr, weight: Expr?)] {
+    /// An element of an axis that a sample is made of.
+    private struct Tap {
+        var index: Expr
+        /// nil: 1.
+        var weight: Expr?
+        /// Whether there is such an element: what is read in its place may be anything, and no factor makes nothing of that. nil: always.
+        var isInside: Expr?
+    }
+
+    private func taps(_ n: Expr, _ extent: Expr, in builder: inout KernelBuilder) -> [Tap] {
         let type = n.type.element
         func c(_ value: Double) -> Expr { .float(value, type) }
         let size = Expr.cast(extent, type), last = extent - .int(1)
@@ -178,12 +191,12 @@ public struct GridSample: PointwiseOp {
             let i = builder.bind(base + .int(first + k), "i")
             switch padding {
             case .zeros:
-                let inside = i >= .int(0) && i < extent
-                return (builder.bind(clamped(i), "i"), builder.bind(.select(inside, weight ?? c(1), c(0)), "w"))
-            case .border: return (builder.bind(clamped(i), "i"), weight.map { builder.bind($0, "w") })
+                let inside = builder.bind(i >= .int(0) && i < extent, "inside")
+                return Tap(index: builder.bind(clamped(i), "i"), weight: weight.map { builder.bind($0, "w") }, isInside: inside)
+            case .border: return Tap(index: builder.bind(clamped(i), "i"), weight: weight.map { builder.bind($0, "w") })
             case .reflection:
                 let mirrored = Expr.cast(reflect(.cast(i, type), &builder), .i64)
-                return (builder.bind(clamped(mirrored), "i"), weight.map { builder.bind($0, "w") })
+                return Tap(index: builder.bind(clamped(mirrored), "i"), weight: weight.map { builder.bind($0, "w") })
             }
         }
     }

@@ -45,7 +45,7 @@ extension DecoderModel {
     /// Room of the cache, where nothing else is asked for and the model has more positions.
     static let usualCapacity = 4096
 
-    /// `score`, `prefill` and `decode`.
+    /// `score`, `prefill`, `decode` and `verify`.
     /// - Throws: `Diagnostics` with every tensor that does not fit the configuration.
     func module(_ options: ImportOptions) throws -> ImportedModel {
         let capacity = options.context ?? min(config.longest, Self.usualCapacity)
@@ -54,6 +54,7 @@ extension DecoderModel {
         }
         let entries = [
             try score(options), try cached("prefill", .dimension("sequence"), capacity: capacity, options), try cached("decode", 1, capacity: capacity, options),
+            try cached("verify", .dimension("sequence"), scoresAll: true, capacity: capacity, options),
         ]
         return ImportedModel(Module(entries), warnings: warnings)
     }
@@ -72,18 +73,19 @@ extension DecoderModel {
         return decoder.g.rewriter.function
     }
 
-    /// The logits behind the last of `count` tokens that follow what the cache holds; their keys and values join it.
+    /// The logits behind the last of `count` tokens that follow what the cache holds, or behind each; their keys and values join it.
     ///
     /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds; then the states of `CachedSequences`. Output: `logits` f32
-    /// [1, vocabulary], and the states.
-    private func cached(_ name: String, _ count: Extent, capacity: Int, _ options: ImportOptions) throws -> Function {
+    /// [1, vocabulary], or of all tokens [1, count, vocabulary], and the states.
+    private func cached(_ name: String, _ count: Extent, scoresAll: Bool = false, capacity: Int, _ options: ImportOptions) throws -> Function {
         var graph = ModelGraph(name, checkpoint)
         let tokens = graph.rewriter.addArgument(.tensor(TensorType(.i64, [1, count])), name: "tokens")
         if let dimension = count.dimensionName { graph.rewriter.addDimension(dimension, DimensionInfo(.input(0, axis: 1))) }
         var decoder = Decoder(config, family.names, root: root, context: try CachedSequences(tokens, capacity: capacity, element: options.cacheElement, in: &graph), in: graph)
         let hidden = try decoder.hidden(tokens)
-        let last = try decoder.g.slice(hidden, axis: 1, start: count - 1, size: 1)
-        let logits = try decoder.g.reshape(try decoder.logits(last), [1, Extent(config.vocabulary)])
+        let scored = scoresAll ? hidden : try decoder.g.slice(hidden, axis: 1, start: count - 1, size: 1)
+        var logits = try decoder.logits(scored)
+        if !scoresAll { logits = try decoder.g.reshape(logits, [1, Extent(config.vocabulary)]) }
         decoder.g.rewriter.setName("logits", of: logits)
         try finish(decoder.g)
         let updates = decoder.context.updates, states = updates.map { decoder.g.rewriter.function[$0.state].name }

@@ -210,9 +210,9 @@ extension GraphImporter {
         return try pad(image, before: from.map { _ in 0 }, after: zip(from, to).map { $1 - $0 })
     }
 
-    /// Adds up overlapping blocks: a transposed convolution with a filter that puts element i of a column at place i of the block.
+    /// Adds up overlapping blocks: element i of a column belongs at place i of the column's block.
     mutating func columnsToImage(_ c: OnnxCall) throws -> ValueID {
-        let x = try c[0]
+        let x = try c[0], own = element(x), sums = own == .f16 || own == .bf16 ? ElementType.f32 : own
         let image = try requiredInts(c[1], "the image shape"), block = try requiredInts(c[2], "the block shape")
         let spatial = image.count
         guard rank(x) == 3, block.count == spatial, spatial > 0, (image + block).allSatisfy({ $0 > 0 && $0 < 1 << 20 }) else {
@@ -225,31 +225,27 @@ extension GraphImporter {
         else {
             throw Diagnostic(.invalid, "strides, dilations and pads do not fit \(spatial) axes")
         }
-        let taps = block.reduce(1) { min($0 * $1, 1 << 20) }
-        guard taps <= 4096 else { throw Diagnostic.unsupported("a block of \(taps) elements") }
-        let positions = (0..<spatial).map { axis -> Int in
-            let reach = (block[axis] - 1) * dilations[axis] + 1
-            let padded = image[axis] + pads[axis] + pads[spatial + axis]
-            return (padded - reach) / strides[axis] + 1
+        let padded = (0..<spatial).map { image[$0] + pads[$0] + pads[spatial + $0] }, reach = (0..<spatial).map { (block[$0] - 1) * dilations[$0] + 1 }
+        guard zip(padded, reach).allSatisfy({ $0 >= $1 }) else { throw Diagnostic(.invalid, "a block of \(block) elements does not fit into an image of \(padded)") }
+        let columns = (0..<spatial).map { (padded[$0] - reach[$0]) / strides[$0] + 1 }
+        func count(_ sizes: [Int]) -> Int { sizes.reduce(1) { min($0 * $1, Self.mostColumnElements + 1) } }
+        guard count(block + columns) <= Self.mostColumnElements, count(padded) <= Self.mostColumnElements else {
+            throw Diagnostic.unsupported("more than \(Self.mostColumnElements) elements of an image or its columns")
         }
-        let batch = shape(x)[0], channels = shape(x)[1].floorDivided(by: Extent(taps))
-        let columns = try reshape(x, [batch * channels, Extent(taps)] + positions.map { Extent($0) })
-        let identity = Tensor(element(x), [taps, 1] + block, integersOrValues: { $0 / taps == $0 % taps ? 1 : 0 })
-        let op = TransposedConvolution(
-            strides: strides, dilations: dilations, groups: 1, cropBefore: Array(pads[..<spatial]), cropAfter: Array(pads[spatial...]),
-            outputPadding: block.map { _ in 0 })
-        let merged = try product(op, columns, try constant(identity))
-        return try reshape(merged, [batch, channels] + image.map { Extent($0) })
+        // Not a transposed convolution with a filter of ones and zeros: 0 times what is infinite is not 0.
+        let steps = rowMajorStrides(padded)
+        func offset(_ number: Int, _ sizes: [Int], _ scales: [Int]) -> Int {
+            zip(rowMajorStrides(sizes), sizes).enumerated().reduce(0) { $0 + number / $1.element.0 % $1.element.1 * scales[$1.offset] * steps[$1.offset] }
+        }
+        let blocks = count(columns), places = Tensor(.i64, [count(block) * blocks, 1], integers: { offset($0 / blocks, block, dilations) + offset($0 % blocks, columns, strides) })
+        let images = shape(x)[0] * shape(x)[1].floorDivided(by: Extent(count(block)))
+        let rows = try transpose(try reshape(try cast(x, sums), [images, Extent(places.count)]), [1, 0])
+        let sum = try emit(ScatterND(reduction: .add), [try filled(0, sums, [Extent(count(padded)), images]), try constant(places), rows])
+        let whole = try reshape(try transpose(sum, [1, 0]), [images] + padded.map { Extent($0) })
+        let inner = try slice(whole, starts: [0] + pads.prefix(spatial).map { Extent($0) }, sizes: [images] + image.map { Extent($0) })
+        return try reshape(try cast(inner, own), [shape(x)[0], shape(x)[1].floorDivided(by: Extent(count(block)))] + image.map { Extent($0) })
     }
-}
 
-extension Tensor {
-    /// A tensor of small integers of any number type.
-    init(_ element: ElementType, _ shape: [Int], integersOrValues value: (Int) -> Int) {
-        if element.isFloat {
-            self.init(element, shape, values: { Double(value($0)) })
-        } else {
-            self.init(element, shape, integers: { value($0) })
-        }
-    }
+    /// What `columnsToImage` makes a table of.
+    private static let mostColumnElements = 1 << 24
 }

@@ -57,9 +57,11 @@ extension GraphImporter {
             isKept = try binary(.notEqual, labels, try constant(Tensor(.i64, [], integers: { _ in ignored })))
             if let isKept { labels = try select(isKept, labels, try scalar(0, .i64)) }
         }
-        let picked = try squeeze(try emit(GatherElements(axis: 1), [logProbability, try unsqueeze(labels, [1])]), [1])
+        var picked = try squeeze(try emit(GatherElements(axis: 1), [logProbability, try unsqueeze(labels, [1])]), [1])
         var weights = try weight.map { try gather($0, labels, axis: 0) }
         if let isKept {
+            // A weight of 0 would not do: what stands in an ignored target's place may be infinite.
+            picked = try select(isKept, picked, try scalar(0, own))
             weights = try select(isKept, try weights ?? filled(1, own, shape(labels)), try scalar(0, own))
         }
         let loss = try unary(.negate, try weights.map { try mul(picked, $0) } ?? picked)
