@@ -1,6 +1,6 @@
 import GlmcIR
 
-/// Builds the graph of a decoder, once for all entry points: what differs between them is the context's.
+/// Builds the graph of a decoder, or of an encoder whose layers have the same form, once for all entry points: what differs between them is the context's.
 struct Decoder<Context: DecoderContext> {
     let config: DecoderConfig
     let names: DecoderNames
@@ -15,10 +15,19 @@ struct Decoder<Context: DecoderContext> {
     }
 
     /// Tokens i64 [batch, n] as hidden states f32 [batch, n, width], behind the last layer.
-    mutating func hidden(_ tokens: ValueID) throws -> ValueID {
+    mutating func hidden(_ tokens: ValueID) throws -> ValueID { try hidden(embedded: try embedded(tokens)) }
+
+    /// Tokens i64 [batch, n] as what the first layer takes, f32 [batch, n, width].
+    private mutating func embedded(_ tokens: ValueID) throws -> ValueID {
         var x = try g.embedding(root.body + names.embedding, config.vocabulary, config.width, at: tokens)
         if config.embeddingScale != 1 { x = try g.mul(x, config.embeddingScale) }
         if config.learnsPositions { x = try g.add(x, try g.embedding(root.body + names.positions, config.longest, config.width, at: context.positions)) }
+        return x
+    }
+
+    /// The hidden states f32 [batch, n, width] behind the last layer, of what the first one takes.
+    mutating func hidden(embedded x: ValueID) throws -> ValueID {
+        var x = x
         for (index, layer) in config.layers.enumerated() {
             let name = "\(root.body)\(names.layers).\(index)."
             func part(_ layer: String, _ part: String) -> String { part.isEmpty ? layer : layer + part + "." }

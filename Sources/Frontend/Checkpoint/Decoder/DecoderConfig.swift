@@ -1,11 +1,12 @@
 import GlmcIR
 
-/// What a decoder computes, independent of how its weights are called:
+/// What a decoder, or an encoder whose layers have the same form, computes, independent of how its weights are called:
 ///
 ///     x = embedding·e;  for every layer: x += r·post(attention(norm(x))), x += r·post(ffn(norm(x)));  logits = cap(norm(x)·headᵀ / d)
 ///
 /// All sizes are positive and bounded by `ConfigReader.largestSize`.
 struct DecoderConfig {
+    /// 0 where the input is no tokens.
     var vocabulary: Int
     /// Elements of a token's hidden state.
     var width: Int
@@ -120,8 +121,9 @@ extension DecoderConfig {
     static let mostLayers = 1000
 
     /// What the families have in common, from keys named as in LLaMA's configuration.
-    init(common c: inout ConfigReader) throws {
-        vocabulary = try c.size("vocab_size")
+    /// - Parameter readsTokens: the input is tokens of a vocabulary.
+    init(common c: inout ConfigReader, readsTokens: Bool = true) throws {
+        vocabulary = readsTokens ? try c.size("vocab_size") : 0
         width = try c.size("hidden_size")
         longest = try c.optionalSize("max_position_embeddings", in: 1...1 << 31) ?? 1 << 31
         norm = NormForm(epsilon: try c.positive("rms_norm_eps"))

@@ -22,17 +22,25 @@ protocol DecoderContext {
 struct WholeSequences: DecoderContext {
     let positions: ValueID
     private let count: Extent
+    private let isCausal: Bool
+    private let present: ValueID?
     private var masks: [Int: ValueID] = [:]
 
-    /// - Parameter tokens: i64 [batch, n].
-    init(_ tokens: ValueID, in g: inout ModelGraph) throws {
+    /// - Parameters:
+    ///   - tokens: [batch, n], or [batch, n, width].
+    ///   - isCausal: queries meet the keys up to their own; otherwise those behind it too.
+    ///   - present: which tokens are keys at all, bool [batch, n]; nil: all.
+    init(_ tokens: ValueID, isCausal: Bool = true, present: ValueID? = nil, in g: inout ModelGraph) throws {
         count = g.shape(tokens)[1]
+        self.isCausal = isCausal
+        self.present = try present.map { try g.unsqueeze($0, [1, 2]) }
         positions = try g.iota(count, axis: 1, rank: 2)
     }
 
     mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
-        let mask = try window.map { try [self.mask($0, in: &g)] } ?? []
-        return try g.emit(Attention(scale: scale, causal: true, softcap: softcap), [q, k, v] + mask)
+        let allowed = [present, try window.map { try self.mask($0, in: &g) }].compactMap { $0 }
+        let mask = try allowed.count < 2 ? allowed : [g.combined(allowed[0], allowed[1])]
+        return try g.emit(Attention(scale: scale, causal: isCausal, softcap: softcap), [q, k, v] + mask)
     }
 
     /// True where key j > query i − window, the same for all layers.

@@ -10,8 +10,7 @@ struct DecoderModel {
     init(_ checkpoint: Checkpoint, _ family: DecoderFamily) throws {
         (self.family, self.checkpoint) = (family, checkpoint)
         config = try family.config(checkpoint.config, at: [checkpoint.configPlace])
-        let roots = family.names.roots
-        root = roots.first { checkpoint.has($0.body + family.names.embedding + ".weight") } ?? roots[0]
+        root = family.names.root(in: checkpoint)
     }
 
     /// Demands that all tensors belong to something.

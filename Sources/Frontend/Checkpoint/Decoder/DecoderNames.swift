@@ -41,4 +41,7 @@ struct DecoderNames {
     var ignored = ["*rotary_emb.inv_freq"]
     /// Patterns of tensors that belong to a part of the model that is left out, and what that part is.
     var leftOut: [(pattern: String, part: String)] = []
+
+    /// Where the decoder lies in a checkpoint.
+    func root(in checkpoint: Checkpoint) -> (body: String, head: String) { roots.first { checkpoint.has($0.body + embedding + ".weight") } ?? roots[0] }
 }

@@ -18,7 +18,7 @@ struct Encoder {
         let config = try EncoderConfig(checkpoint.config, family)
         // Another task does without the modules behind the encoder, understood or not.
         let pooling = [nil, .sentences].contains(options.task) ? try SentencePooling.read(checkpoint.path) : nil
-        let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of(architecture: $0) } ?? .features : .sentences)
+        let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of($0, among: EncoderTask.ofTexts) } ?? .features : .sentences)
         var encoder = Encoder(checkpoint.withNormsRenamed, family, config)
         try encoder.build(task, pooling, options)
         try encoder.g.finish(ignoring: ["*position_ids"] + family.heads.leftOut)
@@ -122,17 +122,19 @@ struct Encoder {
         case .features:
             return [("last_hidden_state", x)]
         case .pooler:
-            return [("pooler_output", try g.activation(.tanh, try g.linear(try first(x), root + "pooler.dense", hidden, hidden, bias: true)))]
+            return [("pooler_output", try g.activation(.tanh, try g.linear(try g.first(x), root + "pooler.dense", hidden, hidden, bias: true)))]
         case .sentences:
             return [("sentence_embedding", try (pooling ?? SentencePooling()).pool(x, present, in: &g))]
         case .texts:
-            let pooled = try g.activation(heads.ofTexts.activation, try g.linear(try first(x), heads.ofTexts.dense, hidden, hidden, bias: true))
+            let pooled = try g.activation(heads.ofTexts.activation, try g.linear(try g.first(x), heads.ofTexts.dense, hidden, hidden, bias: true))
             return [("logits", try g.linear(pooled, heads.ofTexts.labels, hidden, config.labels, bias: true))]
         case .tokens:
             return [("logits", try g.linear(x, heads.ofTokens, hidden, config.labels, bias: true))]
         case .answers:
             let both = try g.linear(x, heads.ofAnswers, hidden, 2, bias: true)
             return try ["start_logits", "end_logits"].enumerated().map { ($1, try g.squeeze(try g.slice(both, axis: 2, start: Extent($0), size: 1), [2])) }
+        case .pictures, .imageEmbeds, .textEmbeds, .matches:
+            throw task.refused(among: EncoderTask.ofTexts)
         case .words:
             let head = heads.ofWords
             let dense = try g.activation(head.activation ?? config.activation, try g.linear(x, head.dense, hidden, config.width, bias: true))
@@ -141,7 +143,4 @@ struct Encoder {
             return [("logits", try g.add(scores, try g.parameter(head.bias.first { g.hasTensor($0) } ?? head.bias[0], [config.words])))]
         }
     }
-
-    /// The state of the first token, [batch, hidden].
-    private mutating func first(_ x: ValueID) throws -> ValueID { try g.squeeze(try g.slice(x, axis: 1, start: 0, size: 1), [1]) }
 }
