@@ -41,9 +41,9 @@ import Testing
                 #expect(error.map { "\($0)" }?.contains(part) == true, "\(error.map { "\($0)" } ?? "")")
             }
         }
-        try refuse("vit", "\"image_size\": 10", "\"image_size\": 3", "do not divide into patches")
+        try refuse("vit", "\"image_size\": 10", "\"image_size\": 3", "have 0 patches")
         try refuse("vit", "\"image_size\": 10", "\"image_size\": [10, 0]", "heights and widths")
-        try refuse("vit", "\"image_size\": 10", "\"image_size\": 16777216", "do not divide into patches")
+        try refuse("vit", "\"image_size\": 10", "\"image_size\": 16777216", "patches of 4 × 4, not 1 to")
         try refuse("vit", "\"image_size\": 10", "\"image_size\": 14", "embeddings.position_embeddings")
         try refuse("vit", "\"qkv_bias\"", "\"register_tokens\": 4, \"qkv_bias\"", "register_tokens")
         try refuse("vit", "", "", "the model is not for the task 'image-embeds'", task: .imageEmbeds)

@@ -79,12 +79,6 @@ struct ModelGraph: GraphBuilding {
         return type(value).element.isProductWeight ? value : try cast(value, .f32)
     }
 
-    /// Whether two tensors are there and hold the same.
-    func areEqual(_ a: String, _ b: String) -> Bool {
-        guard let x = checkpoint.tensors[a], let y = checkpoint.tensors[b], x.element == y.element, x.shape == y.shape else { return false }
-        return x.bytes.withUnsafeBytes { p in y.bytes.withUnsafeBytes { q in p.elementsEqual(q) } }
-    }
-
     /// - Parameter ignored: patterns of tensors that the model does not need; `*` at either end stands for anything.
     /// - Throws: `Diagnostics` with every tensor that is missing, has another shape or type, or belongs to nothing.
     func finish(ignoring ignored: [String] = []) throws {

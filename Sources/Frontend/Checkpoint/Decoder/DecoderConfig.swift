@@ -22,6 +22,8 @@ struct DecoderConfig {
     var rotary: RotaryForm? = RotaryForm()
     /// Positions are rows of a table, added to the embedding.
     var learnsPositions = false
+    /// Distances between tokens count for scores, the same in all layers; nil: they do not.
+    var relative: RelativePositions?
     var isTied: Bool
     var embeddingScale = 1.0
     var residualScale = 1.0
@@ -67,12 +69,17 @@ struct AttentionForm {
     var headWidth: Int
     /// Biases of queries, keys and values.
     var inputBias = false
+    /// Keys have a bias where queries and values have one.
+    var biasesKeys = true
     var outputBias = false
     /// Queries and keys are normalised head by head before they are rotated.
     var normalizesHeads = false
     /// Scores s become c·tanh(s/c); 0 for none.
     var softcap = 0.0
     var latent: LatentForm?
+
+    /// Whether queries, keys and values have a bias.
+    var biases: [Bool] { [inputBias, inputBias && biasesKeys, inputBias] }
 }
 
 /// Multi-head latent attention (DeepSeek-V2): keys and values are expanded from one vector of `rank` numbers per token; a part of the key,

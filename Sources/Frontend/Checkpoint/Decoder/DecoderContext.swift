@@ -4,23 +4,29 @@ import GlmcIR
 protocol DecoderContext {
     /// The tokens' positions in their sequences, i64 [batch, n]; batch may be 1 for all.
     var positions: ValueID { get }
+    /// How many keys queries meet at most, from position 0 on.
+    var keys: Extent { get }
 
-    /// Causal attention of one layer.
+    /// Attention of one layer.
     ///
     /// - Parameters:
     ///   - q: queries of the new tokens, [batch, heads, n, d].
     ///   - k: their keys, [batch, key heads, n, d], rotated already.
     ///   - v: their values, [batch, key heads, n, e].
     ///   - window: a query at position i meets only keys at positions above i − window; nil: all up to i.
+    ///   - bias: what is added to scores, f32, broadcastable to [batch, heads, n, keys]; nil: nothing.
     ///   - scale: what scores are multiplied with.
     ///   - softcap: scores s become c·tanh(s/c); 0 for none.
     /// - Returns: [batch, heads, n, e].
-    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID
+    mutating func attend(
+        layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
+    ) throws -> ValueID
 }
 
 /// Whole sequences, from their first token on; nothing is kept.
 struct WholeSequences: DecoderContext {
     let positions: ValueID
+    var keys: Extent { count }
     private let count: Extent
     private let isCausal: Bool
     private let present: ValueID?
@@ -37,9 +43,10 @@ struct WholeSequences: DecoderContext {
         positions = try g.iota(count, axis: 1, rank: 2)
     }
 
-    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
-        let allowed = [present, try window.map { try self.mask($0, in: &g) }].compactMap { $0 }
-        let mask = try allowed.count < 2 ? allowed : [g.combined(allowed[0], allowed[1])]
+    mutating func attend(
+        layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
+    ) throws -> ValueID {
+        let mask = try g.joined(bias, present, try window.map { try self.mask($0, in: &g) })
         return try g.emit(Attention(scale: scale, causal: isCausal, softcap: softcap), [q, k, v] + mask)
     }
 

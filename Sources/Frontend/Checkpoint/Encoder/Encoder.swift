@@ -9,7 +9,8 @@ struct Encoder {
     private let family: EncoderFamily
     private let config: EncoderConfig
     private let root: String
-    /// Of distances between tokens, whatever the configuration says: transformers has no other number.
+    /// Distances between tokens, whatever the configuration says: transformers has no other numbers.
+    private let relative = RelativePositions(buckets: Self.buckets, furthest: 128, isBidirectional: true)
     static let buckets = 32
     private var names: EncoderNames { family.names }
 
@@ -75,26 +76,10 @@ struct Encoder {
     private mutating func mask(_ present: ValueID) throws -> ValueID {
         let keys = try g.unsqueeze(present, [1, 2])
         guard let distances = names.distances else { return keys }
-        let length = g.shape(present)[1], longest = config.longest(family)
-        let table = try g.parameter("\(root)\(distances).weight", [Encoder.buckets, config.heads])
+        let table = try g.parameter("\(root)\(distances).weight", [relative.buckets, config.heads])
         g.provenance = [root + distances]
-        // [2·longest − 1, heads]: what the distances from 1 − longest on add.
-        let buckets = try g.ints((1 - longest..<longest).map { Encoder.bucket($0) })
-        let byDistance = try g.gather(table, buckets, axis: 0)
-        let queries = try g.iota(length, axis: 0, rank: 2), others = try g.iota(length, axis: 1, rank: 2)
-        let rows = try g.gather(byDistance, try g.add(try g.sub(others, queries), Double(longest - 1)), axis: 0)
-        return try g.add(try g.unsqueeze(try g.transpose(rows, [2, 0, 1]), [0]), try g.additive(keys, .f32))
-    }
-
-    /// The bucket of a key that stands `distance` behind the query: half of them for either direction, half of those for single distances, the others
-    /// in logarithmic steps up to 128 (Raffel et al. 2020, `relative_attention` of T5).
-    static func bucket(_ distance: Int) -> Int {
-        let half = buckets / 2, exact = half / 2, size = abs(distance)
-        let side = distance > 0 ? half : 0
-        guard size >= exact else { return side + size }
-        // In f32, as the models were trained.
-        let steps = log(Float(size) / Float(exact)) / Float(log(128 / Double(exact))) * Float(half - exact)
-        return side + min(exact + Int(steps), half - 1)
+        let length = g.shape(present)[1]
+        return try g.add(try relative.bias(table, try g.iota(length, axis: 1, rank: 2), keys: length, in: &g), try g.additive(keys, .f32))
     }
 
     private mutating func layer(_ x: ValueID, _ mask: ValueID, _ name: String) throws -> ValueID {

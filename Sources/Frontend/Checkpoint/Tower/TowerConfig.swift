@@ -57,7 +57,7 @@ struct PictureSizes {
         patch = try Self.area("patch_size", &c)
         count = (whole.height / patch.height) * (whole.width / patch.width)
         guard (1...ConfigReader.largestSize).contains(count) else {
-            throw Diagnostic(.invalid, "pictures of \(whole.height) × \(whole.width) do not divide into patches of \(patch.height) × \(patch.width)", at: c.place)
+            throw Diagnostic(.invalid, "pictures of \(whole.height) × \(whole.width) have \(count) patches of \(patch.height) × \(patch.width), not 1 to \(ConfigReader.largestSize)", at: c.place)
         }
     }
 
