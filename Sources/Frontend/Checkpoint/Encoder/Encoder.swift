@@ -1,4 +1,3 @@
-import Foundation
 import GlmcIR
 
 /// An encoder of texts and what a task adds to it. Weights have the names that Hugging Face's models give them, alone or inside a task's model.
