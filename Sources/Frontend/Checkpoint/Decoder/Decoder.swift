@@ -221,3 +221,19 @@ struct Decoder<Context: DecoderContext> {
         return try g.binary(.greater, try g.reduce(.maximum, hits, [2], keep: false), 0)
     }
 }
+
+extension Decoder where Context == WholeSequences {
+    /// The states of an encoder, f32 [batch, n, width].
+    /// - Parameters:
+    ///   - input: tokens i64 [batch, n], or what the first layer takes, f32 [batch, n, width].
+    ///   - isCausal: tokens meet those up to their own; otherwise all.
+    ///   - present: which tokens count, bool [batch, n]; nil: all.
+    static func states(
+        _ input: ValueID, _ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), isCausal: Bool = false, present: ValueID? = nil, in g: inout ModelGraph
+    ) throws -> ValueID {
+        var encoder = Decoder(config, names, root: root, context: try WholeSequences(input, isCausal: isCausal, present: present, in: &g), in: g)
+        let states = try g.rank(input) == 2 ? encoder.hidden(input) : encoder.hidden(embedded: input)
+        g = encoder.g
+        return states
+    }
+}

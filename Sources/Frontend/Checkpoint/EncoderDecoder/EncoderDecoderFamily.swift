@@ -27,10 +27,8 @@ struct EncoderDecoderFamily: Sendable {
         try read(&config, &c)
         try config.encoder.finish(&c)
         try config.decoder.finish(&c)
-        guard try !c.has("is_encoder_decoder") || c.flag("is_encoder_decoder") else {
-            throw Diagnostic(.unsupported, "a half of an encoder-decoder is not supported", at: c.place + ["'is_encoder_decoder'"])
-        }
-        try c.finish(irrelevant: irrelevantKeys.union(irrelevant), neutral: neutralKeys.merging(neutral) { $1 })
+        // Encoders alone say that they have no decoder.
+        try c.finish(irrelevant: irrelevantKeys.union(irrelevant).union(["is_encoder_decoder"]), neutral: neutralKeys.merging(neutral) { $1 })
         return config
     }
 }

@@ -6,6 +6,8 @@ struct EncoderDecoderModel {
     private let checkpoint: Checkpoint
     private var config: EncoderDecoderConfig
     private let root: (body: String, head: String)
+    /// What the files say the model is for; nil: all that it can do.
+    private let task: EncoderTask?
 
     /// Room of the states, where nothing else is asked for and the model has more positions.
     static let usualCapacity = 512
@@ -14,14 +16,21 @@ struct EncoderDecoderModel {
         (self.family, self.checkpoint) = (family, checkpoint)
         config = try family.config(checkpoint.config)
         root = family.decoder.root(in: checkpoint)
+        var c = try ConfigReader(checkpoint.config)
+        let architecture = try c.optionalList("architectures", "names") { $0.string }?.first
+        task = architecture?.hasSuffix("EncoderModel") == true ? .features : nil
         // Whether the head is the embedding is what the tensors say, whatever the configuration does.
         let head = root.head + ".weight"
         config.decoder.isTied = !checkpoint.has(head) || checkpoint.areEqual(head, root.body + family.decoder.embedding + ".weight")
     }
 
-    /// `score`, `encode`, `prefill` and `decode`, which share weights and states.
+    /// `score`, `encode`, `prefill` and `decode`, which share weights and states; or, of an encoder alone, its states.
     /// - Throws: `Diagnostics` with every tensor that does not fit the configuration.
     func module(_ options: ImportOptions) throws -> ImportedModel {
+        if let task = options.task ?? task {
+            guard task == .features else { throw task.refused(among: [.features]) }
+            return ImportedModel(Module(try features(options)))
+        }
         let longest = config.decoder.longest, capacity = options.context ?? min(longest, Self.usualCapacity)
         guard capacity <= longest else { throw Diagnostic(.invalid, "a context of \(capacity) tokens exceeds the model's \(longest) positions") }
         let room = Room(target: capacity, source: fixedSource ?? capacity, element: options.cacheElement)
@@ -51,19 +60,11 @@ struct EncoderDecoderModel {
     /// The encoder's states, f32 [batch, source, width].
     /// - Parameter present: which inputs count, bool [batch, source]; nil: all.
     private func encoded(_ input: ValueID, present: ValueID?, in g: inout ModelGraph) throws -> ValueID {
-        switch config.source {
-        case .tokens:
-            var encoder = Decoder(config.encoder, family.encoder, root: root, context: try WholeSequences(input, isCausal: false, present: present, in: &g), in: g)
-            let states = try encoder.hidden(input)
-            g = encoder.g
-            return states
-        case .spectrum(let form):
-            let x = try form.embedded(input, width: config.encoder.width, body: root.body, in: &g)
-            var encoder = Decoder(config.encoder, family.encoder, root: root, context: try WholeSequences(x, isCausal: false, in: &g), in: g)
-            let states = try encoder.hidden(embedded: x)
-            g = encoder.g
-            return states
+        let x = switch config.source {
+        case .tokens: input
+        case .spectrum(let form): try form.embedded(input, width: config.encoder.width, body: root.body, in: &g)
         }
+        return try Decoder.states(x, config.encoder, family.encoder, root: root, present: present, in: &g)
     }
 
     private func source(_ states: ValueID, present: ValueID?, in g: inout ModelGraph) throws -> EncodedSource {
@@ -71,6 +72,19 @@ struct EncoderDecoderModel {
     }
 
     // MARK: Entry points
+
+    /// The encoder alone.
+    ///
+    /// Inputs: those of the encoder. Output: `last_hidden_state` f32 [batch, source, width].
+    private func features(_ options: ImportOptions) throws -> Function {
+        var g = ModelGraph(family.types[0], checkpoint)
+        let inputs = try g.inputs(inputs(batch: .free("batch"), isMasked: true), options, longest: [:])
+        let present = try inputs.count > 1 ? g.binary(.notEqual, inputs[1], 0) : nil
+        g.setResults([("last_hidden_state", try encoded(inputs[0], present: present, in: &g))], [])
+        g.rewriter.setMetadata("task", EncoderTask.features.rawValue)
+        try g.finish(ignoring: family.decoder.ignored + [root.body + "decoder.*", root.head + ".weight"])
+        return g.rewriter.function
+    }
 
     /// The logits of every token of whole sequences.
     ///

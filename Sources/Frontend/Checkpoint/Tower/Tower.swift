@@ -22,17 +22,10 @@ struct Tower {
     func states(_ inputs: [ValueID], in g: inout ModelGraph) throws -> ValueID {
         switch form.input {
         case .pictures(let patches):
-            let x = try tokens(inputs[0], patches, in: &g)
-            var layers = Decoder(config.layers, form.names, root: root, context: try WholeSequences(x, isCausal: false, in: &g), in: g)
-            let states = try layers.hidden(embedded: x)
-            g = layers.g
-            return states
+            return try Decoder.states(try tokens(inputs[0], patches, in: &g), config.layers, form.names, root: root, in: &g)
         case .texts(let isCausal):
             let present = try g.binary(.notEqual, inputs[1], 0)
-            var layers = Decoder(config.layers, form.names, root: root, context: try WholeSequences(inputs[0], isCausal: isCausal, present: present, in: &g), in: g)
-            let states = try layers.hidden(inputs[0])
-            g = layers.g
-            return states
+            return try Decoder.states(inputs[0], config.layers, form.names, root: root, isCausal: isCausal, present: present, in: &g)
         }
     }
 
