@@ -38,6 +38,14 @@ extension GraphBuilding {
         return try select(allowed, mask, try scalar(-.infinity, like: mask))
     }
 
+    /// Several masks, of which only the first may be additive, as one; none where there is none.
+    mutating func joined(_ masks: ValueID?...) throws -> [ValueID] {
+        let given = masks.compactMap { $0 }
+        guard var all = given.first else { return [] }
+        for mask in given.dropFirst() { all = try combined(all, mask) }
+        return [all]
+    }
+
     /// A bool mask as numbers to add to scores: 0 and −∞.
     mutating func additive(_ mask: ValueID, _ element: ElementType) throws -> ValueID {
         try select(mask, try scalar(0, element), try scalar(-.infinity, element))

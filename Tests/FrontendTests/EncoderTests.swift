@@ -6,29 +6,8 @@ import Testing
 
 /// Encoders of every family and task in `encoders`, which tools/make_tiny_encoders.py made with what transformers computes with them.
 @Suite struct EncoderTests {
-    static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "encoders").path
-    static let names = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
-
-    private func tensor(_ entry: Npz.Entry) throws -> Tensor {
-        try Tensor(entry.array.element == .i64 ? .i64 : .f32, entry.array.shape, storage: entry.array.bytes.owner, byteOffset: entry.array.bytes.offset)
-    }
-
-    /// Runs an encoder on the recorded inputs.
-    private func run(_ folder: String, _ task: EncoderTask? = nil) throws -> (results: [String: [Double]], golden: [String: [Double]]) {
-        var options = ImportOptions()
-        options.task = task
-        let function = try CheckpointImporter.load(folder, options: options).function
-        try Verifier.verify(function)
-        let golden = Dictionary(uniqueKeysWithValues: try Npz.read(folder + "/golden.npz").map { ($0.name, try tensor($0)) })
-        let inputs = try function.inputs.map { try #require(golden[function[$0].name], "input '\(function[$0].name)'") }
-        let results = try Interpreter.run(function, inputs)
-        return (Dictionary(uniqueKeysWithValues: zip(function.outputs.map { function[$0].name }, results.map(\.doubles))), golden.mapValues { $0.element == .f32 ? $0.doubles : [] })
-    }
-
-    private func error(_ actual: [Double], _ wanted: [Double]) -> Double {
-        guard actual.count == wanted.count else { return .infinity }
-        return (zip(actual, wanted).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / wanted.reduce(0) { $0 + $1 * $1 }).squareRoot()
-    }
+    static let root = Recorded.root("encoders")
+    static let names = Recorded.names(in: root)
 
     @Test func everyFamilyIsThere() {
         let families = Set(Self.names.map { $0.split(separator: "-").first.map(String.init) ?? "" })
@@ -37,9 +16,9 @@ import Testing
 
     /// The task that the files say: 1e-5 (relative L2) is what sums in another order differ by.
     @Test(arguments: names) func computesWhatTransformersDoes(_ name: String) throws {
-        let (results, golden) = try run(Self.root + "/" + name)
+        let (results, golden) = try Recorded.run(Self.root + "/" + name)
         #expect(!results.isEmpty)
-        for (name, values) in results { #expect(error(values, try #require(golden[name])) < 1e-5, "\(name)") }
+        for (name, values) in results { #expect(Recorded.error(values, try #require(golden[name])) < 1e-5, "\(name)") }
     }
 
     /// Files that were made from TensorFlow's, such as bert-base-uncased.
@@ -59,13 +38,13 @@ import Testing
             #expect(found == 5)
         }
         try bytes.write(to: URL(filePath: file))
-        let (results, golden) = try run(folder)
-        #expect(error(try #require(results["logits"]), try #require(golden["logits"])) < 1e-5)
+        let (results, golden) = try Recorded.run(folder)
+        #expect(Recorded.error(try #require(results["logits"]), try #require(golden["logits"])) < 1e-5)
     }
 
     @Test func poolsFirstTokens() throws {
-        let (results, golden) = try run(Self.root + "/bert", .pooler)
-        #expect(error(try #require(results["pooler_output"]), try #require(golden["pooler_output"])) < 1e-5)
+        let (results, golden) = try Recorded.run(Self.root + "/bert", .pooler)
+        #expect(Recorded.error(try #require(results["pooler_output"]), try #require(golden["pooler_output"])) < 1e-5)
     }
 
     @Test func refusesWhatItDoesNotUnderstand() throws {
@@ -103,13 +82,13 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try "[{\"type\": \"sentence_transformers.models.Unknown\"}]".write(toFile: folder + "/modules.json", atomically: true, encoding: .utf8)
         #expect(throws: Diagnostic.self) { try CheckpointImporter.load(folder) }
-        #expect(try run(folder, .features).results.keys.sorted() == ["last_hidden_state"])
+        #expect(try Recorded.run(folder, .features).results.keys.sorted() == ["last_hidden_state"])
     }
 
     @Test func namesTasksByClasses() throws {
         for (name, task) in [("BertModel", EncoderTask.features), ("RobertaForSequenceClassification", .texts), ("MPNetForMaskedLM", .words), ("XLMRobertaForTokenClassification", .tokens)] {
-            #expect(try EncoderTask.of(architecture: name) == task)
+            #expect(try EncoderTask.of(name, among: EncoderTask.ofTexts) == task)
         }
-        #expect(throws: Diagnostic.self) { try EncoderTask.of(architecture: "BertForMultipleChoice") }
+        #expect(throws: Diagnostic.self) { try EncoderTask.of("BertForMultipleChoice", among: EncoderTask.ofTexts) }
     }
 }

@@ -53,7 +53,7 @@ struct Compilation: Sendable {
         Flag("shape", .value("NAME:1x3x224x224"), repeated: true, "fix an input's shape"),
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
-        Flag("context", .value("N"), "language models: how many tokens the cache has room for (default: the model's positions, at most 4096)"),
+        Flag("context", .value("N"), "how many tokens a cache has room for (default: the model's positions, at most 4096; of encoder-decoders, 512)"),
         Flag("no-tokenizer", "language models: leave tokenizer and chat template out; the artifact takes and gives tokens' numbers"),
         Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
         Flag("task", .value("T"), choices: EncoderTask.allCases.map(\.rawValue), "encoders: what the model is for (default: what its files say)"),
@@ -226,7 +226,9 @@ struct Compilation: Sendable {
 
     /// What the artifact of a language model carries beside its entry points; nil for other models.
     func language(_ path: String, _ module: Module) throws -> LanguageText? {
-        guard try [.safetensors, .gguf].contains(ModelFile.kind(path)), module.functions.contains(where: { $0.name == "prefill" }) else { return nil }
+        let entries = Set(module.functions.map(\.name))
+        // An encoder-decoder continues nothing but what its encoder read.
+        guard try [.safetensors, .gguf].contains(ModelFile.kind(path)), entries.contains("prefill"), !entries.contains("encode") else { return nil }
         CrashReport.enter("reading the tokenizer")
         let (text, notes) = try LanguageFiles.read(path, leavesTokenizerOut: leavesTokenizerOut)
         for note in notes { console.warning(note) }

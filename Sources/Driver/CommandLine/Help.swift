@@ -21,23 +21,24 @@ enum Help {
         return parts.joined(separator: "\n\n")
     }
 
-    /// Two columns; a left entry that is too wide stands on a line of its own.
+    /// Two columns; a left entry that is too wide stands on a line of its own, or on several where it is a long list of choices.
     private static func table(_ rows: [(String, String)]) -> String {
         let width = min(rows.map(\.0.count).max() ?? 0, 30)
         return rows.map { left, right in
             let lines = wrap(right, 96 - width)
             let indent = String(repeating: " ", count: width + 4)
-            let head = left.count <= width ? "  " + left + String(repeating: " ", count: width - left.count + 2) : "  " + left + "\n" + indent
+            let head = left.count <= width ? "  " + left + String(repeating: " ", count: width - left.count + 2) : "  " + wrap(left, 120, at: "|").joined(separator: "|\n    ") + "\n" + indent
             return head + lines.joined(separator: "\n" + indent)
         }.joined(separator: "\n")
     }
 
-    private static func wrap(_ text: String, _ width: Int) -> [String] {
+    /// - Parameter separator: what lines may be broken at; it stands at no line's end.
+    private static func wrap(_ text: String, _ width: Int, at separator: Character = " ") -> [String] {
         var lines: [String] = [""]
-        for word in text.split(separator: " ") {
+        for word in text.split(separator: separator) {
             let last = lines[lines.count - 1]
             if last.isEmpty { lines[lines.count - 1] = String(word) }
-            else if last.count + 1 + word.count <= width { lines[lines.count - 1] += " " + word }
+            else if last.count + 1 + word.count <= width { lines[lines.count - 1] += String(separator) + word }
             else { lines.append(String(word)) }
         }
         return lines

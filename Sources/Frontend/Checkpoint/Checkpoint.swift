@@ -22,6 +22,12 @@ struct Checkpoint: Sendable {
 
     func shape(_ tensor: String) -> [Int]? { tensors[tensor]?.shape ?? blocks[tensor]?.shape }
 
+    /// Whether two tensors are there and hold the same.
+    func areEqual(_ a: String, _ b: String) -> Bool {
+        guard let x = tensors[a], let y = tensors[b], x.element == y.element, x.shape == y.shape else { return false }
+        return x.bytes.withUnsafeBytes { p in y.bytes.withUnsafeBytes { q in p.elementsEqual(q) } }
+    }
+
     /// The same with weights and biases of norms that the file calls gamma and beta, as models from TensorFlow do.
     var withNormsRenamed: Checkpoint {
         var renamed = self

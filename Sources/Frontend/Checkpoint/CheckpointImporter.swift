@@ -10,6 +10,12 @@ public enum CheckpointImporter {
         for family in EncoderFamilies.all {
             for type in family.types { builds[type] = { ImportedModel(Module(try Encoder.build($0, family, $1))) } }
         }
+        for family in TowerFamilies.all {
+            for type in family.types { builds[type] = { ImportedModel(Module(try TowerModel($0, family, type).function($1))) } }
+        }
+        for family in EncoderDecoderFamilies.all {
+            for type in family.types { builds[type] = { try EncoderDecoderModel($0, family).module($1) } }
+        }
         for family in DecoderFamilies.all {
             for type in family.types { builds[type] = { try DecoderModel($0, family).module($1) } }
         }

@@ -122,6 +122,13 @@ struct ConfigReader {
         return choice
     }
 
+    /// How many labels there are: those that have a name, two where nothing is said.
+    mutating func labels() throws -> Int {
+        guard let names = value("id2label") else { return try optionalSize("num_labels") ?? 2 }
+        guard case .object(let list) = names, !list.isEmpty else { throw bad("id2label", "an object with the labels' names", names) }
+        return list.count
+    }
+
     // MARK: Account
 
     /// Refuses what was not read. Keys in `irrelevant` have no influence on results; those in `neutral` have none at the values given there.
@@ -169,8 +176,11 @@ extension JSONValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, E
 
 /// Names of activations in configurations.
 let activationNames: [String: ActivationKind] = [
-    "gelu": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "relu": .relu, "silu": .silu, "swish": .silu, "quick_gelu": .quickGelu,
+    "gelu": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "relu": .relu, "silu": .silu, "swish": .silu, "quick_gelu": .quickGelu, "tanh": .tanh,
 ]
+
+/// Values at which keys of all kinds of models have no influence.
+let neutralKeys: [String: [JSONValue]] = ["add_cross_attention": [false], "is_encoder_decoder": [false], "pruned_heads": [.object([])], "tie_encoder_decoder": [false]]
 
 /// Keys of configurations without influence on what a model computes: training, generation, names, the machinery of other libraries.
 let irrelevantKeys: Set<String> = [

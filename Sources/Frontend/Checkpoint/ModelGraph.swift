@@ -79,12 +79,6 @@ struct ModelGraph: GraphBuilding {
         return type(value).element.isProductWeight ? value : try cast(value, .f32)
     }
 
-    /// Whether two tensors are there and hold the same.
-    func areEqual(_ a: String, _ b: String) -> Bool {
-        guard let x = checkpoint.tensors[a], let y = checkpoint.tensors[b], x.element == y.element, x.shape == y.shape else { return false }
-        return x.bytes.withUnsafeBytes { p in y.bytes.withUnsafeBytes { q in p.elementsEqual(q) } }
-    }
-
     /// - Parameter ignored: patterns of tensors that the model does not need; `*` at either end stands for anything.
     /// - Throws: `Diagnostics` with every tensor that is missing, has another shape or type, or belongs to nothing.
     func finish(ignoring ignored: [String] = []) throws {
@@ -161,33 +155,12 @@ struct ModelGraph: GraphBuilding {
         return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0), .f32)
     }
 
-    // MARK: Inputs
-
-    /// Adds inputs i64 [batch, sequence], whose sizes are free unless `options` fix them.
-    /// - Parameter longest: how many positions the model has.
-    mutating func tokenInputs(_ names: [String], _ options: ImportOptions, longest: Int) throws -> [ValueID] {
-        for name in options.shapes.keys.sorted() where !names.contains(name) {
-            throw Diagnostic(.invalid, "the model has no input '\(name)'", hint: "its inputs: \(names.joined(separator: ", "))")
-        }
-        var sizes = options.dimensions
-        for name in sizes.keys.sorted() where name != "batch" && name != "sequence" {
-            throw Diagnostic(.invalid, "the model has no dimension '\(name)'", hint: "its dimensions: batch, sequence")
-        }
-        for (name, shape) in options.shapes {
-            guard shape.count == 2 else { throw Diagnostic(.invalid, "input '\(name)' has rank 2, not \(shape.count)") }
-            for (dimension, size) in zip(["batch", "sequence"], shape) {
-                if let other = sizes.updateValue(size, forKey: dimension), other != size {
-                    throw Diagnostic(.invalid, "the dimension '\(dimension)' is given two sizes, \(other) and \(size)")
-                }
-            }
-        }
-        if let sequence = sizes["sequence"], sequence > longest { throw Diagnostic(.invalid, "a sequence of \(sequence) exceeds the model's \(longest) positions") }
-        let shape = ["batch", "sequence"].enumerated().map { axis, name -> Extent in
-            if let size = sizes[name] { return Extent(size) }
-            rewriter.addDimension(name, DimensionInfo(.input(0, axis: axis)))
-            return .dimension(name)
-        }
-        try Verifier.checkType(.tensor(TensorType(.i64, shape)))
-        return names.map { rewriter.addArgument(.tensor(TensorType(.i64, shape)), name: $0) }
+    /// Vectors along the last axis, divided by their Euclidean lengths; the length of one that is nearly 0 counts as 1e-12.
+    mutating func unitVectors(_ x: ValueID) throws -> ValueID {
+        let length = try unary(.sqrt, try reduce(.sumSquares, x, [rank(x) - 1]))
+        return try div(x, try binary(.maximum, length, 1e-12))
     }
+
+    /// The state of a sequence's first token, [batch, width], of states [batch, n, width].
+    mutating func first(_ x: ValueID) throws -> ValueID { try squeeze(try slice(x, axis: 1, start: 0, size: 1), [1]) }
 }

@@ -12,7 +12,8 @@ public struct ImportOptions: Sendable {
     /// Values of inputs that may be taken as constants, and with them their sizes. Only those are used that an operator needs at compile
     /// time, such as the shape operand of a Reshape or the size of a filter; `consumedInputs` and `consumedSizes` of the result name them.
     public var boundInputs: [String: Tensor] = [:]
-    /// How many tokens the cache of a language model has room for (`--context`); nil: as many as the model has positions, at most 4096.
+    /// How many tokens the cache of a language model or an encoder-decoder has room for (`--context`); nil: as many as the model has positions, at most 4096
+    /// or 512.
     public var context: Int?
     /// The type of keys and values in that cache: f32, f16 or bf16 (`--kv`).
     public var cacheElement = ElementType.f32

@@ -6,13 +6,14 @@ import GlmcIR
 /// tokens they hold; what lies behind those is never read.
 struct CachedSequences: DecoderContext {
     let positions: ValueID
+    var keys: Extent { past + count }
     private let past: Extent
     private let count: Extent
     private let capacity: Int
     private let element: ElementType
     private var masks: [Int: ValueID] = [:]
     /// Every state and its new value.
-    private(set) var updates: [(state: ValueID, value: ValueID)] = []
+    private(set) var updates: [StateUpdate] = []
 
     /// Adds the input `past`.
     /// - Parameters:
@@ -20,27 +21,22 @@ struct CachedSequences: DecoderContext {
     ///   - capacity: how many tokens the states have room for.
     ///   - element: f32, f16 or bf16, to which keys and values are rounded.
     init(_ tokens: ValueID, capacity: Int, element: ElementType, in g: inout ModelGraph) throws {
-        let name = "past"
-        _ = g.rewriter.addArgument(.tensor(TensorType(.i64, [])), name: name)
-        g.rewriter.addDimension(name, DimensionInfo(.value(g.rewriter.function.inputs.count - 1)))
-        past = .dimension(name)
+        past = g.sizeInput("past")
         count = g.shape(tokens)[1]
         self.capacity = capacity
         self.element = element
         positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
     }
 
-    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
+    mutating func attend(
+        layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
+    ) throws -> ValueID {
         let seen = try zip(["key", "value"], [k, v]).map { name, rows in
-            let rows = try g.cast(rows, element)
-            var type = g.type(rows)
-            type.shape[2] = Extent(capacity)
-            let state = g.rewriter.addArgument(.tensor(type), name: "\(name).\(layer)")
-            let whole = try g.emit(WriteRows(axis: 2, start: past), [state, rows])
-            updates.append((state, whole))
-            return try g.slice(whole, axis: 2, start: 0, size: past + count)
+            let update = try g.written(rows, to: "\(name).\(layer)", from: past, capacity: capacity, element: element)
+            updates.append(update)
+            return try g.slice(update.value, axis: 2, start: 0, size: keys)
         }
-        let mask = try window.map { try [self.mask($0, in: &g)] } ?? []
+        let mask = try g.joined(bias, try window.map { try self.mask($0, in: &g) })
         return try g.emit(Attention(scale: scale, causal: true, causalOffset: past, softcap: softcap), [q] + seen + mask)
     }
 
@@ -48,7 +44,7 @@ struct CachedSequences: DecoderContext {
     private mutating func mask(_ window: Int, in g: inout ModelGraph) throws -> ValueID {
         if let mask = masks[window] { return mask }
         let first = try g.sub(try g.add(try g.iota(count, axis: 2, rank: 4), try g.size(past, .i64)), Double(window))
-        let mask = try g.binary(.greater, try g.iota(past + count, axis: 3, rank: 4), first)
+        let mask = try g.binary(.greater, try g.iota(keys, axis: 3, rank: 4), first)
         masks[window] = mask
         return mask
     }

@@ -1,32 +1,52 @@
 import GlmcIR
 
-/// Builds the graph of a decoder, once for all entry points: what differs between them is the context's.
+/// Builds the graph of a decoder, or of an encoder whose layers have the same form, once for all entry points: what differs between them is the context's.
 struct Decoder<Context: DecoderContext> {
     let config: DecoderConfig
     let names: DecoderNames
     let root: (body: String, head: String)
     var context: Context
+    /// What an encoder made, where the layers attend to that too.
+    let source: EncodedSource?
     var g: ModelGraph
     /// Cosines and sines [batch, 1, n, width/2], computed once for all layers that rotate alike.
     private var rotations: [Rope: (cosine: ValueID, sine: ValueID)] = [:]
+    /// What is added to the scores of every layer.
+    private var bias: ValueID?
 
-    init(_ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), context: Context, in graph: ModelGraph) {
-        (self.config, self.names, self.root, self.context, g) = (config, names, root, context, graph)
+    init(_ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), context: Context, source: EncodedSource? = nil, in graph: ModelGraph) {
+        (self.config, self.names, self.root, self.context, self.source, g) = (config, names, root, context, source, graph)
     }
 
     /// Tokens i64 [batch, n] as hidden states f32 [batch, n, width], behind the last layer.
-    mutating func hidden(_ tokens: ValueID) throws -> ValueID {
+    mutating func hidden(_ tokens: ValueID) throws -> ValueID { try hidden(embedded: try embedded(tokens)) }
+
+    /// Tokens i64 [batch, n] as what the first layer takes, f32 [batch, n, width].
+    private mutating func embedded(_ tokens: ValueID) throws -> ValueID {
         var x = try g.embedding(root.body + names.embedding, config.vocabulary, config.width, at: tokens)
         if config.embeddingScale != 1 { x = try g.mul(x, config.embeddingScale) }
         if config.learnsPositions { x = try g.add(x, try g.embedding(root.body + names.positions, config.longest, config.width, at: context.positions)) }
+        return x
+    }
+
+    /// The hidden states f32 [batch, n, width] behind the last layer, of what the first one takes.
+    mutating func hidden(embedded x: ValueID) throws -> ValueID {
+        var x = x
+        bias = try config.relative.map { relative in
+            let table = try g.parameter(root.body + names.distances + ".weight", [relative.buckets, config.attention.heads])
+            g.provenance = [root.body + names.distances]
+            return try relative.bias(table, context.positions, keys: context.keys, in: &g)
+        }
+        let inner = config.feedForward.isGated ? names.inner : names.ungatedInner ?? names.inner
         for (index, layer) in config.layers.enumerated() {
             let name = "\(root.body)\(names.layers).\(index)."
             func part(_ layer: String, _ part: String) -> String { part.isEmpty ? layer : layer + part + "." }
             let (names, posts) = (names, [names.attentionPostNorm, names.feedForwardPostNorm].map { $0.map { name + $0 } })
             x = try branch(x, name + names.inputNorm, posts[0]) { try $0.attention($1, index, layer, part(name, names.attention)) }
+            if let source { x = try branch(x, name + names.crossNorm, nil) { try $0.crossAttention($1, source, index, layer, part(name, names.crossAttention)) } }
             x = try branch(x, name + names.feedForwardNorm, posts[1]) { decoder, y in
                 if layer.isSparse, let experts = decoder.config.experts { return try decoder.mixture(y, experts, part(name, decoder.names.mixture)) }
-                return try decoder.feedForward(y, decoder.config.feedForward, part(name, decoder.names.feedForward), decoder.names.inner, decoder.names.outer)
+                return try decoder.feedForward(y, decoder.config.feedForward, part(name, decoder.names.feedForward), inner, decoder.names.outer)
             }
         }
         return config.hasFinalNorm ? try g.norm(x, root.body + names.finalNorm, config.width, config.norm) : x
@@ -55,15 +75,23 @@ struct Decoder<Context: DecoderContext> {
         let form = config.attention
         let (q, k, v) = try form.latent.map { try latent(x, $0, layer, name) } ?? grouped(x, layer, name)
         g.provenance = [String(name.dropLast())]
-        let y = try context.attend(layer: index, q, k, v, window: layer.window, scale: layer.scale, softcap: form.softcap, in: &g)
+        let y = try context.attend(layer: index, q, k, v, window: layer.window, bias: bias, scale: layer.scale, softcap: form.softcap, in: &g)
         let width = form.heads * (form.latent?.valueWidth ?? form.headWidth)
         return try g.linear(try g.mergeHeads(y), name + names.attentionOutput, width, config.width, bias: form.outputBias, isTransposed: names.isTransposed)
+    }
+
+    private mutating func crossAttention(_ x: ValueID, _ source: EncodedSource, _ index: Int, _ layer: LayerForm, _ name: String) throws -> ValueID {
+        let form = config.attention, width = form.heads * form.headWidth
+        let q = try g.splitHeads(try g.linear(x, name + names.projections[0], config.width, width, bias: form.inputBias), form.heads)
+        g.provenance = [String(name.dropLast())]
+        let y = try g.emit(Attention(scale: layer.scale), [q, source.layers[index].key, source.layers[index].value] + (source.present.map { [$0] } ?? []))
+        return try g.linear(try g.mergeHeads(y), name + names.attentionOutput, width, config.width, bias: form.outputBias)
     }
 
     /// Queries, and the keys and values that groups of them share, as heads.
     private mutating func grouped(_ x: ValueID, _ layer: LayerForm, _ name: String) throws -> (ValueID, ValueID, ValueID) {
         let form = config.attention, counts = [form.heads, form.keyHeads, form.keyHeads]
-        let flat = try projections(x, names.projections.map { name + $0 }, counts.map { $0 * form.headWidth }, bias: form.inputBias)
+        let flat = try projections(x, names.projections.map { name + $0 }, counts.map { $0 * form.headWidth }, biases: form.biases)
         var heads = try zip(flat, counts).map { try g.splitHeads($0, $1) }
         if form.normalizesHeads {
             for (i, norm) in [names.queryNorm, names.keyNorm].enumerated() { heads[i] = try g.norm(heads[i], name + norm, form.headWidth, config.norm) }
@@ -123,12 +151,12 @@ struct Decoder<Context: DecoderContext> {
     }
 
     /// Several linear maps of one input, from a tensor each or from one that holds their rows in order.
-    private mutating func projections(_ x: ValueID, _ tensors: [String], _ widths: [Int], bias: Bool, from: Int? = nil) throws -> [ValueID] {
+    private mutating func projections(_ x: ValueID, _ tensors: [String], _ widths: [Int], biases: [Bool], from: Int? = nil) throws -> [ValueID] {
         let from = from ?? config.width
         guard tensors.count == 1, widths.count > 1 else {
-            return try zip(tensors, widths).map { try g.linear(x, $0, from, $1, bias: bias, isTransposed: names.isTransposed) }
+            return try tensors.indices.map { try g.linear(x, tensors[$0], from, widths[$0], bias: biases[$0], isTransposed: names.isTransposed) }
         }
-        let all = try g.linear(x, tensors[0], from, widths.reduce(0, +), bias: bias, isTransposed: names.isTransposed)
+        let all = try g.linear(x, tensors[0], from, widths.reduce(0, +), bias: biases[0], isTransposed: names.isTransposed)
         var start = 0
         return try widths.map { width in
             defer { start += width }
@@ -140,7 +168,7 @@ struct Decoder<Context: DecoderContext> {
 
     private mutating func feedForward(_ x: ValueID, _ form: FeedForwardForm, _ name: String, _ inner: [String], _ outer: String) throws -> ValueID {
         let widths = [Int](repeating: form.width, count: form.isGated ? 2 : 1)
-        let parts = try projections(x, inner.map { name + $0 }, widths, bias: form.bias)
+        let parts = try projections(x, inner.map { name + $0 }, widths, biases: widths.map { _ in form.bias })
         var y = try g.activation(form.activation, parts[0])
         if form.isGated { y = try g.mul(y, parts[1]) }
         return try g.linear(y, name + outer, form.width, config.width, bias: form.bias, isTransposed: names.isTransposed)
@@ -191,5 +219,21 @@ struct Decoder<Context: DecoderContext> {
         let places = try g.iota(g.shape(x)[2], axis: 3, rank: 4)
         let hits = try g.cast(try g.binary(.equal, try g.unsqueeze(indices, [3]), places), .f32)
         return try g.binary(.greater, try g.reduce(.maximum, hits, [2], keep: false), 0)
+    }
+}
+
+extension Decoder where Context == WholeSequences {
+    /// The states of an encoder, f32 [batch, n, width].
+    /// - Parameters:
+    ///   - input: tokens i64 [batch, n], or what the first layer takes, f32 [batch, n, width].
+    ///   - isCausal: tokens meet those up to their own; otherwise all.
+    ///   - present: which tokens count, bool [batch, n]; nil: all.
+    static func states(
+        _ input: ValueID, _ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), isCausal: Bool = false, present: ValueID? = nil, in g: inout ModelGraph
+    ) throws -> ValueID {
+        var encoder = Decoder(config, names, root: root, context: try WholeSequences(input, isCausal: isCausal, present: present, in: &g), in: g)
+        let states = try g.rank(input) == 2 ? encoder.hidden(input) : encoder.hidden(embedded: input)
+        g = encoder.g
+        return states
     }
 }

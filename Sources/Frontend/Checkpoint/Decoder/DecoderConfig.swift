@@ -1,11 +1,12 @@
 import GlmcIR
 
-/// What a decoder computes, independent of how its weights are called:
+/// What a decoder, or an encoder whose layers have the same form, computes, independent of how its weights are called:
 ///
 ///     x = embedding·e;  for every layer: x += r·post(attention(norm(x))), x += r·post(ffn(norm(x)));  logits = cap(norm(x)·headᵀ / d)
 ///
 /// All sizes are positive and bounded by `ConfigReader.largestSize`.
 struct DecoderConfig {
+    /// 0 where the input is no tokens.
     var vocabulary: Int
     /// Elements of a token's hidden state.
     var width: Int
@@ -21,6 +22,8 @@ struct DecoderConfig {
     var rotary: RotaryForm? = RotaryForm()
     /// Positions are rows of a table, added to the embedding.
     var learnsPositions = false
+    /// Distances between tokens count for scores, the same in all layers; nil: they do not.
+    var relative: RelativePositions?
     var isTied: Bool
     var embeddingScale = 1.0
     var residualScale = 1.0
@@ -66,12 +69,17 @@ struct AttentionForm {
     var headWidth: Int
     /// Biases of queries, keys and values.
     var inputBias = false
+    /// Keys have a bias where queries and values have one.
+    var biasesKeys = true
     var outputBias = false
     /// Queries and keys are normalised head by head before they are rotated.
     var normalizesHeads = false
     /// Scores s become c·tanh(s/c); 0 for none.
     var softcap = 0.0
     var latent: LatentForm?
+
+    /// Whether queries, keys and values have a bias.
+    var biases: [Bool] { [inputBias, inputBias && biasesKeys, inputBias] }
 }
 
 /// Multi-head latent attention (DeepSeek-V2): keys and values are expanded from one vector of `rank` numbers per token; a part of the key,
@@ -120,8 +128,9 @@ extension DecoderConfig {
     static let mostLayers = 1000
 
     /// What the families have in common, from keys named as in LLaMA's configuration.
-    init(common c: inout ConfigReader) throws {
-        vocabulary = try c.size("vocab_size")
+    /// - Parameter readsTokens: the input is tokens of a vocabulary.
+    init(common c: inout ConfigReader, readsTokens: Bool = true) throws {
+        vocabulary = readsTokens ? try c.size("vocab_size") : 0
         width = try c.size("hidden_size")
         longest = try c.optionalSize("max_position_embeddings", in: 1...1 << 31) ?? 1 << 31
         norm = NormForm(epsilon: try c.positive("rms_norm_eps"))

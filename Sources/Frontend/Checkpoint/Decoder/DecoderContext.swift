@@ -4,35 +4,50 @@ import GlmcIR
 protocol DecoderContext {
     /// The tokens' positions in their sequences, i64 [batch, n]; batch may be 1 for all.
     var positions: ValueID { get }
+    /// How many keys queries meet at most, from position 0 on.
+    var keys: Extent { get }
 
-    /// Causal attention of one layer.
+    /// Attention of one layer.
     ///
     /// - Parameters:
     ///   - q: queries of the new tokens, [batch, heads, n, d].
     ///   - k: their keys, [batch, key heads, n, d], rotated already.
     ///   - v: their values, [batch, key heads, n, e].
     ///   - window: a query at position i meets only keys at positions above i − window; nil: all up to i.
+    ///   - bias: what is added to scores, f32, broadcastable to [batch, heads, n, keys]; nil: nothing.
     ///   - scale: what scores are multiplied with.
     ///   - softcap: scores s become c·tanh(s/c); 0 for none.
     /// - Returns: [batch, heads, n, e].
-    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID
+    mutating func attend(
+        layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
+    ) throws -> ValueID
 }
 
 /// Whole sequences, from their first token on; nothing is kept.
 struct WholeSequences: DecoderContext {
     let positions: ValueID
+    var keys: Extent { count }
     private let count: Extent
+    private let isCausal: Bool
+    private let present: ValueID?
     private var masks: [Int: ValueID] = [:]
 
-    /// - Parameter tokens: i64 [batch, n].
-    init(_ tokens: ValueID, in g: inout ModelGraph) throws {
+    /// - Parameters:
+    ///   - tokens: [batch, n], or [batch, n, width].
+    ///   - isCausal: queries meet the keys up to their own; otherwise those behind it too.
+    ///   - present: which tokens are keys at all, bool [batch, n]; nil: all.
+    init(_ tokens: ValueID, isCausal: Bool = true, present: ValueID? = nil, in g: inout ModelGraph) throws {
         count = g.shape(tokens)[1]
+        self.isCausal = isCausal
+        self.present = try present.map { try g.unsqueeze($0, [1, 2]) }
         positions = try g.iota(count, axis: 1, rank: 2)
     }
 
-    mutating func attend(layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, scale: Double, softcap: Double, in g: inout ModelGraph) throws -> ValueID {
-        let mask = try window.map { try [self.mask($0, in: &g)] } ?? []
-        return try g.emit(Attention(scale: scale, causal: true, softcap: softcap), [q, k, v] + mask)
+    mutating func attend(
+        layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
+    ) throws -> ValueID {
+        let mask = try g.joined(bias, present, try window.map { try self.mask($0, in: &g) })
+        return try g.emit(Attention(scale: scale, causal: isCausal, softcap: softcap), [q, k, v] + mask)
     }
 
     /// True where key j > query i − window, the same for all layers.

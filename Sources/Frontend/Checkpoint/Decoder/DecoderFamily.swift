@@ -30,11 +30,10 @@ struct DecoderFamily: Sendable {
     private static let standardDefaults: [String: JSONValue] = ["hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000]
 
     /// What keys may say without changing anything, in families that do not read them.
-    private static let standardNeutral: [String: [JSONValue]] = [
-        "add_cross_attention": [false], "attention_bias": [false], "is_encoder_decoder": [false], "mlp_bias": [false], "moe_layer_freq": [1],
-        "pruned_heads": [.object([])], "rope_interleaved": [false], "scoring_func": ["sigmoid"], "tie_encoder_decoder": [false], "topk_method": ["noaux_tc"],
+    private static let standardNeutral: [String: [JSONValue]] = neutralKeys.merging([
+        "attention_bias": [false], "mlp_bias": [false], "moe_layer_freq": [1], "rope_interleaved": [false], "scoring_func": ["sigmoid"], "topk_method": ["noaux_tc"],
         "use_bidirectional_attention": [false], "use_mrope": [false], "use_sliding_window": [false],
-    ]
+    ]) { $1 }
 
     /// All of a configuration, of which every key is accounted for. Models that also see pictures have the decoder's part in `text_config`.
     /// - Parameter place: where the configuration stands.

@@ -10,8 +10,7 @@ struct DecoderModel {
     init(_ checkpoint: Checkpoint, _ family: DecoderFamily) throws {
         (self.family, self.checkpoint) = (family, checkpoint)
         config = try family.config(checkpoint.config, at: [checkpoint.configPlace])
-        let roots = family.names.roots
-        root = roots.first { checkpoint.has($0.body + family.names.embedding + ".weight") } ?? roots[0]
+        root = family.names.root(in: checkpoint)
     }
 
     /// Demands that all tensors belong to something.
@@ -22,7 +21,7 @@ struct DecoderModel {
         let head = root.head + ".weight"
         if config.isTied, graph.hasTensor(head) {
             // Some files store a tied matrix twice.
-            guard graph.areEqual(head, root.body + family.names.embedding + ".weight") else {
+            guard checkpoint.areEqual(head, root.body + family.names.embedding + ".weight") else {
                 throw Diagnostic(.invalid, "differs from the embedding, to which \(checkpoint.configPlace) ties it", at: ["tensor '\(head)'"], hint: "set tie_word_embeddings to what the model was trained with")
             }
             ignored.append(head)
@@ -86,11 +85,8 @@ extension DecoderModel {
         let scored = scoresAll ? hidden : try decoder.g.slice(hidden, axis: 1, start: count - 1, size: 1)
         var logits = try decoder.logits(scored)
         if !scoresAll { logits = try decoder.g.reshape(logits, [1, Extent(config.vocabulary)]) }
-        decoder.g.rewriter.setName("logits", of: logits)
         try finish(decoder.g)
-        let updates = decoder.context.updates, states = updates.map { decoder.g.rewriter.function[$0.state].name }
-        decoder.g.rewriter.setResults([logits] + updates.map(\.value), names: ["logits"] + states)
-        for (i, update) in updates.enumerated() { decoder.g.rewriter.addState(update.state, output: i + 1) }
+        decoder.g.setResults([("logits", logits)], decoder.context.updates)
         return decoder.g.rewriter.function
     }
 }

@@ -18,10 +18,19 @@ struct DecoderNames {
     /// Normalises the attention's output before it is added; nil: there is none.
     var attentionPostNorm: String?
 
+    /// What is added to scores by distances, [buckets, heads], where anything is; it belongs to no layer.
+    var distances = ""
+
+    /// Attention to what an encoder made, with the projections of the other attention, and the norm before it.
+    var crossAttention = ""
+    var crossNorm = ""
+
     var feedForwardNorm = "post_attention_layernorm"
     var feedForward = "mlp"
     /// Gate and up: one tensor each, or one tensor with their rows in this order; only up where nothing is gated.
     var inner = ["gate_proj", "up_proj"]
+    /// What takes the place of `inner` where nothing is gated, in families that know both.
+    var ungatedInner: [String]?
     var outer = "down_proj"
     /// Normalises the feed-forward's output before it is added; nil: there is none.
     var feedForwardPostNorm: String?
@@ -41,4 +50,7 @@ struct DecoderNames {
     var ignored = ["*rotary_emb.inv_freq"]
     /// Patterns of tensors that belong to a part of the model that is left out, and what that part is.
     var leftOut: [(pattern: String, part: String)] = []
+
+    /// Where the decoder lies in a checkpoint.
+    func root(in checkpoint: Checkpoint) -> (body: String, head: String) { roots.first { checkpoint.has($0.body + embedding + ".weight") } ?? roots[0] }
 }

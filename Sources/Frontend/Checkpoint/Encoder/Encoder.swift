@@ -1,4 +1,3 @@
-import Foundation
 import GlmcIR
 
 /// An encoder of texts and what a task adds to it. Weights have the names that Hugging Face's models give them, alone or inside a task's model.
@@ -9,7 +8,8 @@ struct Encoder {
     private let family: EncoderFamily
     private let config: EncoderConfig
     private let root: String
-    /// Of distances between tokens, whatever the configuration says: transformers has no other number.
+    /// Distances between tokens, whatever the configuration says: transformers has no other numbers.
+    private let relative = RelativePositions(buckets: Self.buckets, furthest: 128, isBidirectional: true)
     static let buckets = 32
     private var names: EncoderNames { family.names }
 
@@ -18,7 +18,7 @@ struct Encoder {
         let config = try EncoderConfig(checkpoint.config, family)
         // Another task does without the modules behind the encoder, understood or not.
         let pooling = [nil, .sentences].contains(options.task) ? try SentencePooling.read(checkpoint.path) : nil
-        let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of(architecture: $0) } ?? .features : .sentences)
+        let task = try options.task ?? (pooling == nil ? config.architecture.map { try .of($0, among: EncoderTask.ofTexts) } ?? .features : .sentences)
         var encoder = Encoder(checkpoint.withNormsRenamed, family, config)
         try encoder.build(task, pooling, options)
         try encoder.g.finish(ignoring: ["*position_ids"] + family.heads.leftOut)
@@ -75,26 +75,10 @@ struct Encoder {
     private mutating func mask(_ present: ValueID) throws -> ValueID {
         let keys = try g.unsqueeze(present, [1, 2])
         guard let distances = names.distances else { return keys }
-        let length = g.shape(present)[1], longest = config.longest(family)
-        let table = try g.parameter("\(root)\(distances).weight", [Encoder.buckets, config.heads])
+        let table = try g.parameter("\(root)\(distances).weight", [relative.buckets, config.heads])
         g.provenance = [root + distances]
-        // [2·longest − 1, heads]: what the distances from 1 − longest on add.
-        let buckets = try g.ints((1 - longest..<longest).map { Encoder.bucket($0) })
-        let byDistance = try g.gather(table, buckets, axis: 0)
-        let queries = try g.iota(length, axis: 0, rank: 2), others = try g.iota(length, axis: 1, rank: 2)
-        let rows = try g.gather(byDistance, try g.add(try g.sub(others, queries), Double(longest - 1)), axis: 0)
-        return try g.add(try g.unsqueeze(try g.transpose(rows, [2, 0, 1]), [0]), try g.additive(keys, .f32))
-    }
-
-    /// The bucket of a key that stands `distance` behind the query: half of them for either direction, half of those for single distances, the others
-    /// in logarithmic steps up to 128 (Raffel et al. 2020, `relative_attention` of T5).
-    static func bucket(_ distance: Int) -> Int {
-        let half = buckets / 2, exact = half / 2, size = abs(distance)
-        let side = distance > 0 ? half : 0
-        guard size >= exact else { return side + size }
-        // In f32, as the models were trained.
-        let steps = log(Float(size) / Float(exact)) / Float(log(128 / Double(exact))) * Float(half - exact)
-        return side + min(exact + Int(steps), half - 1)
+        let length = g.shape(present)[1]
+        return try g.add(try relative.bias(table, try g.iota(length, axis: 1, rank: 2), keys: length, in: &g), try g.additive(keys, .f32))
     }
 
     private mutating func layer(_ x: ValueID, _ mask: ValueID, _ name: String) throws -> ValueID {
@@ -122,17 +106,19 @@ struct Encoder {
         case .features:
             return [("last_hidden_state", x)]
         case .pooler:
-            return [("pooler_output", try g.activation(.tanh, try g.linear(try first(x), root + "pooler.dense", hidden, hidden, bias: true)))]
+            return [("pooler_output", try g.activation(.tanh, try g.linear(try g.first(x), root + "pooler.dense", hidden, hidden, bias: true)))]
         case .sentences:
             return [("sentence_embedding", try (pooling ?? SentencePooling()).pool(x, present, in: &g))]
         case .texts:
-            let pooled = try g.activation(heads.ofTexts.activation, try g.linear(try first(x), heads.ofTexts.dense, hidden, hidden, bias: true))
+            let pooled = try g.activation(heads.ofTexts.activation, try g.linear(try g.first(x), heads.ofTexts.dense, hidden, hidden, bias: true))
             return [("logits", try g.linear(pooled, heads.ofTexts.labels, hidden, config.labels, bias: true))]
         case .tokens:
             return [("logits", try g.linear(x, heads.ofTokens, hidden, config.labels, bias: true))]
         case .answers:
             let both = try g.linear(x, heads.ofAnswers, hidden, 2, bias: true)
             return try ["start_logits", "end_logits"].enumerated().map { ($1, try g.squeeze(try g.slice(both, axis: 2, start: Extent($0), size: 1), [2])) }
+        case .pictures, .imageEmbeds, .textEmbeds, .matches:
+            throw task.refused(among: EncoderTask.ofTexts)
         case .words:
             let head = heads.ofWords
             let dense = try g.activation(head.activation ?? config.activation, try g.linear(x, head.dense, hidden, config.width, bias: true))
@@ -141,7 +127,4 @@ struct Encoder {
             return [("logits", try g.add(scores, try g.parameter(head.bias.first { g.hasTensor($0) } ?? head.bias[0], [config.words])))]
         }
     }
-
-    /// The state of the first token, [batch, hidden].
-    private mutating func first(_ x: ValueID) throws -> ValueID { try g.squeeze(try g.slice(x, axis: 1, start: 0, size: 1), [1]) }
 }

@@ -41,17 +41,10 @@ struct EncoderConfig {
             guard try !c.flag(key) else { throw Diagnostic(.unsupported, "only encoders are supported", at: c.place + ["'\(key)'"]) }
         }
         architecture = try c.optionalList("architectures", "names") { $0.string }?.first
-        labels = try Self.labels(&c)
+        labels = try c.labels()
         try c.finish(
             irrelevant: irrelevantKeys.union(family.irrelevant).union(["pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "directionality"]),
-            neutral: ["is_encoder_decoder": [false], "pruned_heads": [.object([])], "relative_attention_num_buckets": [.int(Int64(Encoder.buckets))], "tie_encoder_decoder": [false]])
-    }
-
-    /// How many labels there are: those that have a name, two where nothing is said.
-    private static func labels(_ c: inout ConfigReader) throws -> Int {
-        guard let names = c.value("id2label") else { return try c.optionalSize("num_labels") ?? 2 }
-        guard case .object(let list) = names, !list.isEmpty else { throw c.bad("id2label", "an object with the labels' names", names) }
-        return list.count
+            neutral: neutralKeys.merging(["relative_attention_num_buckets": [.int(Int64(Encoder.buckets))]]) { $1 })
     }
 
     /// The longest text, in tokens.

@@ -62,7 +62,7 @@ struct SentencePooling: Hashable {
         let parts = try modes.map { mode -> ValueID in
             switch mode {
             case .first:
-                return try g.squeeze(try g.slice(x, axis: 1, start: 0, size: 1), [1])
+                return try g.first(x)
             case .maximum:
                 return try g.reduce(.maximum, try g.select(counts, x, try g.scalar(-1e9, .f32)), [1], keep: false)
             case .mean, .meanSquareRoot:
@@ -72,8 +72,6 @@ struct SentencePooling: Hashable {
             }
         }
         let pooled = parts.count == 1 ? parts[0] : try g.concat(parts, axis: 1)
-        guard normalizes else { return pooled }
-        let length = try g.unary(.sqrt, try g.reduce(.sumSquares, pooled, [1]))
-        return try g.div(pooled, try g.binary(.maximum, length, 1e-12))
+        return normalizes ? try g.unitVectors(pooled) : pooled
     }
 }
