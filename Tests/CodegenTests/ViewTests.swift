@@ -59,7 +59,7 @@ import Testing
               return %s
             }
             """)
-        let inputs = [Tensor([0.5, -1, 2, 0.25] as [Float], shape: [1, 4]), Tensor([1, 0] as [Int64], shape: [2, 1]), Tensor((0..<(size == "3, 4" ? 8 : 4)).map { Float($0) + 10 }, shape: [2, size == "3, 4" ? 4 : 2])]
+        let inputs = [Tensor([0.5, -1, 2, 0.25] as [Float], shape: [1, 4]), Tensor([1, 0] as [Int], shape: [2, 1]), Tensor((0..<(size == "3, 4" ? 8 : 4)).map { Float($0) + 10 }, shape: [2, size == "3, 4" ? 4 : 2])]
         let expected = try Interpreter.run(function, inputs), results = try NativeRun(function, target: .scalar)(inputs, threads: 2)
         #expect(results[0].shape == expected[0].shape && relativeError(results[0], expected[0]) < 1e-6)
     }
