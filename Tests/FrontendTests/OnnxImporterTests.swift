@@ -50,6 +50,28 @@ private let y = Onnx.value("y", 1, [2, 3])
         #expect(try Interpreter.run(loss, [Tensor([Float.infinity, 2, 3, 4], shape: [2, 2]), Tensor([1, 0] as [Int], shape: [2])])[0].doubles == [-3])
     }
 
+    /// What a model takes from its last run keeps its place; rows are added where those of earlier runs end, and what lies behind is never read.
+    @Test func makesStatesOfCaches() throws {
+        let axes = Onnx.tensor("axes", 7, [1]).packed(7, [1]), cache = { Onnx.value($0, 1, sizes: ["1", $1, "2"]) }
+        let graph = Onnx.graph(
+            nodes: [Onnx.node("Concat", ["past", "x"], ["present"], [Proto().string(1, "axis").int(3, 1).int(20, 2)]), Onnx.node("ReduceSum", ["present", "axes"], ["y"])],
+            initializers: [axes], inputs: [cache("past", "rows"), cache("x", "more")], outputs: [Onnx.value("y", 1, [1, 1, 2]), cache("present", "all")])
+        func states(_ input: String, _ output: String, context: Int? = 4) -> (inout ImportOptions) -> Void {
+            { ($0.states, $0.context) = ([StatePattern(input: input, output: output)], context) }
+        }
+        let function = try load(graph, states("pas*", "presen*")).function
+        #expect(function.states.count == 1 && function.inputNames == ["past", "x", "past_2"] && function.tensorType(function.inputs[0]).shape == [1, 4, 2])
+        let held = Tensor([1, 2, .nan, .nan, .nan, .nan, .nan, .nan] as [Float], shape: [1, 4, 2]), more = Tensor([10, 20, 30, 40] as [Float], shape: [1, 2, 2])
+        let results = try Interpreter.run(function, [held, more, Tensor(.i64, [], integers: { _ in 1 })])
+        #expect(results[0].doubles == [41, 62] && results[1].doubles.prefix(6) == [1, 2, 10, 20, 30, 40])
+        for (change, words) in [
+            (states("cache.*", "present.*"), "no input is called 'cache.*'"), (states("past", "y"), "not this input with rows behind it"), (states("past", "nothing"), "no output 'nothing'"),
+            (states("past", "present", context: nil), "--context N"),
+        ] {
+            #expect(blockers(graph, change).first?.contains(words) ?? false, "\(blockers(graph, change))")
+        }
+    }
+
     @Test func importsTheSmallModel() throws {
         let model = try OnnxReader.model(ByteSpan(Onnx.small), file: "test.onnx")
         let function = try OnnxImporter.importModel(model, file: "test.onnx").function

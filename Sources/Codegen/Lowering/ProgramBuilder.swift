@@ -19,7 +19,7 @@ struct ProgramBuilder {
             let open = function.foundSizeBounds().open
             if !open.isEmpty { throw Diagnostic(.invalid, "the bounds of the dimensions \(open.joined(separator: ", ")) mention each other") }
         }
-        let builders = module.functions.map { ProgramBuilder($0, target: target, threads: threads, families: families) }
+        let builders = try module.functions.concurrentMap { ProgramBuilder($0, target: target, threads: threads, families: families) }
         let formats = PanelFormats(builders.flatMap(\.panelRequests), functions: module.functions)
         var programs: [Program] = [], code = SharedCode()
         for var builder in builders {

@@ -54,6 +54,7 @@ struct Compilation: Sendable {
         Flag("dim", .value("NAME=VALUE"), repeated: true, "fix a named dimension"),
         Flag("length", .value("NAME=N"), repeated: true, "how many tensors a sequence input holds; they are inputs NAME[0] and so on"),
         Flag("context", .value("N"), "how many tokens a cache has room for (default: the model's positions, at most 4096; of encoder-decoders, 512)"),
+        Flag("state", .value("IN=OUT"), repeated: true, "ONNX: inputs that take an output of the last run, such as 'past.*=present.*', as states of --context rows"),
         Flag("no-tokenizer", "language models: leave tokenizer and chat template out; the artifact takes and gives tokens' numbers"),
         Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
         Flag("task", .value("T"), choices: EncoderTask.allCases.map(\.rawValue), "encoders: what the model is for (default: what its files say)"),
@@ -95,6 +96,7 @@ struct Compilation: Sendable {
             guard let length = Int(text), length >= 0 else { throw arguments.misuse("--length takes NAME=NUMBER, not '\(name)=\(text)'") }
             imports.lengths[name] = length
         }
+        imports.states = try arguments.pairs("state").map { StatePattern(input: $0.name, output: $0.value) }
         imports.context = try arguments.int("context", in: 1...1 << 24)
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
@@ -139,7 +141,7 @@ struct Compilation: Sendable {
             do { cache = try ObjectCache.openDefault() } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
-            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
+            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + arguments.all("state").map { "--state=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (quantization?.recordedFlags ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
@@ -148,7 +150,9 @@ struct Compilation: Sendable {
     func load(_ path: String) throws -> ImportedModel {
         CrashReport.enter("reading \(path)")
         let model = try ModelFile.load(path, imports)
-        if let flag = languageFlags.first, model.module.states.isEmpty {
+        let isOnnx = try ModelFile.kind(path) == .onnx
+        if !isOnnx, !imports.states.isEmpty { throw Diagnostic(.usage, "--state means nothing for this model: it is no ONNX model", at: [path]) }
+        if let flag = languageFlags.first(where: { model.module.states.isEmpty || isOnnx && $0 != "context" }) {
             throw Diagnostic(.usage, "--\(flag) means nothing for this model: it is no language model with a cache", at: [path])
         }
         if imports.task != nil, model.function.metadata["task"] == nil { throw Diagnostic(.usage, "--task means nothing for this model: it is no encoder from a folder", at: [path]) }
@@ -167,14 +171,24 @@ struct Compilation: Sendable {
         if module.functions.count > 1, mode == .static {
             throw Diagnostic(.unsupported, "static quantization of a model with several entry points", hint: "--quant=dynamic quantizes what it multiplies with")
         }
+        // What is printed on the way, and passes that stop half-way, are easier to follow one after the other. The first function rounds the weights that the
+        // others share, with all threads.
+        let isFollowed = !printAfter.isEmpty || stopAfter != nil, alone = isFollowed ? module.functions.count : quantization == nil && narrowFloats == nil ? 0 : 1
+        let results = try module.functions.prefix(alone).map { try optimised($0, mode) } + Array(module.functions.dropFirst(alone)).concurrentMap { try optimised($0, mode) }
         var reports: [PassManager.PassReport] = []
-        for i in module.functions.indices {
-            let more = try runPasses(on: &module.functions[i], quantized: mode)
+        for (i, (function, more)) in results.enumerated() {
+            module.functions[i] = function
             if reports.isEmpty { reports = more; continue }
             for (j, report) in more.enumerated() where reports.indices.contains(j) { reports[j].add(report) }
         }
         reportPrecision(reports)
         return reports
+    }
+
+    private func optimised(_ function: Function, _ mode: Quantization.Mode?) throws -> (Function, [PassManager.PassReport]) {
+        var function = function
+        let reports = try runPasses(on: &function, quantized: mode)
+        return (function, reports)
     }
 
     /// Runs the passes on a model of one entry point.

@@ -9,6 +9,7 @@ enum CrashReport {
     private nonisolated(unsafe) static var report: UnsafeMutablePointer<CChar>?
     private nonisolated(unsafe) static var stage: UnsafeMutablePointer<CChar>?
     private static let stageCapacity = 512
+    private static let lock = NSLock()
 
     /// Prepares for a crash while `words` are carried out.
     static func install(_ words: [String]) {
@@ -41,6 +42,8 @@ enum CrashReport {
     static func enter(_ name: String, hint: String = "") {
         guard let stage else { return }
         let text = Array("stage: \(name)\n\(hint.isEmpty ? "" : hint + "\n")".utf8.prefix(stageCapacity - 1)) + [0]
+        lock.lock()
+        defer { lock.unlock() }
         // From the end, so that the text always ends in a zero.
         for (index, byte) in text.enumerated().reversed() { stage[index] = CChar(bitPattern: byte) }
     }

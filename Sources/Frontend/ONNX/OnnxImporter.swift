@@ -18,7 +18,13 @@ public enum OnnxImporter {
     public static func importModel(_ model: OnnxModel, file: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
         do {
             let importer = try settled(model, options)
-            let function = importer.rewriter.function
+            var function = importer.rewriter.function
+            if !options.states.isEmpty {
+                guard let capacity = options.context else {
+                    throw Diagnostic(.usage, "states need a size", hint: "--context N says how many rows they have room for")
+                }
+                function = try CacheStates.added(to: function, options.states, capacity: capacity)
+            }
             let warnings = importer.warnings + (options.freezesInitializers ? [] : importer.frozenDefaults)
             return ImportedModel(Module(function), consumedInputs: importer.consumed.sorted(), consumedSizes: importer.sizes.builtIn.sorted(), warnings: warnings)
         } catch let error as Diagnostics {

@@ -131,11 +131,14 @@ public final class QuantizedWeightTable: Sendable {
     private static func remember<Weights: Sendable>(_ known: borrowing Mutex<[Key: (source: Tensor, weights: Weights?)]>, _ source: Tensor, _ form: Int, _ make: () -> Weights?) -> Weights? {
         let stored = source.stored
         let key = Key(storage: ObjectIdentifier(stored.storage), offset: stored.byteOffset, shape: source.shape, strides: stored.strides, form: form)
-        if let found = known.withLock({ $0[key] }) { return found.weights }
-        let weights = make()
-        source.evict()
-        known.withLock { $0[key] = (source, weights) }
-        return weights
+        // Under the lock, so that what several functions hold is quantised once: threads work on the parts of one matrix.
+        return known.withLock { known in
+            if let found = known[key] { return found.weights }
+            let weights = make()
+            source.evict()
+            known[key] = (source, weights)
+            return weights
+        }
     }
 }
 
