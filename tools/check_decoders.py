@@ -17,14 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 import glmc
+from tiny_models import error
 
 LIMIT = 1e-5
-
-
-def error(mine, expected):
-    if mine.shape != expected.shape:
-        return float("inf")
-    return float(np.linalg.norm(mine.astype(np.float64) - expected) / max(np.linalg.norm(expected.astype(np.float64)), 1e-30))
 
 
 def generate(model, ids, count, chunk):

@@ -6,17 +6,14 @@ tokens read in chunks of 3 and one by one through the cache.
 
 ROOT holds a folder per model: config.json, *.safetensors and golden.npz, as tools/make_tiny_encoder_decoders.py makes them. The exit status is 1 when a
 relative L2 error exceeds the limit or a model does not compile."""
-import argparse
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 import glmc
-from check_decoders import error
+from tiny_models import check_all, compiled, error
 
 
 def alone(model, source, tokens, chunk):
@@ -37,11 +34,7 @@ def alone(model, source, tokens, chunk):
 
 def check(program, folder, flags, work):
     """The largest error of a result."""
-    artifact = work / f"{folder.name}{''.join(flags)}.so"
-    done = subprocess.run([program, "compile", str(folder), *flags, "-o", str(artifact)], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{folder.name} {' '.join(flags)}: exit status {done.returncode}: {done.stderr.strip()[-300:]}")
-    golden, model = np.load(folder / "golden.npz"), glmc.load(str(artifact))
+    golden, model = np.load(folder / "golden.npz"), glmc.load(str(compiled(program, folder, flags, work)))
     logits, = model(**{info.name: golden[info.name] for info in model.inputs})
     errors = [error(logits, golden["logits"])]
     for row, tokens in enumerate(golden["tokens"]):
@@ -57,26 +50,5 @@ def check(program, folder, flags, work):
     return max(errors)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("glmc")
-    parser.add_argument("root", type=Path)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--levels", default="O0,O3")
-    parser.add_argument("--limit", type=float, default=1e-5)
-    parser.add_argument("--flag", action="append", default=[])
-    options = parser.parse_args()
-    worst = 0
-    with tempfile.TemporaryDirectory() as work:
-        for folder in sorted(options.root.iterdir()):
-            if not (folder / "golden.npz").exists() or options.names and folder.name not in options.names:
-                continue
-            for level in options.levels.split(","):
-                found = check(options.glmc, folder, [f"-{level}", *options.flag], Path(work))
-                worst = max(worst, found)
-                print(f"{folder.name:24} -{level}  {found:.1e}", flush=True)
-    sys.exit(worst > options.limit)
-
-
 if __name__ == "__main__":
-    main()
+    check_all(__doc__, check)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 import glmc
 from bert_reference import last_hidden_state
 from models import MODELS
+from tiny_models import error
 
 LIMIT = 1e-4
 
@@ -30,12 +31,6 @@ def reference(path, feed):
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return session.run(None, feed)
-
-
-def error(mine, expected):
-    if mine.shape != expected.shape:
-        return float("inf")
-    return float(np.linalg.norm(mine.astype(np.float64) - expected) / max(np.linalg.norm(expected.astype(np.float64)), 1e-30))
 
 
 def compile_model(program, path, level, shapes, artifact):

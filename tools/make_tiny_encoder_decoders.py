@@ -5,12 +5,11 @@
 
 Needs torch and transformers (pip install torch transformers). Writes a folder per model below OUT: config.json, model.safetensors in bf16, and golden.npz:
 the inputs of `score`, its `logits`, and `last_hidden_state` of the encoder, in fp32, by name; of models that read tokens, the second sequence is shorter."""
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from tiny_models import make_all
 
 T5 = dict(d_model=8, d_kv=3, d_ff=12, num_layers=2, num_heads=2, vocab_size=20, relative_attention_num_buckets=8, relative_attention_max_distance=16, decoder_start_token_id=0)
 WHISPER = dict(
@@ -50,16 +49,5 @@ def make(folder, name, settings, is_untied):
     np.savez(folder / "golden.npz", **{key: value.numpy() for key, value in dict(inputs, tokens=tokens, **results).items()})
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for name in sys.argv[2:] or list(MODELS):
-        torch.manual_seed(list(MODELS).index(name))
-        folder = Path(sys.argv[1]) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        make(folder, *MODELS[name])
-        print(folder)
-
-
 if __name__ == "__main__":
-    main()
+    make_all(__doc__, MODELS, make)

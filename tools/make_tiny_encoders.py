@@ -6,12 +6,11 @@
 Needs torch and transformers (pip install torch transformers), which nothing else here does. Writes a folder per model below OUT: config.json,
 model.safetensors in bf16, golden.npz (inputs, and results in fp32, by name); of sentence-transformers' kind, also modules.json and 1_Pooling/config.json."""
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from tiny_models import make_all
 
 COMMON = dict(vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=14)
 DISTILBERT = dict(vocab_size=20, dim=8, hidden_dim=12, n_layers=2, n_heads=2, max_position_embeddings=14)
@@ -91,17 +90,5 @@ def pooled(states, mask, pooling):
     return (vector / np.linalg.norm(vector, axis=1, keepdims=True)).astype(np.float32)
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    names = sys.argv[2:] or list(MODELS)
-    for name in names:
-        torch.manual_seed(list(MODELS).index(name))
-        folder = Path(sys.argv[1]) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        make(folder, *MODELS[name])
-        print(folder)
-
-
 if __name__ == "__main__":
-    main()
+    make_all(__doc__, MODELS, make)

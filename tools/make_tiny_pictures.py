@@ -6,12 +6,11 @@ and FrontendTests.
 
 Needs torch and transformers (pip install torch transformers). Writes a folder per model below OUT: config.json, model.safetensors in bf16, and golden.npz
 (inputs, and results in fp32, by name)."""
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from tiny_models import make_all
 
 VISION = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, image_size=10, patch_size=4)
 TEXT = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, vocab_size=20, max_position_embeddings=11, eos_token_id=19)
@@ -74,17 +73,5 @@ def make(folder, name, settings):
     np.savez(folder / "golden.npz", **{key: value.numpy() for key, value in inputs.items()}, **results)
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    names = sys.argv[2:] or list(MODELS)
-    for name in names:
-        torch.manual_seed(list(MODELS).index(name))
-        folder = Path(sys.argv[1]) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        make(folder, *MODELS[name])
-        print(folder)
-
-
 if __name__ == "__main__":
-    main()
+    make_all(__doc__, MODELS, make)
