@@ -302,15 +302,13 @@ class Generator:
     def generate(self, prompt, max_new=None, temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, repeat_penalty=1.0, seed=0, stop=(), ignore_stop_tokens=False,
                  lookup=0):
         """An iterator over what follows `prompt`, a text or its tokens: pieces of text, or tokens where the model has no tokenizer. Without a temperature
-        the most probable token follows; `stop`: texts that end it; `lookup`: guess up to so many tokens (at
-        most 63) from what occurred before, and check them in one step. docs/language-models.md says what the numbers mean."""
+        the most probable token follows; `stop`: texts that end it; `lookup`: guess up to so
+        many tokens from what occurred before, and check them in one step. docs/language-models.md says what the numbers mean."""
         tokens = self.model.encode(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         if any(not -(2**31) <= token < 2**31 for token in tokens):
             raise GlmcError(8, "a token of the prompt is no number of a token")
-        if max_new is not None and max_new < 1 or not 0 <= seed < 2**64 or not 0 <= top_k < 2**31:
-            raise GlmcError(1, "max_new must be at least 1, seed and top_k must not be negative")
-        if not 0 <= lookup <= 63:
-            raise GlmcError(1, f"lookup takes 0 to 63 tokens, not {lookup}")
+        if max_new is not None and max_new < 1 or not 0 <= seed < 2**64 or not 0 <= top_k < 2**31 or not 0 <= lookup < 2**32:
+            raise GlmcError(1, "max_new must be at least 1, seed, top_k and lookup must not be negative")
         stops = [_string(text) for text in ([stop] if isinstance(stop, str) else stop)]
         how = _Sampling(c.sizeof(_Sampling), top_k, temperature, top_p, min_p, repeat_penalty, seed, max_new or 0, (c.c_char_p * len(stops))(*stops),
                         len(stops), int(ignore_stop_tokens), None, lookup)

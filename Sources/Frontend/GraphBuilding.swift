@@ -16,6 +16,15 @@ protocol GraphBuilding {
     mutating func exist(_ ids: [ValueID])
 }
 
+extension Rewriter {
+    /// Adds an input i64 of rank 0 whose value is the size `name`.
+    mutating func addSizeInput(_ name: String) -> Extent {
+        _ = addArgument(.tensor(TensorType(.i64, [])), name: name)
+        addDimension(name, DimensionInfo(.value(function.inputs.count - 1)))
+        return .dimension(name)
+    }
+}
+
 extension GraphBuilding {
     mutating func folded(_ id: ValueID) -> ValueID { id }
     mutating func expect(_ equations: [SizeEquation]) {}

@@ -93,14 +93,14 @@ public struct Sampling: Sendable {
     public var stops: [String] = []
     /// The model's own tokens that end a text do not end it.
     public var ignoresStopTokens = false
-    /// Guess up to so many of the next tokens and check them in one step, which changes the speed, not the text: what followed the text's last tokens
-    /// where they occurred before, or what `Generator.draft` says; 0: none.
+    /// Guess up to so many of the next tokens and check them in one step: what followed the text's last tokens where they occurred before, or what
+    /// `Generator.draft` says. Those that scores and seed do not choose are dropped. 0: none.
     public var draftTokens = 0
 
     /// The most of `draftTokens`.
-    public static let mostDraft = 63
-    /// Checked together with the token before them, they make eight rows, which kernels take at once.
-    public static let usualDraft = 7
+    public static let mostDraft = Int(GLMC_MOST_DRAFT)
+    /// What pays off for most models.
+    public static let usualDraft = Int(GLMC_USUAL_DRAFT)
 
     public init() {}
 }

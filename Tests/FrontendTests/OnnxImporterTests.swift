@@ -70,6 +70,15 @@ private let y = Onnx.value("y", 1, [2, 3])
         ] {
             #expect(blockers(graph, change).first?.contains(words) ?? false, "\(blockers(graph, change))")
         }
+        let twice = blockers(graph) { ($0.states, $0.context) = ([StatePattern(input: "pas*", output: "presen*"), StatePattern(input: "past", output: "present")], 4) }
+        #expect(twice.first?.contains("two patterns are about the state 'past'") ?? false, "\(twice)")
+
+        // States of different lengths keep them.
+        let both = Onnx.graph(
+            nodes: ["a", "b"].map { Onnx.node("Concat", [$0, "x"], [$0 + "2"], [Proto().string(1, "axis").int(3, 1).int(20, 2)]) },
+            inputs: [cache("a", "some"), cache("b", "others"), cache("x", "more")], outputs: [cache("a2", "all"), cache("b2", "all_others")])
+        let two = try load(both) { ($0.states, $0.context) = ([StatePattern(input: "a", output: "a2"), StatePattern(input: "b", output: "b2")], 4) }.function
+        #expect(two.states.count == 2 && two.inputNames == ["a", "b", "x", "past_some", "past_others"])
     }
 
     @Test func importsTheSmallModel() throws {

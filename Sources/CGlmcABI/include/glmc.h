@@ -167,6 +167,9 @@ typedef struct glmc_framing {
 #define GLMC_TRIM_START 1u
 #define GLMC_TRIM_END 2u
 
+#define GLMC_MOST_DRAFT 63  /* of glmc_sampling.draft_tokens */
+#define GLMC_USUAL_DRAFT 7  /* with the token before them they make eight rows, which kernels take at once */
+
 /* How to continue a text. Zero it first, set `size`, then what is needed; zero means "none" everywhere. */
 typedef struct glmc_sampling {
     uint32_t size;             /* sizeof(glmc_sampling) */
@@ -181,7 +184,7 @@ typedef struct glmc_sampling {
     uint32_t stop_count;
     uint32_t ignores_stop_tokens; /* 1: the model's tokens that end a text do not end it */
     const volatile int *interrupted; /* not 0: end as soon as possible; null: never */
-    uint32_t draft_tokens;     /* guess up to so many of the next tokens and check them in one step, which changes the speed, not the text; 0: none */
+    uint32_t draft_tokens;     /* guess up to so many of the next tokens and check them in one step: those that scores and seed do not choose are dropped; 0: none */
     uint32_t reserved;
     /* Guesses what follows the tokens of a text: writes up to `most` tokens and returns how many. Null: what followed the text's last tokens where they
      * occurred before. Called between the steps of glmc_language.next, by the thread that called that. */

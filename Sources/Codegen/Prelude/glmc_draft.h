@@ -2,10 +2,9 @@
 #ifndef GLMC_DRAFT_H
 #define GLMC_DRAFT_H
 
-#include <stdint.h>
+#include "glmc.h"
 
 #define GLMC_LEAST_DRAFT 3  /* with the token before it, a draft makes four rows: kernels take rows by fours and eights */
-#define GLMC_MOST_DRAFT 63
 #define GLMC_LEAST_MATCH 2  /* tokens at a text's end that must have occurred before */
 #define GLMC_LONGEST_MATCH 32
 #define GLMC_LONGEST_PAUSE 32

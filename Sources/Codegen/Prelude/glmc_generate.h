@@ -257,10 +257,11 @@ static int glmc_check_sampling(const glmc_generator *generator, const glmc_sampl
                       : !(how->min_p >= 0 && how->min_p <= 1) ? "min_p must be from 0 to 1"
                       : how->top_k < 0 ? "top_k must not be negative"
                       : !(how->repeat_penalty >= 0 && how->repeat_penalty < INFINITY) ? "the repetition penalty must be a number from 0"
-                      : how->draft_tokens > GLMC_MOST_DRAFT ? "at most 63 tokens can be guessed at once"
                       : how->stop_count > 0 && !how->stops ? "the texts to stop at are a null pointer" : 0;
     for (uint32_t i = 0; !wrong && i < how->stop_count; i++) wrong = how->stops[i] && how->stops[i][0] ? 0 : "a text to stop at is empty";
     if (wrong) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "%s", wrong);
+    if (how->draft_tokens > GLMC_MOST_DRAFT)
+        return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "at most %d tokens can be guessed at once, not %u", GLMC_MOST_DRAFT, how->draft_tokens);
     return how->stop_count > 0 ? glmc_needs_tokenizer(generator->language, error, error_bytes) : GLMC_OK;
 }
 

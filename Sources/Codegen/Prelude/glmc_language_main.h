@@ -95,7 +95,7 @@ static void glmc_read_words(glmc_request *request, int argc, char **argv, const 
         size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
         if (i == 1 && !strcmp(argv[i], "tokenize")) request->tokenizes = 1;
         else if (!strcmp(argv[i], "--chat")) request->chats = 1;
-        else if (!strcmp(argv[i], "--lookup")) request->how.draft_tokens = 7;
+        else if (!strcmp(argv[i], "--lookup")) request->how.draft_tokens = GLMC_USUAL_DRAFT;
         else if (!strncmp(argv[i], "--lookup=", 9)) request->how.draft_tokens = (uint32_t)glmc_number("--lookup", argv[i] + 9, GLMC_MOST_DRAFT);
         else {
             if (strncmp(argv[i], "--", 2) != 0 || length >= sizeof flag) glmc_misuse("is not understood", argv[i]);

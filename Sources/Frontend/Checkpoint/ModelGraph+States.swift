@@ -4,13 +4,6 @@ import GlmcIR
 typealias StateUpdate = (state: ValueID, value: ValueID)
 
 extension ModelGraph {
-    /// Adds an input i64 of rank 0 whose value is a size.
-    mutating func sizeInput(_ name: String) -> Extent {
-        _ = rewriter.addArgument(.tensor(TensorType(.i64, [])), name: name)
-        rewriter.addDimension(name, DimensionInfo(.value(rewriter.function.inputs.count - 1)))
-        return .dimension(name)
-    }
-
     /// Adds the state `name` and writes rows to it.
     /// - Parameters:
     ///   - rows: [1, heads, n, d].

@@ -20,7 +20,7 @@ public struct StatePattern: Sendable {
 /// Keys and values that an exported decoder takes and gives, as states that are updated in place.
 ///
 /// Such a model gives `present = concat(past, new)` along an axis of free size. As a state, `past` has room for all rows that there will be. The first ones are in use, as many as the
-/// other inputs say (a mask's width), or as the new input `past` says; `new` is written behind them, and `present` is the state.
+/// other inputs say (a mask's width), or as the new input `past` says (`past_SIZE`, one for each, where states differ in length); `new` is written behind them, and `present` is the state.
 struct CacheStates {
     private var rewriter: Rewriter
     private let capacity: Int
@@ -30,12 +30,15 @@ struct CacheStates {
     static func added(to function: Function, _ patterns: [StatePattern], capacity: Int) throws -> Function {
         let names = function.inputNames
         var pairs: [Pair] = [], failures: [Diagnostic] = []
-        for pattern in patterns {
+        for (number, pattern) in patterns.enumerated() {
             let found = zip(function.inputs, names).compactMap { input, name in pattern.output(for: name).map { (input, name, $0) } }
             if found.isEmpty { failures.append(Diagnostic(.usage, "no input is called '\(pattern.input)'", hint: "the model has \(names.map { "'\($0)'" }.joined(separator: ", "))")) }
             for (input, name, output) in found {
-                do { pairs.append(try Pair(input, output, in: function)) } catch let error as Diagnostic { failures.append(error.inside("the state '\(name)'")) }
+                do { pairs.append(try Pair(input, output, pattern: number, in: function)) } catch let error as Diagnostic { failures.append(error.inside("the state '\(name)'")) }
             }
+        }
+        for pair in pairs where pairs.contains(where: { $0.node == pair.node && $0.pattern != pair.pattern }) {
+            failures.append(Diagnostic(.usage, "two patterns are about the state '\(function[pair.input].name)'"))
         }
         guard failures.isEmpty else { throw Diagnostics(failures) }
         var states = CacheStates(rewriter: Rewriter(function), capacity: capacity)
@@ -50,8 +53,10 @@ struct CacheStates {
         let output: Int
         let node: NodeID
         let axis: Int
+        /// Which pattern it is of.
+        let pattern: Int
 
-        init(_ input: ValueID, _ output: String, in function: Function) throws {
+        init(_ input: ValueID, _ output: String, pattern: Int, in function: Function) throws {
             guard let position = function.outputNames.firstIndex(of: output) else {
                 throw Diagnostic(.usage, "the model has no output '\(output)'", hint: "it has \(function.outputNames.map { "'\($0)'" }.joined(separator: ", "))")
             }
@@ -59,7 +64,7 @@ struct CacheStates {
             guard let node = function.definingNode(result), let concat = function[node].op as? Concat, function[node].operands.count == 2, function[node].operands[0] == input,
                 function[input].uses.count == 1
             else { throw Diagnostic.unsupported("the output '\(output)' is not this input with rows behind it (one Concat, and nothing else that reads the input)") }
-            (self.input, self.output, self.node) = (input, position, node)
+            (self.input, self.output, self.node, self.pattern) = (input, position, node, pattern)
             axis = concat.axis
         }
     }
@@ -76,11 +81,9 @@ struct CacheStates {
         let told = function.dimensions.filter { dimension in
             if case .input(let number, _) = dimension.info.source { inputs.contains(function.inputs[number]) } else { false }
         }.map(\.name)
-        if !told.isEmpty {
-            let name = Self.unused("past", in: function)
-            _ = rewriter.addArgument(.tensor(TensorType(.i64, [])), name: name)
-            rewriter.addDimension(name, DimensionInfo(.value(rewriter.function.inputs.count - 1)))
-            try rewriter.bindDimensions(Dictionary(told.map { ($0, Extent.dimension(name)) }) { first, _ in first })
+        for size in told {
+            let name = Self.unused(told.count == 1 ? "past" : "past_" + size, in: rewriter.function)
+            try rewriter.bindDimensions([size: rewriter.addSizeInput(name)])
         }
         let names = rewriter.function.outputNames
         for pair in pairs {

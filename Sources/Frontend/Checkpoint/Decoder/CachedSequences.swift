@@ -21,7 +21,7 @@ struct CachedSequences: DecoderContext {
     ///   - capacity: how many tokens the states have room for.
     ///   - element: f32, f16 or bf16, to which keys and values are rounded.
     init(_ tokens: ValueID, capacity: Int, element: ElementType, in g: inout ModelGraph) throws {
-        past = g.sizeInput("past")
+        past = g.rewriter.addSizeInput("past")
         count = g.shape(tokens)[1]
         self.capacity = capacity
         self.element = element

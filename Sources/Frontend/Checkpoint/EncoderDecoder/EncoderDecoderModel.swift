@@ -129,7 +129,7 @@ struct EncoderDecoderModel {
         var g = ModelGraph(name, checkpoint)
         let tokens = try g.inputs([ModelInput(name: "tokens", element: .i64, shape: [.fixed(1), count])], ImportOptions(), longest: [:])[0]
         let context = try CachedSequences(tokens, capacity: room.target, element: room.element, in: &g)
-        let length = fixedSource.map { Extent($0) } ?? g.sizeInput("source")
+        let length = fixedSource.map { Extent($0) } ?? g.rewriter.addSizeInput("source")
         let form = config.decoder.attention
         let kept = TensorType(room.element, [1, Extent(form.heads), Extent(room.source), Extent(form.headWidth)])
         try Verifier.checkType(.tensor(kept))
