@@ -216,7 +216,7 @@ class Worker(DecoderKinds, EncoderKinds):
                 try: loader.load(path, 1)(np.zeros((2, 3), np.float32))
                 except loader.GlmcError as error: print(error, flush=True); os._exit(1)
                 os._exit(0)
-            words, ended = ["(python/glmc.py)", path], limited(start, self.out)
+            words, ended = ["(python/glmc)", path], limited(start, self.out)
         else:
             words = [["run", path, "--random", "1"], ["inspect", path, "--kernels"], ["bench", path, "--duration", "0", "--warmup", "0"]][kind]
             ended = self.command(*words)

@@ -50,6 +50,8 @@ public struct RuntimeSupport: Sendable {
         RuntimeSupport(name: "glmc_chat.h", text: PackageResources.glmc_chat_h),
         RuntimeSupport(name: "glmc_sampling.h", text: PackageResources.glmc_sampling_h),
         RuntimeSupport(name: "glmc_draft.h", text: PackageResources.glmc_draft_h),
+        RuntimeSupport(name: "glmc_engine.h", text: PackageResources.glmc_engine_h),
+        RuntimeSupport(name: "glmc_generator.h", text: PackageResources.glmc_generator_h),
         RuntimeSupport(name: "glmc_generate.h", text: PackageResources.glmc_generate_h),
         RuntimeSupport(name: "glmc_language_main.h", text: PackageResources.glmc_language_main_h),
     ]

@@ -8,7 +8,7 @@ public enum OpSamples {
     /// scales and the like, whose values the sample chooses.
     public static let freeOperands: [String: [Int]] = [
         "binary": [0, 1], "select": [0, 1, 2], "concat": [0, 1, 2, 3], "conv": [0, 1], "matmul": [0, 1], "block_matmul": [0], "block_matmul_integer": [0, 1, 2], "block_row_matmul": [0, 1], "attention": [0, 1, 2],
-        "scatter_elements": [0, 2], "scatter_nd": [0, 2], "write_rows": [0, 1], "layer_norm": [0, 1, 2], "rms_norm": [0, 1], "compress": [0, 1], "lstm": [0, 4, 5], "gru": [0, 4],
+        "scatter_elements": [0, 2], "scatter_nd": [0, 2], "insert_slice": [0, 1], "layer_norm": [0, 1, 2], "rms_norm": [0, 1], "compress": [0, 1], "lstm": [0, 4, 5], "gru": [0, 4],
         "rnn": [0, 4], "non_max_suppression": [],
     ]
 
@@ -168,13 +168,17 @@ public enum OpSamples {
                 noise.tensor(element, shape), noise.indices(lead + [depth], into: shape[..<depth].min() ?? 1), noise.tensor(element, lead + Array(shape[depth...])),
             ])
         },
-        "write_rows": { noise in
-            let shape = noise.shape(rank: 1...4), axis = noise.int(0...shape.count - 1), element = noise.pick(Noise.movable)
-            var rows = shape
-            rows[axis] = noise.int(0...shape[axis])
-            let start = noise.dimension("start")
-            return OpSample(op: WriteRows(axis: axis, start: .dimension(start)), operands: [noise.bits(element, shape), noise.bits(element, rows)],
-                            dimensions: [start: noise.int(0...shape[axis] - rows[axis])])
+        "insert_slice": { noise in
+            let shape = noise.shape(rank: 0...4), element = noise.pick(Noise.movable), part = shape.map { noise.int(0...$0) }
+            var dimensions: [String: Int] = [:]
+            let starts = shape.indices.map { axis -> Extent in
+                let start = noise.int(0...shape[axis] - part[axis])
+                guard noise.bool() else { return Extent(start) }
+                let name = noise.dimension("start\(axis)")
+                dimensions[name] = start
+                return .dimension(name)
+            }
+            return OpSample(op: InsertSlice(starts: starts), operands: [noise.bits(element, shape), noise.bits(element, part)], dimensions: dimensions)
         },
         "top_k": { noise in
             let shape = noise.shape(rank: 1...3, sizes: 1...9), axis = noise.int(0...shape.count - 1), element = noise.pick(Noise.numeric)

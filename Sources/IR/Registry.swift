@@ -18,7 +18,7 @@ public struct OpRegistry: Sendable {
         Select.self, Cast.self, Bitcast.self, Iota.self,
         Transpose.self, Reshape.self, Slice.self, Expand.self, Relayout.self,
         Concat.self, Pad.self, Gather.self, GatherElements.self, GatherND.self,
-        Reduce.self, ArgReduce.self, Cumulative.self, ReverseSequence.self, ScatterElements.self, ScatterND.self, WriteRows.self,
+        Reduce.self, ArgReduce.self, Cumulative.self, ReverseSequence.self, ScatterElements.self, ScatterND.self, InsertSlice.self,
         TopK.self, NonZero.self, Compress.self, Unique.self, NonMaxSuppression.self, If.self, Iterate.self, Scan.self,
         Constant.self, Extents.self, Unary.self, Binary.self,
         Activation.self, Convolution.self, MatMul.self, BlockMatMul.self, BlockMatMulInteger.self, BlockRowMatMul.self, BlockQuantize.self, Pool.self,

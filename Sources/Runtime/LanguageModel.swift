@@ -8,6 +8,8 @@ public struct LanguageModel: @unchecked Sendable {
     public let vocabulary: Int
     /// How many tokens prompt and answer may have together.
     public let context: Int
+    /// How many texts it continues at once (`--batch`).
+    public let sequences: Int
     /// Tokens that end a text.
     public let stopTokens: [Int32]
     /// nil where the model was compiled without one: it takes and gives tokens' numbers.
@@ -20,7 +22,7 @@ public struct LanguageModel: @unchecked Sendable {
         let facts = language.pointee
         self.artifact = artifact
         self.language = language
-        (vocabulary, context) = (Int(facts.vocabulary), Int(facts.context))
+        (vocabulary, context, sequences) = (Int(facts.vocabulary), Int(facts.context), max(1, Int(glmc_language_sequences(language))))
         stopTokens = Array(UnsafeBufferPointer(start: facts.stop_tokens, count: Int(facts.stop_token_count)))
         tokenizer = try facts.tokenizer.map { table throws(RuntimeError) in
             try Tokenizer(table: UnsafeRawBufferPointer(start: table, count: Int(facts.tokenizer_bytes)), owner: artifact)
@@ -60,7 +62,13 @@ public struct LanguageModel: @unchecked Sendable {
 
     /// A way to continue texts, with threads and a cache of its own.
     /// - Parameter threads: as of `Session`.
-    public func generator(threads: Int = 0) throws(RuntimeError) -> Generator { try Generator(self, threads: threads) }
+    public func generator(threads: Int = 0) throws(RuntimeError) -> Generator {
+        guard (0...1024).contains(threads) else { throw RuntimeError(.badArgument, "a generator cannot have \(threads) threads") }
+        var handle: OpaquePointer?
+        try checked { language.pointee.open(artifact.model, Int32(threads), artifact.weightsPath, &handle, $0, $1) }
+        guard let handle else { throw RuntimeError(.noMemory, "no generator was made") }
+        return Generator(self, handle)
+    }
 }
 
 /// Calls `body`, which returns a count, or a `glmc_status` as a negative number.
@@ -142,17 +150,14 @@ public final class Generator {
     }
 
     public let model: LanguageModel
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     /// Guesses up to `most` tokens that follow a text; nil: a lookup of what followed its last tokens before. See `Sampling.draftTokens`.
     public var draft: ((_ tokens: UnsafeBufferPointer<Int32>, _ most: Int) -> [Int32])?
     /// Ends its texts, from any thread.
     public let interrupter = Interrupter()
 
-    fileprivate init(_ model: LanguageModel, threads: Int) throws(RuntimeError) {
-        guard (0...1024).contains(threads) else { throw RuntimeError(.badArgument, "a generator cannot have \(threads) threads") }
-        var handle: OpaquePointer?
-        try checked { model.language.pointee.open(model.artifact.model, Int32(threads), model.artifact.weightsPath, &handle, $0, $1) }
-        guard let handle else { throw RuntimeError(.noMemory, "no generator was made") }
+    /// - Parameter handle: opened, and closed with this object.
+    init(_ model: LanguageModel, _ handle: OpaquePointer) {
         self.model = model
         self.handle = handle
     }

@@ -11,7 +11,7 @@ import Testing
           dimension filled = input 2 value
           %w = constant(value: f32[3, 3](1, 2, 3, 4, 5, 6, 7, 8, 10)) : f32[3, 3]
           %keys = matmul(%rows, %w)
-          %new = write_rows(%cache, %keys, axis: 0, start: [filled])
+          %new = insert_slice(%cache, %keys, starts: [filled, 0])
           %seen = slice(%new, starts: [0, 0], sizes: [filled+n, 3], steps: [1, 1])
           %sum = reduce(%seen, fn: "add", axes: [0])
           return %sum, %new updates %cache
@@ -31,7 +31,7 @@ import Testing
         """
         func @old(%a: f32[4], %x: f32[1]) {
           %before = reshape(%a, shape: [2, 2])
-          %new = write_rows(%a, %x, axis: 0, start: [1])
+          %new = insert_slice(%a, %x, starts: [1])
           return %before, %new updates %a
         }
         """,
@@ -49,7 +49,7 @@ import Testing
         """
         func @before(%a: f32[4, 4], %x: f32[2, 4]) {
           %n = unary.negate(%a)
-          %new = write_rows(%a, %x, axis: 0, start: [2])
+          %new = insert_slice(%a, %x, starts: [2, 0])
           %m = binary.multiply(%n, %new)
           return %m, %new updates %a
         }
@@ -57,8 +57,8 @@ import Testing
         // Two updates in a row.
         """
         func @twice(%a: f32[4, 4], %x: f32[2, 4], %y: f32[4, 1]) {
-          %b = write_rows(%a, %x, axis: 0, start: [2])
-          %c = write_rows(%b, %y, axis: 1, start: [1])
+          %b = insert_slice(%a, %x, starts: [2, 0])
+          %c = insert_slice(%b, %y, starts: [0, 1])
           %s = reduce(%c, fn: "add", axes: [0, 1])
           return %s, %c updates %a
         }
@@ -88,7 +88,7 @@ import Testing
         let program = try ProgramBuilder.build(try Parser.parseFunction(Self.cache), target: .scalar, threads: 1)
         let states = program.roots.indices.filter { if case .state = program.roots[$0].kind { true } else { false } }.map { RootID(index: $0) }
         let writers = program.launches.filter { !$0.writes.isDisjoint(with: states) }
-        #expect(writers.map(\.family) == ["write_rows"])
+        #expect(writers.map(\.family) == ["insert_slice"])
         #expect(writers[0].reads.isDisjoint(with: states))
         #expect(!program.roots.contains { $0.kind == .arena && $0.byteCount == Extent(8 * 3 * 4) }, "no copy of the cache has memory")
     }
@@ -98,8 +98,8 @@ import Testing
         let function = try Parser.parseFunction("""
             func @f(%x: f32[4], %r: f32[1]) {
               %a = unary.negate(%x)
-              %b = write_rows(%a, %r, axis: 0, start: [2])
-              %c = write_rows(%x, %r, axis: 0, start: [0])
+              %b = insert_slice(%a, %r, starts: [2])
+              %c = insert_slice(%x, %r, starts: [0])
               %d = binary.add(%a, %b)
               %e = binary.add(%d, %c)
               return %e
@@ -119,7 +119,7 @@ import Testing
             func @fill(%cache: f32[8, 64], %rows: f32[n, 64]) {
               %w = \(weights)
               %y = matmul(%rows, %w)
-              %new = write_rows(%cache, %y, axis: 0, start: [0])
+              %new = insert_slice(%cache, %y, starts: [0, 0])
               return %new updates %cache
             }
 
@@ -127,7 +127,7 @@ import Testing
               dimension filled = input 2 value
               %w = \(weights)
               %y = matmul(%rows, %w)
-              %new = write_rows(%cache, %y, axis: 0, start: [filled])
+              %new = insert_slice(%cache, %y, starts: [filled, 0])
               return %new updates %cache
             }
             """)

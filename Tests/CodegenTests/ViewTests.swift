@@ -1,4 +1,4 @@
-import GlmcCodegen
+@testable import GlmcCodegen
 import GlmcIR
 import Testing
 
@@ -62,6 +62,25 @@ import Testing
         let inputs = [Tensor([0.5, -1, 2, 0.25] as [Float], shape: [1, 4]), Tensor([1, 0] as [Int], shape: [2, 1]), Tensor((0..<(size == "3, 4" ? 8 : 4)).map { Float($0) + 10 }, shape: [2, size == "3, 4" ? 4 : 2])]
         let expected = try Interpreter.run(function, inputs), results = try NativeRun(function, target: .scalar)(inputs, threads: 2)
         #expect(results[0].shape == expected[0].shape && relativeError(results[0], expected[0]) < 1e-6)
+    }
+
+    /// Padding around parts that may have no elements, some along axes of which the result has one.
+    @Test func paddingOfNothing() throws {
+        let axes = [(0, 1, 0), (0, 0, 1), (0, 2, 1), (1, 0, 0), (1, 1, 0), (2, 1, 2), (0, 0, 0)]
+        for number in 0..<axes.count * axes.count * axes.count {
+            let chosen = [axes[number % 7], axes[number / 7 % 7], axes[number / 49]], shape = chosen.map(\.0), before = chosen.map(\.1), after = chosen.map(\.2)
+            let function = try Parser.parseFunction("""
+                func @f(%x: f32[\(shape.map(String.init).joined(separator: ", "))]) {
+                  %y = unary.negate(%x)
+                  %p = pad(%y, before: \(before), after: \(after), value: 3.0, mode: "constant")
+                  return %p
+                }
+                """)
+            let x = Tensor(.f32, shape, values: { Double($0) + 1 }), expected = try Interpreter.run(function, [x])
+            let program = try ProgramBuilder.build(function, target: .scalar, threads: 1)
+            let results = try ProgramInterpreter(program: program, dimensions: [:]).run([x])
+            #expect(results[0].doubles == expected[0].doubles, "\(shape) between \(before) and \(after)")
+        }
     }
 
     private func check(_ function: Function, _ family: String, tolerance: Double, _ what: String) throws {

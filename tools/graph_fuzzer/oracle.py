@@ -21,7 +21,6 @@ DEVIATIONS = [
     (re.compile("Gemm"), lambda node, values: values[0].size == 0, "beta is forgotten where there is nothing to add"),
     (re.compile("Shrink"), lambda node, values: values[0].dtype == np.float64, "computed in float32"),
     (re.compile("MatMulInteger"), lambda node, values: values[0].dtype == np.uint8 and values[1].dtype == np.int8, "sums of two products saturate on processors without VNNI"),
-    (re.compile("BlackmanWindow"), lambda node, values: True, "its first value is 0 but for rounding, which decides what its logarithm is"),
     (re.compile("HardSwish"), lambda node, values: values[0].dtype == np.float64, "a sixth in float32"),
     (re.compile("MatMul"), lambda node, values: values[0].size == 0, "batches are not broadcast where there is nothing to add"),
     (re.compile("Einsum"), lambda node, values: any(v.size == 0 for v in values), "divides by a size of 0, which kills the process"),
@@ -37,6 +36,9 @@ UNDEFINED = [
     *((op, lambda node, values: _has_nan(values[0]), "where NaN is in an order") for op in ("ArgMax", "ArgMin", "TopK", "Hardmax", "Unique", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "Max", "Min",
                                                                                                   "ReduceLogSumExp", "Softmax", "LogSoftmax")),
     ("Sign", lambda node, values: _has_nan(values[0]), "the sign of NaN, which ONNX Runtime takes for 0 in bfloat16 alone"),
+    ("BlackmanWindow", lambda node, values: True, "its first value is 0 but for rounding, which decides what NonZero or a logarithm makes of it"),
+    ("Mod", lambda node, values: bool(attribute(node, "fmod", 0)) and any(v.dtype.itemsize == 8 and v.dtype.kind in "iu" and bool((np.abs(v.astype(np.float64)) > 2.0**53).any()) for v in values),
+     "ONNX Runtime computes it in float64"),
     ("Squeeze", lambda node, values: len(values) > 1 and values[1] is not None and values[1].size == 0, "ONNX Runtime takes an empty list of axes for all"),
     ("Gelu", lambda node, values: values[0].dtype == np.float64, "both compute in float32"),
     ("Compress", lambda node, values: values[1].size > (values[0].shape[axis] if (axis := attribute(node, "axis")) is not None else values[0].size),
@@ -211,6 +213,8 @@ class Oracle:
         used = {name: values[name] for name in uses(node)}
         if node.op_type in ("If", "Loop", "Scan") and any(not isinstance(v, list) and v.size == 0 for v in used.values()):
             raise Refused("bodies are not taken apart, and nothing is where ONNX Runtime deviates")
+        if node.op_type in ("If", "Loop", "Scan") and "ReduceLogSum" in operators(node) and any(getattr(v, "dtype", np.dtype(np.float32)).itemsize == 2 for v in used.values()):
+            raise Refused("bodies are not taken apart, and a logarithm of a sum near 1 is nothing but rounding in 16 bits")
         results = None
         if not any(op.fullmatch(node.op_type) and when(node, operands) for op, when, _ in DEVIATIONS):
             results = self._onnxruntime(node, opset, used, functions)

@@ -251,7 +251,20 @@ typedef struct glmc_language {
     int (*logits)(glmc_generator *generator, const float **logits, char *error, uint64_t error_bytes);
     void (*close)(glmc_generator *generator);
     uint32_t verify_entry;     /* of the entry point that continues a text by several tokens and gives the scores behind each */
-    uint32_t reserved;
+    uint32_t batch_entry;      /* where there are several sequences: of the one that continues each of them by one token */
+    int64_t sequences;         /* how many texts the states hold. Ask glmc_language_sequences: artifacts of earlier versions end before this */
+    /* Opens 1 to `sequences` generators that share threads and states. Use all of them from one thread at a time; close each. */
+    int (*open_many)(const struct glmc_model *model, int threads, const char *weights_path, uint32_t count, glmc_generator **generators, char *error,
+                     uint64_t error_bytes);
+    /* Computes what the next tokens of generators that were opened together need, for all of them in one run; those without a text, and those whose text has
+     * ended, stay as they are. Call it before `next` of each: without it, each reads the weights for itself. */
+    int (*advance)(glmc_generator *const *generators, uint32_t count, char *error, uint64_t error_bytes);
+    /* Writes what the generator's cache holds to a file: its tokens, with keys and values. */
+    int (*save)(glmc_generator *generator, const char *path, char *error, uint64_t error_bytes);
+    /* Reads such a file of the same artifact into the cache: a text that begins with its tokens is not computed again. The text that was continued ends. */
+    int (*restore)(glmc_generator *generator, const char *path, char *error, uint64_t error_bytes);
+    /* By how many tokens behind it a smaller `past` may follow: layers that see the tokens of a window only keep no others. */
+    int64_t rewind;
 } glmc_language;
 
 /* A compiled model. Constant for the life of the program. */
@@ -285,6 +298,11 @@ typedef struct glmc_model {
 /* What a language model has beside its entry points; null for other models. */
 static inline const glmc_language *glmc_model_language(const glmc_model *model) {
     return model && model->size >= offsetof(glmc_model, language) + sizeof model->language ? model->language : 0;
+}
+
+/* How many texts a language model continues at once; more than 0 says that open_many, advance, save and restore are there. */
+static inline int64_t glmc_language_sequences(const glmc_language *language) {
+    return language && language->size >= offsetof(glmc_language, rewind) + sizeof language->rewind ? language->sequences : 0;
 }
 
 /* Opens a handle that owns threads (0: as many as processors), workspace and mapped weights. Use it from one thread at a time.

@@ -30,6 +30,8 @@ struct LanguageTables {
     private let numbers: [String: Int]
     private let vocabulary: Int
     private let context: Int
+    private let sequences: Int
+    private let rewind: Int
 
     /// - Throws: where the entry points are not those of a language model.
     init(_ language: LanguageText, _ functions: [Function]) throws {
@@ -40,9 +42,10 @@ struct LanguageTables {
         let logits = decode.flatMap { f in f.outputs.indices.first { i in !states.contains { $0.output == i } }.map { f.tensorType(f.outputs[$0]) } }
         guard let decode, ["score", "prefill", "verify"].allSatisfy({ numbers[$0] != nil }), let logits, logits.element == .f32, logits.rank == 2,
             let vocabulary = logits.shape[1].constant, let first = states.first, case let type = decode.tensorType(first.input), type.rank == 4,
-            let context = type.shape[2].constant
+            let context = decode.metadata["context"].flatMap(Int.init), let rewind = decode.metadata["rewind"].flatMap(Int.init),
+            let sequences = type.shape[0].constant, sequences == 1 || numbers["decode_batch"] != nil
         else { throw Diagnostic(.internal, "the entry points are not those of a language model") }
-        (self.numbers, self.vocabulary, self.context) = (numbers, vocabulary, context)
+        (self.numbers, self.vocabulary, self.context, self.sequences, self.rewind) = (numbers, vocabulary, context, sequences, rewind)
     }
 
     func text(_ name: ModelName) -> String {
@@ -63,7 +66,7 @@ struct LanguageTables {
         return out + """
             static const glmc_language glmc_this_language = {
                 .size = sizeof(glmc_language), .prefill_entry = \(numbers["prefill"] ?? 0), .decode_entry = \(numbers["decode"] ?? 0), .score_entry = \(numbers["score"] ?? 0),
-                .verify_entry = \(numbers["verify"] ?? 0), .vocabulary = \(vocabulary), .context = \(context), \(members.map { $0 + ",\n    " }.joined())GLMC_LANGUAGE_FUNCTIONS,
+                .verify_entry = \(numbers["verify"] ?? 0), .batch_entry = \(numbers["decode_batch"] ?? 0), .sequences = \(sequences), .rewind = \(rewind), .vocabulary = \(vocabulary), .context = \(context), \(members.map { $0 + ",\n    " }.joined())GLMC_LANGUAGE_FUNCTIONS,
             };
 
             """

@@ -1,183 +1,27 @@
-/* glmc_generate.h: the functions of a language model: its tokenizer, and the one loop that continues texts, over its entry points for prompts and for
- * single tokens. Included once per artifact of a language model. */
+/* glmc_generate.h: the loop that continues texts, one or several at once, over the entry points of a language model. Included once per artifact of a language model. */
 #ifndef GLMC_GENERATE_H
 #define GLMC_GENERATE_H
 
-#include "glmc_chat.h"
 #include "glmc_draft.h"
+#include "glmc_generator.h"
 #include "glmc_sampling.h"
-#include "glmc_session.h"
-#include "glmc_tokenizer.h"
-
-#define GLMC_CHUNK 256 /* tokens of a prompt that one call computes */
-
-struct glmc_generator {
-    const glmc_model *model;
-    const glmc_language *language;
-    glmc_session *session;
-    glmc_tensor *cache;         /* the states, in the order of their entry points */
-    glmc_tensor *tensors;       /* room for an entry point's inputs and outputs */
-    int64_t *chunk;             /* [GLMC_CHUNK] */
-    float *scores;              /* [score_rows, vocabulary]: behind the last token that was computed, and behind guesses that follow it */
-    uint64_t score_rows;
-    const float *logits;        /* the row of the last token that was computed */
-    glmc_scored *candidates; /* [vocabulary] */
-    int32_t *tokens;            /* [context]: the text, and behind it the guesses that are not used yet */
-    uint64_t count, computed;   /* how many there are; how many of them the cache holds */
-    uint32_t guesses, unused;   /* of the last draft: how many the cache holds too, and how many of these may still come true */
-    glmc_drafting drafting;
-    uint64_t steps;
-    uint64_t prompt, kept;
-    int going;
-    glmc_sampling how;          /* its stops lie in `stops`, one behind the other with a zero at the end of each */
-    glmc_buffer stops;
-    glmc_decoder decoder;
-    glmc_buffer text;           /* decoded, of which the first `given` bytes were given out */
-    uint64_t given;
-    int64_t start_ns, first_ns, last_ns;
-};
-
-__attribute__((format(printf, 4, 5))) static int glmc_failure(char *error, uint64_t error_bytes, int status, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    if (error && error_bytes > 0) vsnprintf(error, (size_t)error_bytes, format, list);
-    va_end(list);
-    return status;
-}
-
-/* MARK: Text */
-
-/* A negative result of the tokenizer as a negative glmc_status. */
-static int64_t glmc_tokenizer_failure(int64_t result, char *error, uint64_t error_bytes) {
-    int64_t wrong = glmc_bad_byte(result);
-    if (wrong >= 0) return -glmc_failure(error, error_bytes, GLMC_BAD_DATA, "the text is not UTF-8 at byte %lld", (long long)wrong);
-    if (result == GLMC_TOKENIZER_BAD_TOKEN) return -glmc_failure(error, error_bytes, GLMC_BAD_DATA, "a token's number is beyond the tokenizer's vocabulary");
-    if (result == GLMC_TOKENIZER_NO_MEMORY) return -glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for the tokens of a text");
-    return -glmc_failure(error, error_bytes, GLMC_BAD_FILE, "the tokenizer's pattern does not come to an end on this text");
-}
-
-static int glmc_needs_tokenizer(const glmc_language *self, char *error, uint64_t error_bytes) {
-    if (self->tokenizer) return GLMC_OK;
-    return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "the model was compiled without a tokenizer: it takes and gives tokens' numbers");
-}
-
-static int64_t glmc_language_encode(const glmc_language *self, const char *text, uint64_t bytes, uint32_t flags, int32_t *tokens, int64_t capacity,
-                                    char *error, uint64_t error_bytes) {
-    int status = glmc_needs_tokenizer(self, error, error_bytes);
-    if (status) return -status;
-    if ((!text && bytes > 0) || (!tokens && capacity > 0)) return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
-    int how = (flags & GLMC_FRAMED ? GLMC_ADD_SPECIAL : 0) | (flags & GLMC_NOT_SPECIAL ? GLMC_SPECIAL_AS_TEXT : 0);
-    int64_t count = glmc_encode(self->tokenizer, text ? text : "", bytes, how, tokens, capacity > 0 ? capacity : 0);
-    return count < 0 ? glmc_tokenizer_failure(count, error, error_bytes) : count;
-}
-
-static int64_t glmc_language_decode(const glmc_language *self, const int32_t *tokens, int64_t count, uint32_t flags, char *text, int64_t capacity,
-                                    char *error, uint64_t error_bytes) {
-    int status = glmc_needs_tokenizer(self, error, error_bytes);
-    if (status) return -status;
-    if (count < 0 || (!tokens && count > 0) || (!text && capacity > 0))
-        return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer or a negative count");
-    int64_t bytes = glmc_decode(self->tokenizer, tokens, count, flags & GLMC_SHOW_SPECIAL ? 0 : GLMC_SKIP_SPECIAL, text, capacity);
-    return bytes < 0 ? glmc_tokenizer_failure(bytes, error, error_bytes) : bytes;
-}
-
-static int64_t glmc_language_chat(const glmc_language *self, const char *system, const char *const *contents, uint32_t count, char *text, int64_t capacity,
-                                  char *error, uint64_t error_bytes) {
-    if (!self->framing)
-        return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "the model has no chat template, or none that plain strings can stand for");
-    if (count % 2 == 0)
-        return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a conversation begins and ends with the user: %u contents were given", count);
-    if (!contents || (!text && capacity > 0)) return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
-    for (uint32_t i = 0; i < count; i++)
-        if (!contents[i]) return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
-    int64_t bytes = glmc_frame_chat(self->framing, system, contents, count, text, capacity);
-    return bytes < 0 ? -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "the model's chat template takes no system message") : bytes;
-}
-
-/* MARK: Opening */
-
-static void glmc_generator_close(glmc_generator *generator) {
-    if (!generator) return;
-    for (uint32_t i = 0; generator->cache && generator->cache[i].data; i++) free(generator->cache[i].data);
-    if (generator->session) glmc_session_close(generator->model, generator->session);
-    free(generator->cache);
-    free(generator->tensors);
-    free(generator->chunk);
-    free(generator->scores);
-    free(generator->candidates);
-    free(generator->tokens);
-    glmc_release(&generator->stops);
-    glmc_release(&generator->text);
-    free(generator);
-}
-
-/* Memory for the states of an entry point, in order; untouched, because what they hold at first is never read. */
-static int glmc_make_cache(glmc_generator *generator, const glmc_entry *entry) {
-    for (uint32_t i = 0, state = 0; i < entry->input_count; i++) {
-        const glmc_tensor_info *info = &entry->inputs[i];
-        if (info->state < 0) continue;
-        glmc_tensor tensor = {.dtype = info->dtype, .rank = info->rank};
-        for (int axis = 0; axis < info->rank; axis++) tensor.shape[axis] = info->shape[axis];
-        int64_t bytes = glmc_tensor_bytes(info->dtype, info->rank, info->shape);
-        void *data = 0;
-        if (bytes < 0 || !glmc_room(&data, &tensor.bytes, (uint64_t)bytes)) return 0;
-        tensor.data = data;
-        generator->cache[state++] = tensor;
-    }
-    return 1;
-}
-
-static int glmc_generator_open(const glmc_model *model, int threads, const char *weights_path, glmc_generator **out, char *error, uint64_t error_bytes) {
-    const glmc_language *language = glmc_model_language(model);
-    if (!language || !out) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or no language model");
-    *out = 0;
-    const glmc_entry *prefill = model->entries[language->prefill_entry];
-    uint64_t most = 0;
-    for (uint32_t i = 0; i < model->entry_count; i++) most = model->entries[i]->input_count > most ? model->entries[i]->input_count : most;
-    glmc_generator *generator = calloc(1, sizeof *generator);
-    if (!generator) return glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for a generator");
-    generator->model = model;
-    generator->language = language;
-    generator->cache = calloc((size_t)most + 1, sizeof *generator->cache);
-    generator->tensors = calloc((size_t)(2 * most + 2), sizeof *generator->tensors);
-    generator->chunk = calloc(GLMC_CHUNK, sizeof *generator->chunk);
-    generator->scores = calloc((size_t)language->vocabulary, sizeof *generator->scores);
-    generator->score_rows = 1;
-    generator->logits = generator->scores;
-    generator->candidates = calloc((size_t)language->vocabulary, sizeof *generator->candidates);
-    generator->tokens = calloc((size_t)language->context, sizeof *generator->tokens);
-    int status = GLMC_OK;
-    int has_room = generator->cache && generator->tensors && generator->chunk && generator->scores && generator->candidates && generator->tokens;
-    if (!has_room || !glmc_make_cache(generator, prefill))
-        status = glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for a cache of %lld tokens", (long long)language->context);
-    if (!status) status = glmc_session_open(model, threads, weights_path, &generator->session, error, error_bytes);
-    if (status) glmc_generator_close(generator);
-    else *out = generator;
-    return status;
-}
 
 /* MARK: Computing */
 
+/* Notes that the cache held so many tokens. */
+static void glmc_reach(glmc_generator *generator, uint64_t count) {
+    if (count > generator->reached) generator->reached = count;
+}
+
 /* Runs an entry point on `count` tokens that follow what the cache holds; it gives `rows` rows of scores. */
 static int glmc_compute(glmc_generator *generator, uint32_t number, uint64_t count, uint64_t rows, char *error, uint64_t error_bytes) {
-    const glmc_entry *entry = generator->model->entries[number];
-    glmc_tensor *inputs = generator->tensors, *outputs = generator->tensors + entry->input_count;
     int64_t past = (int64_t)generator->computed;
-    for (uint64_t i = 0; i < count; i++) generator->chunk[i] = generator->tokens[generator->computed + i];
-    for (uint32_t i = 0, state = 0; i < entry->input_count; i++) {
-        const glmc_tensor_info *info = &entry->inputs[i];
-        if (info->state >= 0) inputs[i] = generator->cache[state++];
-        else if (info->flags & GLMC_DIMENSION) inputs[i] = (glmc_tensor){.data = &past, .bytes = sizeof past, .dtype = GLMC_I64};
-        else inputs[i] = (glmc_tensor){.data = generator->chunk, .bytes = count * sizeof(int64_t), .dtype = GLMC_I64, .rank = 2, .shape = {1, (int64_t)count}};
-    }
-    for (uint32_t i = 0; i < entry->output_count; i++) {
-        outputs[i] = (glmc_tensor){.data = generator->scores, .bytes = rows * (uint64_t)generator->language->vocabulary * sizeof(float)};
-        if (entry->outputs[i].state >= 0) outputs[i] = inputs[entry->outputs[i].state];
-    }
+    for (uint64_t i = 0; i < count; i++) generator->engine->chunk[i] = generator->tokens[generator->computed + i];
     generator->logits = generator->scores;
     generator->guesses = generator->unused = 0;
     if (generator->count > generator->prompt) generator->steps++;
-    return glmc_session_run(generator->model, generator->session, number, inputs, entry->input_count, outputs, entry->output_count, error, error_bytes);
+    glmc_reach(generator, generator->computed + count);
+    return glmc_engine_run(generator->engine, number, 1, (int64_t)count, &past, generator->slot, generator->scores, rows, error, error_bytes);
 }
 
 /* Guesses what follows the text, and writes that behind it: how many tokens. */
@@ -249,7 +93,95 @@ static int glmc_compute_all(glmc_generator *generator, char *error, uint64_t err
     return GLMC_OK;
 }
 
+/* MARK: Several texts at once */
+
+/* Computes one token more of each of `count` texts, which all lack one. */
+static int glmc_compute_batch(glmc_engine *engine, glmc_generator *const *generators, uint64_t count, char *error, uint64_t error_bytes) {
+    int64_t rows = 0;
+    for (uint64_t i = 0; i < count; i++) rows = (int64_t)generators[i]->slot >= rows ? (int64_t)generators[i]->slot + 1 : rows;
+    /* The row of a slot that has nothing to compute is written behind what it holds. */
+    for (int64_t slot = 0; slot < rows; slot++) {
+        glmc_generator *generator = engine->generators[slot];
+        uint64_t held = generator ? generator->computed + generator->unused : 0;
+        if (generator && held == (uint64_t)engine->language->context) {
+            generator->guesses = generator->unused = 0;
+            if (generator->computed == held) generator->computed--;
+            held = generator->computed;
+        }
+        if (generator) glmc_reach(generator, held + 1);
+        engine->chunk[slot] = 0;
+        engine->lengths[slot] = (int64_t)held;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        glmc_generator *generator = generators[i];
+        engine->chunk[generator->slot] = generator->tokens[generator->computed];
+        engine->lengths[generator->slot] = (int64_t)generator->computed;
+    }
+    int status = glmc_engine_run(engine, engine->language->batch_entry, rows, 1, engine->lengths, 0, engine->scores, (uint64_t)rows, error, error_bytes);
+    if (status) return status;
+    uint64_t vocabulary = (uint64_t)engine->language->vocabulary;
+    for (uint64_t i = 0; i < count; i++) {
+        glmc_generator *generator = generators[i];
+        memcpy(generator->scores, engine->scores + generator->slot * vocabulary, (size_t)vocabulary * sizeof *generator->scores);
+        generator->logits = generator->scores;
+        generator->guesses = generator->unused = 0;
+        if (generator->count > generator->prompt) generator->steps++;
+        generator->computed++;
+    }
+    return GLMC_OK;
+}
+
+static int glmc_generators_advance(glmc_generator *const *generators, uint32_t count, char *error, uint64_t error_bytes) {
+    if (!generators && count > 0) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
+    for (uint32_t i = 0; i < count; i++) {
+        if (!generators[i] || generators[i]->engine != generators[0]->engine)
+            return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or generators that were not opened together");
+        for (uint32_t j = 0; j < i; j++)
+            if (generators[j] == generators[i]) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a generator is there twice");
+    }
+    if (count == 0) return GLMC_OK;
+    glmc_generator *waiting[count];
+    uint32_t ready = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        glmc_generator *generator = generators[i];
+        if (!generator->going || generator->computed == generator->count || glmc_is_interrupted(generator)) continue;
+        int status = generator->count - generator->computed == 1 ? GLMC_OK : glmc_compute_all(generator, error, error_bytes);
+        if (status) return status;
+        if (generator->count - generator->computed == 1) waiting[ready++] = generator;
+    }
+    if (ready == 1) return glmc_compute_all(waiting[0], error, error_bytes);
+    return ready == 0 ? GLMC_OK : glmc_compute_batch(generators[0]->engine, waiting, ready, error, error_bytes);
+}
+
 /* MARK: Starting */
+
+/* How many of the first `most` tokens a generator's states hold. */
+static uint64_t glmc_common_tokens(const glmc_generator *generator, const int32_t *tokens, uint64_t most) {
+    uint64_t same = 0;
+    while (same < most && same < generator->computed && generator->tokens[same] == tokens[same]) same++;
+    return generator->reached - same > (uint64_t)generator->language->rewind ? 0 : same;
+}
+
+/* Lets the generator's states hold as many of the first `most` tokens as any text of its engine does: how many. */
+static uint64_t glmc_take_common_rows(glmc_generator *generator, const int32_t *tokens, uint64_t most) {
+    glmc_engine *engine = generator->engine;
+    uint64_t own = glmc_common_tokens(generator, tokens, most), best = own;
+    uint32_t from = generator->slot;
+    for (uint32_t slot = 0; slot < (uint64_t)engine->language->sequences; slot++) {
+        const glmc_generator *other = engine->generators[slot];
+        uint64_t same = other ? glmc_common_tokens(other, tokens, most) : 0;
+        if (same > best) {
+            best = same;
+            from = slot;
+        }
+    }
+    if (best > own) {
+        generator->reached = engine->generators[from]->reached;
+        glmc_copy_rows(engine, from, generator->slot, own, best, generator->reached);
+    }
+    if (best == 0) generator->reached = 0;
+    return best;
+}
 
 static int glmc_check_sampling(const glmc_generator *generator, const glmc_sampling *how, char *error, uint64_t error_bytes) {
     const char *wrong = !(how->temperature >= 0 && how->temperature < INFINITY) ? "the temperature must be a number from 0"
@@ -291,8 +223,7 @@ static int glmc_generator_start(glmc_generator *generator, const int32_t *tokens
     for (uint32_t i = 0; i < how->stop_count; i++) glmc_append(&generator->stops, how->stops[i], strlen(how->stops[i]) + 1);
     if (generator->stops.failed) return glmc_failure(error, error_bytes, GLMC_NO_MEMORY, "no memory for the texts to stop at");
     /* The last token is computed in any case, for the logits behind it. */
-    uint64_t same = 0, most = generator->computed < count - 1 ? generator->computed : count - 1;
-    while (same < most && generator->tokens[same] == tokens[same]) same++;
+    uint64_t same = glmc_take_common_rows(generator, tokens, count - 1);
     memcpy(generator->tokens, tokens, (size_t)count * sizeof *tokens);
     generator->how = *how;
     generator->count = generator->prompt = count;
@@ -400,6 +331,8 @@ static int glmc_generator_next(glmc_generator *generator, glmc_generated *genera
 
 static int glmc_generator_logits(glmc_generator *generator, const float **logits, char *error, uint64_t error_bytes) {
     if (!generator || !logits || generator->count == 0) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer, or no text was started");
+    /* A file holds keys and values, not the scores behind them. */
+    if (!generator->logits) generator->computed = generator->count - 1;
     int status = glmc_compute_all(generator, error, error_bytes);
     if (status) return status;
     if (generator->computed < generator->count) return glmc_failure(error, error_bytes, GLMC_BUSY, "interrupted");
@@ -407,9 +340,29 @@ static int glmc_generator_logits(glmc_generator *generator, const float **logits
     return GLMC_OK;
 }
 
+/* MARK: Keeping */
+
+static int glmc_generator_save(glmc_generator *generator, const char *path, char *error, uint64_t error_bytes) {
+    if (!generator || !path) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
+    return glmc_save_rows(generator->engine, generator->slot, generator->tokens, generator->computed, generator->reached, path, error, error_bytes);
+}
+
+static int glmc_generator_restore(glmc_generator *generator, const char *path, char *error, uint64_t error_bytes) {
+    if (!generator || !path) return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
+    uint64_t count = 0;
+    int status = glmc_restore_rows(generator->engine, generator->slot, generator->tokens, &count, &generator->reached, path, error, error_bytes);
+    if (status) return status;
+    generator->count = generator->prompt = generator->computed = count;
+    generator->guesses = generator->unused = 0;
+    generator->logits = 0;
+    generator->going = 0;
+    return GLMC_OK;
+}
+
 /* The functions of a glmc_language. */
 #define GLMC_LANGUAGE_FUNCTIONS                                                                                                              \
     .encode = glmc_language_encode, .decode = glmc_language_decode, .chat = glmc_language_chat, .open = glmc_generator_open, .start = glmc_generator_start, \
-    .next = glmc_generator_next, .logits = glmc_generator_logits, .close = glmc_generator_close
+    .next = glmc_generator_next, .logits = glmc_generator_logits, .close = glmc_generator_close, .open_many = glmc_generators_open, .advance = glmc_generators_advance, \
+    .save = glmc_generator_save, .restore = glmc_generator_restore
 
 #endif

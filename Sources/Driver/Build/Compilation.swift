@@ -56,6 +56,7 @@ struct Compilation: Sendable {
         Flag("context", .value("N"), "how many tokens a cache has room for (default: the model's positions, at most 4096; of encoder-decoders, 512)"),
         Flag("state", .value("IN=OUT"), repeated: true, "ONNX: inputs that take an output of the last run, such as 'past.*=present.*', as states of --context rows"),
         Flag("no-tokenizer", "language models: leave tokenizer and chat template out; the artifact takes and gives tokens' numbers"),
+        Flag("batch", .value("N"), "language models: how many texts an artifact continues at once (default 1)"),
         Flag("kv", .value("TYPE"), choices: ["f32", "bf16"], "language models: the type of keys and values in the cache (default f32)"),
         Flag("task", .value("T"), choices: EncoderTask.allCases.map(\.rawValue), "encoders: what the model is for (default: what its files say)"),
         Flag("freeze-initializers", "make constants of inputs that have a default, as initializers that are listed as inputs do"),
@@ -98,9 +99,11 @@ struct Compilation: Sendable {
         }
         imports.states = try arguments.pairs("state").map { StatePattern(input: $0.name, output: $0.value) }
         imports.context = try arguments.int("context", in: 1...1 << 24)
+        imports.sequences = try arguments.sizes("batch")?.max()
+        if let sequences = imports.sequences, sequences > 1024 { throw arguments.misuse("--batch is at most 1024, not \(sequences)") }
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
-        languageFlags = ["context", "kv", "no-tokenizer"].filter { arguments.has($0) }
+        languageFlags = ["context", "batch", "kv", "no-tokenizer"].filter { arguments.has($0) }
         imports.task = arguments.string("task").flatMap(EncoderTask.init)
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
@@ -141,7 +144,7 @@ struct Compilation: Sendable {
             do { cache = try ObjectCache.openDefault() } catch { console.warning("\(error)") }
         }
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
-            + (imports.context.map { ["--context=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + arguments.all("state").map { "--state=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
+            + (imports.context.map { ["--context=\($0)"] } ?? []) + (imports.sequences.map { ["--batch=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + arguments.all("state").map { "--state=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
             + (quantization?.recordedFlags ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }

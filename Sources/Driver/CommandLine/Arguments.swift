@@ -101,6 +101,16 @@ public struct Arguments: Sendable {
         return value
     }
 
+    /// Numbers from 1 with commas between them; nil where the flag is not there.
+    public func sizes(_ name: String) throws(Diagnostic) -> [Int]? {
+        guard let text = string(name) else { return nil }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false), sizes = parts.compactMap { Int($0) }
+        guard sizes.count == parts.count, sizes.allSatisfy({ $0 > 0 }) else {
+            throw misuse("--\(name) takes numbers from 1 with commas between them, not '\(text)'")
+        }
+        return sizes
+    }
+
     /// How many threads to run with; 0 = as many as there are processors.
     public func threads() throws(Diagnostic) -> Int { string("threads") == "auto" ? 0 : try int("threads", in: 0...1024) ?? 0 }
 

@@ -18,7 +18,7 @@ extension Subcommand {
             Flag("warmup", .value("S"), "seconds to run before (default 0.2)"),
             Flag("entry", .value("NAME"), "entry point to run (default: the first)"),
             Flag("json", "print JSON"),
-        ] + LanguageBench.flags + Inputs.flags + Compilation.flags
+        ] + LanguageBench.flags + Inputs.flags + Compilation.flags.filter { $0.name != "batch" }
     ) { arguments, console in
         let threads = try arguments.threads()
         let duration = try arguments.double("duration") ?? 2, warmup = try arguments.double("warmup") ?? 0.2
@@ -40,11 +40,13 @@ extension Subcommand {
         if let model = try? LanguageModel(artifact), !arguments.has("entry") {
             let prompts = try LanguageBench.sizes("prompt-tokens", [128, 512], arguments, most: model.context - 1)
             let depths = try LanguageBench.sizes("depth", [64, 512], arguments, most: LanguageBench.mostDepth(model))
+            let counts = try LanguageBench.sizes("batch", [], arguments, most: model.sequences)
             var bench = try LanguageBench(model, threads: threads, duration: duration)
             let load = now() - start, firstToken = try bench.firstToken(since: begin)
             let prefill = try bench.prefill(prompts), decode = try bench.decode(depths)
+            let batch = try bench.batch(counts, depth: depths.first ?? 1)
             LanguageBench.print(
-                console, isJSON: arguments.has("json"), weights: artifact.weightsByteCount, prefill: prefill, decode: decode, load: load, firstToken: firstToken)
+                console, isJSON: arguments.has("json"), weights: artifact.weightsByteCount, prefill: prefill, decode: decode, batch: batch, load: load, firstToken: firstToken)
             return .done
         }
         let session = try Session(artifact, threads: threads)

@@ -9,6 +9,7 @@ struct LanguageBench {
     /// Seconds for each point, with three runs at least.
     let duration: Double
     let generator: Generator
+    private let threads: Int
     private var seed: UInt64 = 1
 
     /// New tokens of a run at some depth, where the context has room for them.
@@ -17,10 +18,11 @@ struct LanguageBench {
     static let flags: [Flag] = [
         Flag("prompt-tokens", .value("N,…"), "language models: lengths of prompts to measure (default 128,512)"),
         Flag("depth", .value("N,…"), "language models: how many tokens precede those whose generation is measured (default 64,512)"),
+        Flag("batch", .value("N,…"), "language models: how many texts are continued at once, each behind the first of these depths"),
     ]
 
     init(_ model: LanguageModel, threads: Int, duration: Double) throws {
-        (self.model, self.duration) = (model, duration)
+        (self.model, self.duration, self.threads) = (model, duration, threads)
         generator = try model.generator(threads: threads)
     }
 
@@ -32,13 +34,10 @@ struct LanguageBench {
 
     /// The sizes that a flag asks for, or of the usual ones those that the context holds.
     static func sizes(_ flag: String, _ usual: [Int], _ arguments: Arguments, most: Int) throws -> [Int] {
-        guard let text = arguments.string(flag) else { return usual.filter { $0 <= most } }
-        let sizes = text.split(separator: ",").compactMap { Int($0) }
-        guard sizes.count == text.split(separator: ",", omittingEmptySubsequences: false).count, sizes.allSatisfy({ $0 > 0 }) else {
-            throw arguments.misuse("--\(flag) takes numbers from 1 with commas between them, not '\(text)'")
-        }
+        guard let sizes = try arguments.sizes(flag) else { return usual.filter { $0 <= most } }
         if let size = sizes.first(where: { $0 > most }) {
-            throw Diagnostic(.invalid, "--\(flag)=\(size) is more than the context has room for (\(most))", hint: "compile the model with a larger --context")
+            let (what, remedy) = flag == "batch" ? ("than the artifact continues at once", flag) : ("than the context has room for", "context")
+            throw Diagnostic(.invalid, "--\(flag)=\(size) is more \(what) (\(most))", hint: "compile the model with a larger --\(remedy)")
         }
         return sizes
     }
@@ -53,6 +52,24 @@ struct LanguageBench {
         try depths.map { depth in (depth, try median { try $0.run(prompt: depth, new: min(Self.newTokens, $0.model.context - depth)).decodeTokensPerSecond }) }
     }
 
+    /// New tokens per second of several texts together, by how many there are; the median of all runs.
+    mutating func batch(_ counts: [Int], depth: Int) throws -> [(Int, Double)] {
+        try counts.map { count in
+            let generators = try model.generators(count, threads: threads), steps = min(Self.newTokens, model.context - depth - 1)
+            return (count, try median { bench in
+                for generator in generators { try generator.start(bench.randomTokens(depth), bench.sampling(steps + 1)) }
+                // The first step reads the prompts.
+                for generator in generators { _ = try generator.next() }
+                let start = now()
+                for _ in 0..<steps {
+                    try Generator.advance(generators)
+                    for generator in generators { _ = try generator.next() }
+                }
+                return Double(count * steps) / (now() - start)
+            })
+        }
+    }
+
     /// A rate takes two new tokens.
     static func mostDepth(_ model: LanguageModel) -> Int { model.context - 2 }
 
@@ -63,15 +80,23 @@ struct LanguageBench {
         return rates.sorted()[rates.count / 2]
     }
 
-    /// Reads a prompt that no cache knows, and continues it.
-    private mutating func run(prompt length: Int, new: Int) throws -> Generator.Figures {
-        var how = Sampling()
-        (how.mostTokens, how.ignoresStopTokens) = (new, true)
-        let tokens = (0..<length).map { _ -> Int32 in
+    /// A prompt that no cache knows.
+    private mutating func randomTokens(_ count: Int) -> [Int32] {
+        (0..<count).map { _ in
             seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int32((seed >> 33) % UInt64(model.vocabulary))
         }
-        try generator.start(tokens, how)
+    }
+
+    private func sampling(_ new: Int) -> Sampling {
+        var how = Sampling()
+        (how.mostTokens, how.ignoresStopTokens) = (new, true)
+        return how
+    }
+
+    /// Reads a prompt, and continues it.
+    private mutating func run(prompt length: Int, new: Int) throws -> Generator.Figures {
+        try generator.start(randomTokens(length), sampling(new))
         while true {
             let piece = try generator.next()
             if piece.end != nil { return piece.figures }
@@ -80,20 +105,21 @@ struct LanguageBench {
 
     /// - Parameter weights: bytes of all weights, which a step is taken to read once.
     static func print(
-        _ console: Console, isJSON: Bool, weights: Int, prefill: [(Int, Double)], decode: [(Int, Double)], load: Double, firstToken: Double
+        _ console: Console, isJSON: Bool, weights: Int, prefill: [(Int, Double)], decode: [(Int, Double)], batch: [(Int, Double)], load: Double,
+        firstToken: Double
     ) {
         func number(_ value: Double) -> JSONValue { .double(value.rounded(toPlaces: 3)) }
         func table(_ rates: [(Int, Double)]) -> JSONValue { .object(rates.map { JSONValue.Member(key: String($0.0), value: number($0.1)) }) }
         let bandwidth = Double(weights) * (decode.first?.1 ?? 0) / 1e9
         if isJSON {
             console.print(JSONValue.object([
-                "prefill_tokens_per_s": table(prefill), "decode_tokens_per_s": table(decode), "decode_gb_per_s": number(bandwidth),
+                "prefill_tokens_per_s": table(prefill), "decode_tokens_per_s": table(decode), "batch_tokens_per_s": table(batch), "decode_gb_per_s": number(bandwidth),
                 "load_ms": number(load * 1e3), "first_token_ms": number(firstToken), "peak_rss_mb": number(Double(peakMemory()) / 1e6),
             ]).text())
         } else {
             func row(_ what: String, _ rate: (Int, Double)) -> [String] { ["\(what) \(rate.0)", "\(formatted("%.1f", rate.1)) tokens/s"] }
             console.print(columns(
-                prefill.map { row("prompt of", $0) } + decode.map { row("new tokens behind", $0) } + [
+                prefill.map { row("prompt of", $0) } + decode.map { row("new tokens behind", $0) } + batch.map { row("texts at once:", $0) } + [
                     ["bandwidth", "\(formatted("%.1f", bandwidth)) GB/s"], ["load", "\(formatted("%.1f", load * 1e3)) ms"],
                     ["start to first token", "\(formatted("%.0f", firstToken)) ms"], ["memory", "\(bytesText(peakMemory())) at most"],
                 ]))

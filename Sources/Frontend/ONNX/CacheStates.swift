@@ -92,7 +92,7 @@ struct CacheStates {
             type.shape[pair.axis] = Extent(capacity)
             rewriter.setType(.tensor(type), of: pair.input)
             let place = Rewriter.Position.before(pair.node)
-            let whole = try rewriter.create1(WriteRows(axis: pair.axis, start: used), [pair.input, rows], at: place, provenance: provenance)
+            let whole = try rewriter.create1(InsertSlice(axis: pair.axis, start: used, rank: type.rank), [pair.input, rows], at: place, provenance: provenance)
             let sizes = rewriter.function.tensorType(rewriter.function[pair.node].results[0]).shape
             let seen = try rewriter.create1(Slice(starts: sizes.map { _ in 0 }, sizes: sizes, steps: sizes.map { _ in 1 }), [whole], at: place, provenance: provenance)
             try rewriter.replace(pair.node, with: [seen])

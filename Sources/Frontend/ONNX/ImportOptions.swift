@@ -15,6 +15,8 @@ public struct ImportOptions: Sendable {
     /// How many tokens the cache of a language model or an encoder-decoder has room for (`--context`); nil: as many as the model has positions, at most 4096
     /// or 512.
     public var context: Int?
+    /// How many texts a language model continues at once (`--batch`); nil: one.
+    public var sequences: Int?
     /// Inputs of ONNX models that become states of `context` rows, and the outputs that are their new values (`--state`).
     public var states: [StatePattern] = []
     /// The type of keys and values in that cache: f32, f16 or bf16 (`--kv`).

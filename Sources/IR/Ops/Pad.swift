@@ -170,6 +170,8 @@ public struct Pad: PlacementOp {
 extension KernelBuilder {
     /// Stores one value all over a box of a view, in parallel, walking memory in order.
     mutating func write(_ value: Expr, to view: TensorView, starts: [Extent], sizes: [Extent], order: [Int]) {
+        // The order leaves out axes of which the view has one element and the box may have none.
+        guard !sizes.contains(0) else { return }
         let axes = order.filter { sizes[$0] != 1 }
         guard let last = axes.last else {
             return single { $0.emit(view.store(value, starts.map { Expr($0) })) }

@@ -196,20 +196,32 @@ public struct ScatterND: LoopOp {
     public var updatedOperand: Int? { 0 }
     public var layoutBehavior: LayoutBehavior { .any }
 
+    /// Elements of a slice's last axis that one thread writes behind each other.
+    private static let run = 64
+
     /// Tuples may repeat, so they run in order; the elements of the slices run in parallel.
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (indices, updates, result) = (operands[1], operands[2], results[0])
         builder.beginUpdate(of: operands[0], in: result)
         let depth = indices.shape.last?.constant ?? 0
-        let slice = Array(result.shape[depth...])
-        builder.parallelLoops(over: slice) { builder, inner in
+        let slice = Array(result.shape[depth...]), runs = slice.last.map { $0.ceilDivided(by: Extent(Self.run)) }
+        builder.parallelLoops(over: slice.dropLast() + (runs.map { [$0] } ?? [])) { builder, part in
             builder.loops(over: Array(indices.shape.dropLast())) { builder, tuple in
                 var target: [Expr] = []
                 for k in 0..<depth {
                     target.append(builder.bind(indices.load(tuple + [.int(k)]).wrapped(into: result.shape[k], in: &builder), "target"))
                 }
-                let update = reduction.statement(updates.load(tuple + inner), to: result, target + inner)
-                builder.emit([update], where: .holdsElements(Array(result.shape[..<depth])))
+                let exists = Expr.holdsElements(Array(result.shape[..<depth]))
+                guard let width = slice.last, let first = part.last else {
+                    return builder.emit([reduction.statement(updates.load(tuple), to: result, target)], where: exists)
+                }
+                let start = builder.bind(first * .int(Self.run), "start"), outer = Array(part.dropLast())
+                let row = builder.block { builder in
+                    builder.loop("c", from: start, to: .min(start + .int(Self.run), Expr(width)), kind: .simd(reductions: [])) { builder, i in
+                        builder.emit(reduction.statement(updates.load(tuple + outer + [i]), to: result, target + outer + [i]))
+                    }
+                }
+                builder.emit(row, where: exists)
             }
         }
     }

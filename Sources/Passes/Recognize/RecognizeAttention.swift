@@ -228,7 +228,7 @@ extension Function {
 /// A constant mask with zeros up to the diagonal and large negative numbers behind it → `causal`.
 private let triangularMask = Rule("triangular-mask", on: Attention.self) { function, id, op in
     let node = function[id]
-    guard node.operands.count == 4, !op.causal, let mask = function.constant(node.operands[3]), mask.rank >= 2 else { return nil }
+    guard let masking = op.optionalParts(node.operands).mask, !op.causal, let mask = function.constant(masking), mask.rank >= 2 else { return nil }
     let (rows, columns) = (mask.shape[mask.rank - 2], mask.shape[mask.rank - 1])
     guard rows > 1, rows == columns, mask.count == rows * columns,
           function.tensorType(node.operands[0]).shape[2] == Extent(rows), function.tensorType(node.operands[1]).shape[2] == Extent(columns) else { return nil }
@@ -242,5 +242,5 @@ private let triangularMask = Rule("triangular-mask", on: Attention.self) { funct
     var causal = op
     causal.causal = true
     let attention = causal
-    return { try $0.replace(id, with: attention, Array(node.operands.prefix(3))) }
+    return { try $0.replace(id, with: attention, node.operands.filter { $0 != masking }) }
 }.explained("the mask is causal")

@@ -3,15 +3,15 @@ import GlmcIR
 extension KernelFamily {
     /// Attention by blocks of query rows whose scores stay in the first-level caches.
     static let attention = KernelFamily("attention-rows", matches: { query in
-        guard query.op(Attention.self) != nil, query.operandType(0).element == .f32 else { return false }
+        guard let op = query.op(Attention.self), query.operandType(0).element == .f32 else { return false }
         // Masks are read by vectors along the keys, or one value for all of them.
-        if query.node.operands.count > 3, let last = query.operandType(3).shape.last, !last.broadcastsAsKnown(to: query.operandType(1).shape[2]) { return false }
+        if op.optionalParts(query.node.operands).mask != nil, let last = query.operandType(3).shape.last, !last.broadcastsAsKnown(to: query.operandType(1).shape[2]) { return false }
         return query.operandType(0).shape[3].isConstant && query.operandType(2).shape[3].isConstant
     }, emit: { site in
         let op = try site.op(Attention.self)
         let q = try site.operand(0), k = try site.operand(1), v = try site.operand(2)
-        let mask = site.operandTypes.count > 3 ? try site.operand(3) : nil
-        var kernel = AttentionKernel(op: op, q: q, k: k, v: v, mask: mask, target: site.target)
+        let (mask, lengths) = op.optionalParts(try site.operandTypes.indices.map { try site.operand($0) })
+        var kernel = AttentionKernel(op: op, q: q, k: k, v: v, mask: mask, lengths: lengths, target: site.target)
         try kernel.emit(&site)
     })
 }
@@ -24,10 +24,11 @@ struct AttentionKernel {
     let k: TensorView
     let v: TensorView
     var mask: TensorView?
+    let lengths: TensorView?
     let model: RegisterModel
 
-    init(op: Attention, q: TensorView, k: TensorView, v: TensorView, mask: TensorView?, target: Target) {
-        (self.op, self.q, self.k, self.v, self.mask) = (op, q, k, v, mask)
+    init(op: Attention, q: TensorView, k: TensorView, v: TensorView, mask: TensorView?, lengths: TensorView?, target: Target) {
+        (self.op, self.q, self.k, self.v, self.mask, self.lengths) = (op, q, k, v, mask, lengths)
         model = RegisterModel(target)
     }
 
@@ -100,21 +101,23 @@ struct AttentionKernel {
                 let position = builder.split(unit, over: [batch, heads, blocks])
                 let (n, head, block) = (position[0], position[1], position[2])
                 let shared = heads == sharedHeads ? head : builder.bind(head / (Expr(heads) / Expr(sharedHeads)), "h")
-                let place = Place(n: n, head: head, shared: shared, flat: builder.bind(n * Expr(sharedHeads) + shared, "g"))
+                let end = op.keyCount(n, lengths, keys, in: &builder)
+                let place = Place(n: n, head: head, shared: shared, flat: builder.bind(n * Expr(sharedHeads) + shared, "g"), end: end)
                 try rows.emit(tile: block, of: queries, into: &builder) { builder, row, count in
                     try emitScores(place, row, count, plan: scorePlan, packed: packed, scores: scores, into: &builder)
-                    builder.loop("i", to: .int(count)) { builder, i in emitSoftmax(i, scores, sums, into: &builder) }
+                    builder.loop("i", to: .int(count)) { builder, i in emitSoftmax(i, scores, sums, vectors: Expr(keyVectors), into: &builder) }
                     let weights: WeightSource = packedValues.map { .packed($0) } ?? .rows(v.buffer, stride: v.strides[2])
                     let base = packedValues.map { _ in place.flat * Expr(paddedWidth * keys) }
                         ?? Expr(v.offset) + n * Expr(v.strides[0]) + shared * Expr(v.strides[1])
                     let kind = packedValues == nil ? ContractionKind.multiplyAdd(.f32, v.element) : .float
-                    let values = Contraction(
+                    var values = Contraction(
                         kind: kind, y: Extent(count), x: 1, columns: width, input: scores, inputBase: { _ in .int(0) }, inputStrideY: rowStride,
                         inputStrideX: 0, reduction: [ReductionAxis(keys, stride: 1)], weights: weights, weightBase: { _ in base }
                     ) { builder, _, y, _, column, value, lanesThatExist in
                         let factor = splat(.load(Access(sums, y, KernelType(.f32))))
                         try store(&builder, value * factor, [n, head, row + y, column], 3, lanesThatExist)
                     }
+                    if lengths != nil { values.steps = { _, _ in end } }
                     try ContractionEmitter(values, plan: replan(valuePlan, count), lanes: lanes).emit(into: &builder, kind: .serial)
                 }
             }
@@ -127,6 +130,8 @@ struct AttentionKernel {
         var shared: Expr
         /// The position among all shared heads of all batches.
         var flat: Expr
+        /// How many keys count.
+        var end: Expr
     }
 
     /// The same panels for another number of rows.
@@ -160,9 +165,10 @@ struct AttentionKernel {
             if op.softcap != 0 { score = .unary(.tanh, score * vector(1 / op.softcap)) * vector(op.softcap) }
             if let mask { score = masked(score, mask, [place.n, place.head, row + y], column, exists) }
             let access = Access(scores, y * Expr(rowStride) + column, vectorType, mask: exists)
-            if op.causal {
+            let ends = (op.causal ? [row + y + Expr(op.causalOffset) + .int(1)] : []) + (lengths == nil ? [] : [place.end])
+            if let end = ends.last {
                 // The first lanes see their keys; the others stay at minus infinity.
-                let visible = row + y + Expr(op.causalOffset) + .int(1) - column
+                let visible = ends.dropLast().reduce(end) { .min($0, $1) } - column
                 let bounded = builder.bind(Expr.max(.int(0), Expr.min(visible, exists ?? .int(lanes))), "m")
                 builder.emit(.store(Access(scores, y * Expr(rowStride) + column, vectorType), lowest))
                 if lanes == 1 {
@@ -199,19 +205,20 @@ struct AttentionKernel {
     }
 
     /// Replaces row `i` of the scores by exp(score − maximum) and notes the reciprocal of the sum; for a row without keys what the op wants.
-    func emitSoftmax(_ i: Expr, _ scores: BufferID, _ sums: BufferID, into builder: inout KernelBuilder) {
+    /// - Parameter vectors: how many vectors of scores the row has.
+    func emitSoftmax(_ i: Expr, _ scores: BufferID, _ sums: BufferID, vectors: Expr, into builder: inout KernelBuilder) {
         let row = builder.bind(i * Expr(rowStride), "r")
         func access(_ column: Expr) -> Access { Access(scores, row + column * .int(lanes), vectorType) }
         func across(_ op: ReductionOperator, _ value: Expr) -> Expr { lanes == 1 ? value : .horizontal(op, value) }
         let top = builder.declare(vector(-.infinity), "top")
-        builder.loop("j", to: Expr(keyVectors)) { builder, j in
+        builder.loop("j", to: vectors) { builder, j in
             builder.emit(.assign(top, .binary(.maximum, .variable(top), .load(access(j)))))
         }
         let maximum = builder.bind(across(.maximum, .variable(top)), "max")
         let shift = builder.bind(.select(.binary(.equal, maximum, .float(-.infinity, .f32)), .float(0, .f32), maximum), "max")
         let shiftVector = builder.bind(splat(shift), "max")
         let sum = builder.declare(vector(0), "sum")
-        builder.loop("j", to: Expr(keyVectors)) { builder, j in
+        builder.loop("j", to: vectors) { builder, j in
             let value = builder.bind(.unary(.exp, .load(access(j)) - shiftVector), "e")
             builder.emit(.store(access(j), value))
             builder.emit(.assign(sum, .variable(sum) + value))

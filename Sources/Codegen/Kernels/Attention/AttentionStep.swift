@@ -24,13 +24,13 @@ extension AttentionKernel {
             emitStepScores(group, scores, into: &builder)
             builder.emit(.barrier)
             builder.loop("h", to: Expr(batch * heads), kind: .parallel) { builder, flat in
-                let place = builder.split(flat, over: [batch, heads])
-                if op.softcap != 0 || mask != nil { emitCapsAndMasks(flat, place[0], place[1], scores, into: &builder) }
-                emitSoftmax(flat, scores, sums, into: &builder)
+                let place = builder.split(flat, over: [batch, heads]), end = op.keyCount(place[0], lengths, keys, in: &builder)
+                if op.softcap != 0 || mask != nil { emitCapsAndMasks(flat, place[0], place[1], end, scores, into: &builder) }
+                emitSoftmax(flat, scores, sums, vectors: vectors(of: end), into: &builder)
             }
             builder.emit(.barrier)
             func firstHead(_ outer: [Expr]) -> Expr { outer[0] * Expr(heads) + outer[1] * .int(group) }
-            let values = Contraction(
+            var values = Contraction(
                 kind: .multiplyAdd(.f32, v.element), outer: [batch, sharedHeads], y: Extent(group), x: 1, columns: width, input: scores,
                 inputBase: { firstHead($0) * Expr(rowStride) }, inputStrideY: rowStride, inputStrideX: 0, reduction: [ReductionAxis(keys, stride: 1)],
                 weights: .rows(v.buffer, stride: v.strides[2]),
@@ -39,9 +39,13 @@ extension AttentionKernel {
                 let factor = splat(.load(Access(sums, firstHead(outer) + y, KernelType(.f32))))
                 try store(&builder, value * factor, [outer[0], outer[1] * .int(group) + y, .int(0), column], 3, lanesThatExist)
             }
+            if lengths != nil { values.steps = { builder, outer in op.keyCount(outer[0], lengths, keys, in: &builder) } }
             try ContractionEmitter(values, plan: plan, lanes: lanes).emit(into: &builder)
         }
     }
+
+    /// How many vectors `end` keys make.
+    private func vectors(of end: Expr) -> Expr { lengths == nil ? Expr(keyVectors) : (end + .int(lanes - 1)) / .int(lanes) }
 
     /// Scaled products of the queries with every key; lanes behind the last key become −∞.
     private func emitStepScores(_ group: Int, _ scores: BufferID, into builder: inout KernelBuilder) {
@@ -50,18 +54,19 @@ extension AttentionKernel {
             let position = builder.split(unit, over: [batch, sharedHeads, blocks])
             let (n, shared) = (position[0], position[1]), first = builder.bind(position[2] * block, "j")
             let head = builder.bind(shared * .int(group), "h")
-            let row = builder.bind((n * Expr(heads) + head) * Expr(rowStride), "r")
-            if keys.exactQuotient(by: Extent(lanes)) == nil {
-                builder.when(.binary(.equal, position[2], Expr(blocks - 1))) { builder in
+            let row = builder.bind((n * Expr(heads) + head) * Expr(rowStride), "r"), all = op.keyCount(n, lengths, keys, in: &builder)
+            if lengths != nil || keys.exactQuotient(by: Extent(lanes)) == nil {
+                let isLast = Expr.binary(.equal, position[2], lengths == nil ? Expr(blocks - 1) : .max(.int(0), all - .int(1)) / block)
+                builder.when(isLast) { builder in
                     for g in 0..<group {
-                        let last = row + .int(g) * Expr(rowStride) + Expr((keyVectors - 1) * Extent(lanes))
+                        let last = row + .int(g) * Expr(rowStride) + (lengths == nil ? Expr(keyVectors - 1) : .max(.int(0), vectors(of: all) - .int(1))) * .int(lanes)
                         builder.emit(.store(Access(scores, last, KernelType(.f32, lanes: lanes)), vector(-.infinity)))
                     }
                 }
             }
             let query = builder.bind(Expr(q.offset) + n * Expr(q.strides[0]) + head * Expr(q.strides[1]), "a")
             let keyBase = builder.bind(Expr(k.offset) + n * Expr(k.strides[0]) + shared * Expr(k.strides[1]), "b")
-            let end = builder.bind(Expr.min(first + block, Expr(keys)), "e")
+            let end = builder.bind(lengths == nil ? .min(first + block, all) : .max(first, .min(first + block, all)), "e")
             let together = Swift.max(1, 8 / group)
             let whole = builder.bind(first + (end - first) / .int(together) * .int(together), "w")
             func dots(_ j: Expr, _ count: Int, _ builder: inout KernelBuilder) {
@@ -100,7 +105,7 @@ extension AttentionKernel {
         }
     }
 
-    private func emitCapsAndMasks(_ flat: Expr, _ n: Expr, _ head: Expr, _ scores: BufferID, into builder: inout KernelBuilder) {
+    private func emitCapsAndMasks(_ flat: Expr, _ n: Expr, _ head: Expr, _ end: Expr, _ scores: BufferID, into builder: inout KernelBuilder) {
         let row = builder.bind(flat * Expr(rowStride), "r")
         func update(_ column: Expr, _ exists: Expr?, _ builder: inout KernelBuilder) {
             let access = Access(scores, row + column, KernelType(.f32, lanes: lanes), mask: exists)
@@ -109,10 +114,10 @@ extension AttentionKernel {
             if let mask { score = masked(score, mask, [n, head, .int(0)], column, exists) }
             builder.emit(.store(access, score))
         }
-        let whole = Expr(keys.floorDivided(by: Extent(lanes)))
+        let whole = lengths == nil ? Expr(keys.floorDivided(by: Extent(lanes))) : end / .int(lanes)
         builder.loop("j", to: whole) { builder, j in update(j * .int(lanes), nil, &builder) }
-        guard keys.exactQuotient(by: Extent(lanes)) == nil else { return }
-        let start = builder.bind(whole * .int(lanes), "j"), rest = builder.bind(Expr(keys) - start, "m")
+        guard lengths != nil || keys.exactQuotient(by: Extent(lanes)) == nil else { return }
+        let start = builder.bind(whole * .int(lanes), "j"), rest = builder.bind(end - start, "m")
         builder.when(.int(0) < rest) { builder in update(start, rest, &builder) }
     }
 }

@@ -93,6 +93,8 @@ public struct Contraction {
     public var inputStrideX: Extent
     /// Slowest first; the last axis must have stride 1 and a known count for `dot`.
     public var reduction: [ReductionAxis]
+    /// How many steps of a reduction of one axis count at an outer position, where that is known only when it runs; nil: all. Weights are not packed then.
+    public var steps: ((_ builder: inout KernelBuilder, _ outer: [Expr]) -> Expr)?
     public var weights: WeightSource
     /// For a reduction of one axis and one position along x; sums are f32 then.
     public var inputBlocks: InputBlocks?

@@ -171,7 +171,7 @@ public struct ContractionEmitter {
                 }
                 emitStep(input + k * Expr(stride * Extent(problem.kind.stepDepth)), elements: elements, weight, tile, accumulators, rowOffsets, into: &builder)
             }
-            if run.steps != 0 { builder.loop("k", to: Expr(run.steps)) { emit($1, elements: problem.kind.stepDepth, &$0) } }
+            if run.steps != 0 { builder.loop("k", to: problem.steps?(&builder, tile.outer) ?? Expr(run.steps)) { emit($1, elements: problem.kind.stepDepth, &$0) } }
             if run.rest > 0 {
                 let tail = builder.block { emit(Expr(run.steps), elements: run.rest, &$0) }
                 builder.emit(tail)

@@ -31,6 +31,9 @@ struct EncoderDecoderModel {
             guard task == .features else { throw task.refused(among: [.features]) }
             return ImportedModel(Module(try features(options)))
         }
+        if let sequences = options.sequences, sequences > 1 {
+            throw Diagnostic(.unsupported, "an encoder-decoder continues one text at a time, not \(sequences)", hint: "leave --batch out, and run one session per text")
+        }
         let longest = config.decoder.longest, capacity = options.context ?? min(longest, Self.usualCapacity)
         guard capacity <= longest else { throw Diagnostic(.invalid, "a context of \(capacity) tokens exceeds the model's \(longest) positions") }
         let room = Room(target: capacity, source: fixedSource ?? capacity, element: options.cacheElement)
@@ -113,7 +116,7 @@ struct EncoderDecoderModel {
         var updates: [StateUpdate] = []
         for (index, layer) in try source(states, present: nil, in: &g).layers.enumerated() {
             for (name, rows) in [("cross_key", layer.key), ("cross_value", layer.value)] {
-                updates.append(try g.written(rows, to: "\(name).\(index)", from: 0, capacity: room.source, element: room.element))
+                updates.append(try g.written(rows, to: "\(name).\(index)", CacheForm(capacity: room.source, element: room.element), from: 0))
             }
         }
         g.setResults([("last_hidden_state", states)], updates)
@@ -122,13 +125,13 @@ struct EncoderDecoderModel {
 
     /// The logits behind the last of `count` tokens that follow what the cache holds; their keys and values join it.
     ///
-    /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds, the states of `CachedSequences`, and what `encode` made: `cross_key.N` and
+    /// Inputs: `tokens` i64 [1, count], `past` i64: how many tokens the cache holds, the states of `CachedSequence`, and what `encode` made: `cross_key.N` and
     /// `cross_value.N`, which are only read, and, unless it is always the same, `source` i64: of how many inputs. Output: `logits` f32 [1, vocabulary], and the
     /// states.
     private func cached(_ name: String, _ count: ModelInput.Size, _ room: Room) throws -> Function {
         var g = ModelGraph(name, checkpoint)
         let tokens = try g.inputs([ModelInput(name: "tokens", element: .i64, shape: [.fixed(1), count])], ImportOptions(), longest: [:])[0]
-        let context = try CachedSequences(tokens, capacity: room.target, element: room.element, in: &g)
+        let context = try CachedSequence(tokens, CacheForm(capacity: room.target, element: room.element), in: &g)
         let length = fixedSource.map { Extent($0) } ?? g.rewriter.addSizeInput("source")
         let form = config.decoder.attention
         let kept = TensorType(room.element, [1, Extent(form.heads), Extent(room.source), Extent(form.headWidth)])

@@ -32,13 +32,14 @@ extension GraphImporter {
         let valueElement = element(v)
         if valueElement != element(q) { v = try cast(v, element(q)) }
         let scale = try attentionScale(c, q)
-        let (mask, isCausal) = try attentionMask(c, q, k, pastLength)
+        var (mask, isCausal) = try attentionMask(c, q, k, pastLength)
+        let lengths = try c.optional(6).map { try cast($0, .i64) }
 
         let precision = try c.element("softmax_precision") ?? element(q)
         if !c.wants(3), precision == element(q) || element(q).computeType == .f32 && precision == .f32 {
             _ = try headGroup(q, k)
-            let op = Attention(scale: scale, causal: isCausal, causalOffset: pastLength, softcap: try c.float("softcap", 0))
-            let y = try emit(op, [q, k, v] + (mask.map { [$0] } ?? []))
+            let op = Attention(scale: scale, causal: isCausal, causalOffset: pastLength, softcap: try c.float("softcap", 0), hasLengths: lengths != nil)
+            let y = try emit(op, [q, k, v] + [mask, lengths].compactMap { $0 })
             return [isPacked ? try mergeHeads(y) : y, presentKey, presentValue].map { .tensor($0) }
         }
         // Some step in between is asked for: the same computation in single steps.
@@ -54,6 +55,10 @@ extension GraphImporter {
         let cap = try c.float("softcap", 0)
         if cap != 0 { scores = try mul(try unary(.tanh, try div(scores, cap)), cap) }
         if mode == 1 { shown = scores }
+        if let lengths {
+            let isValid = try binary(.less, try iota(shape(k)[2], axis: 3, rank: 4), try reshape(lengths, [shape(lengths)[0], 1, 1, 1]))
+            mask = try mask.map { try combined($0, isValid) } ?? isValid
+        }
         var bias = mask
         if isCausal {
             let causal = try causalMask(shape(q)[2], shape(k)[2], offset: try size(pastLength, .i64))
@@ -90,7 +95,7 @@ extension GraphImporter {
         return Extent(heads / shared)
     }
 
-    /// Everything that restricts which keys a query sees, other than plain causality, as one mask; and whether causality remains.
+    /// Everything that restricts which keys a query sees, other than plain causality and the number of keys that count, as one mask; and whether causality remains.
     private mutating func attentionMask(_ c: OnnxCall, _ q: ValueID, _ k: ValueID, _ pastLength: Extent) throws -> (mask: ValueID?, isCausal: Bool) {
         let (queries, keys) = (shape(q)[2], shape(k)[2])
         var mask = try c.optional(3)
@@ -112,8 +117,6 @@ extension GraphImporter {
             try require(lengths, rank: 1, "the lengths")
             let perSample = try reshape(try cast(lengths, .i64), [shape(lengths)[0], 1, 1, 1])
             offset = try sub(perSample, try size(queries, .i64))
-            let isValid = try binary(.less, try iota(keys, axis: 3, rank: 4), perSample)
-            mask = try mask.map { try combined($0, isValid) } ?? isValid
             if isCausal {
                 let causal = try causalMask(queries, keys, offset: offset)
                 mask = try mask.map { try combined($0, causal) } ?? causal
