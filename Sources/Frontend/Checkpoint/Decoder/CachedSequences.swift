@@ -6,6 +6,7 @@ import GlmcIR
 /// tokens they hold; what lies behind those is never read.
 struct CachedSequences: DecoderContext {
     let positions: ValueID
+    let rotary: ValueID
     var keys: Extent { past + count }
     private let past: Extent
     private let count: Extent
@@ -20,12 +21,14 @@ struct CachedSequences: DecoderContext {
     ///   - tokens: i64 [1, n].
     ///   - capacity: how many tokens the states have room for.
     ///   - element: f32, f16 or bf16, to which keys and values are rounded.
-    init(_ tokens: ValueID, capacity: Int, element: ElementType, in g: inout ModelGraph) throws {
+    ///   - rotary: positions on several axes, i64 [axes, 1, n]; nil: past, past + 1, … on one.
+    init(_ tokens: ValueID, capacity: Int, element: ElementType, rotary: ValueID? = nil, in g: inout ModelGraph) throws {
         past = g.rewriter.addSizeInput("past")
         count = g.shape(tokens)[1]
         self.capacity = capacity
         self.element = element
         positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
+        self.rotary = rotary ?? positions
     }
 
     mutating func attend(

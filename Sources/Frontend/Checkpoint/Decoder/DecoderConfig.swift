@@ -27,8 +27,6 @@ struct DecoderConfig {
     var isTied: Bool
     var embeddingScale = 1.0
     var residualScale = 1.0
-    /// What goes past attention and feed-forward is their normalised input instead of the state itself.
-    var residualIsNormalized = false
     var logitsDivisor = 1.0
     /// Logits y become c·tanh(y/c); 0 for none.
     var logitsCap = 0.0
@@ -58,6 +56,8 @@ struct RotaryForm {
     var thetaScale = 1.0
     /// The key of the base in layers with a window, which have no scaling then.
     var localTheta: String?
+    /// How many pairs belong to time, height, width, time, … of pictures, where the configuration does not say; empty: positions have one axis.
+    var sections: [Int] = []
     /// Layers that are not rotated.
     var skipped: Set<Int> = []
 }
