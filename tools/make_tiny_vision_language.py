@@ -47,7 +47,7 @@ def make(folder, name, text, vision, grids):
     model = model_class(model_class.config_class(**settings)).float().eval()
     with torch.no_grad():
         for weight in model.parameters():
-            weight.add_(torch.randn_like(weight) * 0.35)
+            weight.add_(torch.randn_like(weight) * 0.25)
     model.bfloat16().save_pretrained(folder)
     model = model_class.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     vision = model.config.vision_config
