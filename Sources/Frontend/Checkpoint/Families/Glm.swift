@@ -3,7 +3,9 @@ extension DecoderFamilies {
     static let glms: [DecoderFamily] = [
         DecoderFamily("glm", names: packed, defaults: glmDefaults, read: { d, c in try glm(&d, &c) }),
         DecoderFamily("glm4", names: sandwich, defaults: glmDefaults, read: { d, c in try glm(&d, &c) }),
-        DecoderFamily("glm4v", "glm4v_text", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5, "attention_bias": true], irrelevant: visionKeys, vision: vision) { d, c in
+        DecoderFamily(
+            "glm4v", "glm4v_text", "glm46v", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5, "attention_bias": true], irrelevant: visionKeys, vision: vision
+        ) { d, c in
             try glm(&d, &c)
             d.rotary?.sections = sections
         },
