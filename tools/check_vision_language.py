@@ -54,7 +54,7 @@ def check(program, folder, flags, work):
         embeds = np.concatenate(embeds)
         errors.append(error(run("score", tokens=tokens), golden["text_logits"]))
         errors.append(error(run("score_images", tokens=tokens, positions=positions, image_embeds=embeds), golden["logits"]))
-        # Without pictures, the same as text; each sequence takes its own rows.
+        # Each sequence of a batch takes its own rows.
         both = dict(tokens=np.concatenate([tokens[:, ::-1], tokens]), positions=np.concatenate([positions[:, :, ::-1], positions], axis=1))
         errors.append(error(run("score_images", **both, image_embeds=np.concatenate([embeds[::-1], embeds]))[1:], golden["logits"]))
     for chunk in (tokens.shape[1], 3, 1):
