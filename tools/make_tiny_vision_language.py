@@ -37,6 +37,7 @@ MODELS = {
     "glm4v-flat": ("Glm4vForConditionalGeneration", rope([2, 2, 2]), dict(spatial_merge_size=3, image_size=18, patch_size=2), [(2, 2)]),
     "glm46v": ("Glm46VForConditionalGeneration", rope([1, 1, 1], partial_rotary_factor=0.5), {}, [(1, 2)]),
     "glm4v_moe": ("Glm4vMoeForConditionalGeneration", dict(EXPERTS, **rope([1, 1, 1], partial_rotary_factor=0.5)), {}, [(2, 3), (1, 2)]),
+    "glm_ocr": ("GlmOcrForConditionalGeneration", dict(rope([1, 1, 1], partial_rotary_factor=0.5), attention_bias=False), dict(attention_bias=True), [(2, 1)]),
 }
 
 

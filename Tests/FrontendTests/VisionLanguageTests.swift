@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func everyFamilyIsThere() {
-        #expect(Set(Self.names.map { $0.split(separator: "-").first.map(String.init) ?? "" }) == ["glm4v", "glm46v", "glm4v_moe"])
+        #expect(Set(Self.names.map { $0.split(separator: "-").first.map(String.init) ?? "" }) == ["glm4v", "glm46v", "glm4v_moe", "glm_ocr"])
     }
 
     @Test(arguments: names) func encodesPictures(_ name: String) throws {

@@ -219,6 +219,11 @@ extension DecoderConfig {
         let dense = try c.optionalSize("first_k_dense_replace", in: 0...Self.mostLayers) ?? 1
         let types = try c.optionalList("mlp_layer_types", count: layers.count, "'dense' and 'sparse'") { ["dense": false, "sparse": true][$0.string ?? ""] }
         for layer in layers.indices { layers[layer].isSparse = types?[layer] ?? (layer >= dense) }
+        try readExtraLayers(&c)
+    }
+
+    /// Layers that predict further tokens.
+    mutating func readExtraLayers(_ c: inout ConfigReader) throws {
         extraLayers = try c.optionalSize("num_nextn_predict_layers", in: 0...16) ?? c.optionalSize("num_mtp_layers", in: 0...16) ?? 0
     }
 }

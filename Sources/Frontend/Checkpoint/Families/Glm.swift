@@ -9,6 +9,11 @@ extension DecoderFamilies {
             try glm(&d, &c)
             d.rotary?.sections = sections
         },
+        DecoderFamily("glm_ocr", "glm_ocr_text", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5], irrelevant: visionKeys, vision: documents) { d, c in
+            try glm(&d, &c)
+            d.rotary?.sections = sections
+            try d.readExtraLayers(&c)
+        },
         DecoderFamily("glm4_moe", defaults: mixtureDefaults.merging(["partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }) { d, c in
             try d.readAttentionBias(&c, output: false)
             d.attention.normalizesHeads = try c.flag("use_qk_norm")
@@ -82,16 +87,35 @@ extension DecoderFamilies {
 
     /// GLM-4.1V and 4.5V (GLM-V Team 2025).
     private static let vision = VisionFamily(
-        roots: ["model.visual.", "visual."], names: visionNames, patchNorm: "post_conv_layernorm", downsample: "downsample",
+        roots: visionRoots, names: visionNames, patchNorm: "post_conv_layernorm", positions: "embeddings.position_embedding", downsample: "downsample",
         merger: ("merger.proj", "merger.post_projection_norm", "merger"), keys: ["num_hidden_layers": "depth", "num_attention_heads": "num_heads"],
         defaults: [
             "num_hidden_layers": 24, "hidden_size": 1536, "hidden_act": "silu", "num_attention_heads": 12, "in_channels": 3, "image_size": 336, "patch_size": 14, "rms_norm_eps": 1e-5,
             "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 4096, "intermediate_size": 13696, "rope_theta": 10000, "image_token_id": 151343,
-        ])
+        ]
+    ) { c in
+        c.layers.attention.outputBias = false
+        c.layers.feedForward.width = c.width
+    }
+
+    /// GLM-OCR: biases, normalised heads, and no positions but rotary ones.
+    private static let documents: VisionFamily = {
+        var family = vision
+        (family.patchNorm, family.positions) = (nil, nil)
+        family.defaults.merge(["hidden_size": 1024, "num_attention_heads": 16, "attention_bias": true, "out_hidden_size": 1536, "intermediate_size": 4096, "image_token_id": 59280]) { $1 }
+        family.settle = { c in
+            c.layers.attention.normalizesHeads = true
+            c.layers.feedForward.bias = true
+            c.inner = c.width * c.patch[0]
+        }
+        return family
+    }()
+
+    private static let visionRoots = ["model.visual.", "visual."]
 
     private static let visionNames: DecoderNames = {
         var names = DecoderNames()
-        (names.embedding, names.positions, names.layers, names.finalNorm) = ("patch_embed.proj", "embeddings.position_embedding", "blocks", "post_layernorm")
+        (names.embedding, names.layers, names.finalNorm) = ("patch_embed.proj", "blocks", "post_layernorm")
         (names.inputNorm, names.attention, names.projections, names.attentionOutput) = ("norm1", "attn", ["qkv"], "proj")
         names.feedForwardNorm = "norm2"
         return names
@@ -108,7 +132,7 @@ extension DecoderFamilies {
     private static func withVision(_ names: DecoderNames) -> DecoderNames {
         var names = names
         names.roots = [("model.language_model.", "lm_head"), ("model.", "lm_head")]
-        names.leftOut = vision.roots.map { ($0 + "*", "the vision tower") }
+        names.leftOut = visionRoots.map { ($0 + "*", "the vision tower") }
         return names
     }
 

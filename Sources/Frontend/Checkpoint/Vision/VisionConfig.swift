@@ -2,15 +2,15 @@ import GlmcIR
 
 /// The sizes of an encoder of pictures and the form of its layers.
 struct VisionConfig {
-    let layers: DecoderConfig
+    var layers: DecoderConfig
     /// Sizes of a patch, and a patch as a row of numbers: channels, times, height, width.
     let patch: [Int]
     /// Rows and columns of the table of positions.
     let side: Int
     /// A square of merge · merge states becomes one.
     let merge: Int
-    /// Inner width of the feed-forward behind that.
-    let inner: Int
+    /// Inner width of the feed-forward behind that; unless the family says otherwise, that of layers.
+    var inner: Int
     /// Elements of an embedding.
     let width: Int
 
@@ -23,14 +23,12 @@ struct VisionConfig {
         var layers = try DecoderConfig(common: &c, readsTokens: false)
         inner = layers.feedForward.width
         layers.rotary = nil
-        try layers.readAttentionBias(&c, output: false)
+        try layers.readAttentionBias(&c)
         try layers.finish(&c)
         self.width = try c.size("out_hidden_size")
         guard self.width == width else {
             throw Diagnostic(.invalid, "embeddings of pictures have \(self.width) elements, and tokens have \(width)", at: place + ["'out_hidden_size'"])
         }
-        // Layers take the width behind them for that of their feed-forward.
-        layers.feedForward.width = width
         let rope = try Self.rope(&c, head: layers.attention.headWidth)
         for layer in layers.layers.indices { layers.layers[layer].rope = rope }
         self.layers = layers
@@ -44,6 +42,7 @@ struct VisionConfig {
             throw Diagnostic(.invalid, "pictures of \(whole) have \(side) rows of patches of \(size), not 1 to \(1 << 12)", at: place)
         }
         try c.finish(irrelevant: irrelevantKeys, neutral: neutralKeys)
+        family.settle(&self)
     }
 
     /// Half of the pairs turn by the row of a patch, the others, as fast, by its column.

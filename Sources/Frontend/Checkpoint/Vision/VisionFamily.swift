@@ -3,10 +3,12 @@
 struct VisionFamily: Sendable {
     /// Where the encoder may lie in the file; the first place that holds an embedding of patches is taken.
     var roots: [String]
-    /// `embedding` is that of patches, `positions` a table of learned ones on a square.
+    /// `embedding` is that of patches.
     var names: DecoderNames
-    /// Normalises patches before positions are added.
-    var patchNorm: String
+    /// Normalises patches; nil: nothing does.
+    var patchNorm: String?
+    /// A table of learned positions on a square, which are added behind that; nil: there are only rotary ones.
+    var positions: String?
     /// The convolution that makes one state of neighbours.
     var downsample: String
     /// The map, the norm and the feed-forward behind it; parts of the feed-forward are called as those of layers.
@@ -15,6 +17,8 @@ struct VisionFamily: Sendable {
     var keys: [String: String]
     /// What holds where a key is absent, there or beside it.
     var defaults: [String: JSONValue]
+    /// What the family does differently from what `VisionConfig` takes for granted.
+    var settle: @Sendable (inout VisionConfig) -> Void
 
     /// Where the encoder lies in a checkpoint; nil: it holds none.
     func root(in checkpoint: Checkpoint) -> String? { roots.first { checkpoint.has($0 + names.embedding + ".weight") } }

@@ -28,12 +28,13 @@ struct VisionTower {
 
     /// Pictures as embeddings, f32 [images · rows · columns, width].
     func embeddings(_ pixels: ValueID, in g: inout ModelGraph) throws -> ValueID {
-        let names = family.names, width = config.layers.width, form = config.layers.norm, shape = g.shape(pixels), merge = config.merge
+        let names = family.names, width = config.layers.width, shape = g.shape(pixels), merge = config.merge
         let rows = shape[1], columns = shape[2], square = merge * merge
         var x = try g.linear(pixels, root + names.embedding, window: config.patch, width, bias: true)
-        x = try g.norm(try g.reshape(x, [shape[0], rows * columns * Extent(square), Extent(width)]), root + family.patchNorm, width, form)
+        x = try g.reshape(x, [shape[0], rows * columns * Extent(square), Extent(width)])
+        if let norm = family.patchNorm { x = try g.norm(x, root + norm, width, config.layers.norm) }
         let places = try places(rows, columns, in: &g)
-        x = try g.add(x, try learnedPositions(places, rows * Extent(merge), columns * Extent(merge), in: &g))
+        if let table = family.positions { x = try g.add(x, try learnedPositions(root + table, places, rows * Extent(merge), columns * Extent(merge), in: &g)) }
         x = try Decoder.states(x, config.layers, names, root: (root, ""), rotary: places, in: &g)
         // Squares of states in the order of a convolution's weights: channels, rows, columns.
         x = try g.transpose(try g.reshape(x, [shape[0] * rows * columns, Extent(square), Extent(width)]), [0, 2, 1])
@@ -54,10 +55,11 @@ struct VisionTower {
 
     /// The table of positions, stretched over pictures of other sizes by cubic interpolation, at every patch, f32 [1, n, width].
     /// - Parameters:
+    ///   - name: of the table [side², width of layers].
     ///   - places: i64 [2, 1, n].
     ///   - height: of pictures, in patches, as is `width`.
-    private func learnedPositions(_ places: ValueID, _ height: Extent, _ width: Extent, in g: inout ModelGraph) throws -> ValueID {
-        let name = root + family.names.positions, own = config.layers.width, side = Extent(config.side), count = g.shape(places)[2]
+    private func learnedPositions(_ name: String, _ places: ValueID, _ height: Extent, _ width: Extent, in g: inout ModelGraph) throws -> ValueID {
+        let own = config.layers.width, side = Extent(config.side), count = g.shape(places)[2]
         let table = try g.parameter(name + ".weight", [config.side * config.side, own])
         g.provenance = [name]
         // From −1 at one edge of the picture to 1 at the other, columns before rows.
