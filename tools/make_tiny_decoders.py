@@ -85,7 +85,7 @@ def as_chatglm(folder, more):
     save_file(renamed, folder / "model.safetensors", metadata=dict(format="pt"))
     keys = dict(num_layers="num_hidden_layers", padded_vocab_size="vocab_size", ffn_hidden_size="intermediate_size", seq_length="max_position_embeddings",
                 layernorm_epsilon="rms_norm_eps", kv_channels="head_dim", multi_query_group_num="num_key_value_heads", hidden_size="hidden_size",
-                num_attention_heads="num_attention_heads", eos_token_id="eos_token_id", pad_token_id="pad_token_id", tie_word_embeddings="tie_word_embeddings")
+                num_attention_heads="num_attention_heads", eos_token_id="eos_token_id", pad_token_id="pad_token_id", tie_word_embeddings="tie_word_embeddings", num_hidden_layers="num_hidden_layers", vocab_size="vocab_size")
     own = dict(model_type="chatglm", add_bias_linear=False, add_qkv_bias=config.get("attention_bias", False), apply_query_key_layer_scaling=True,
                apply_residual_connection_post_layernorm=False, attention_softmax_in_fp32=True, bias_dropout_fusion=True, fp32_residual_connection=False, hidden_dropout=0.0,
                multi_query_attention=True, post_layer_norm=True, pre_seq_len=None, prefix_projection=False, quantization_bit=0, rmsnorm=True)

@@ -5,13 +5,9 @@ extension DecoderFamilies {
         DecoderFamily("glm4", names: sandwich, defaults: glmDefaults, read: { d, c in try glm(&d, &c) }),
         DecoderFamily(
             "glm4v", "glm4v_text", "glm46v", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5, "attention_bias": true], irrelevant: visionKeys, vision: vision
-        ) { d, c in
-            try glm(&d, &c)
-            d.rotary?.sections = sections
-        },
+        ) { d, c in try glm(&d, &c, sections: sections) },
         DecoderFamily("glm_ocr", "glm_ocr_text", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5], irrelevant: visionKeys, vision: documents) { d, c in
-            try glm(&d, &c)
-            d.rotary?.sections = sections
+            try glm(&d, &c, sections: sections)
             try d.readExtraLayers(&c)
         },
         DecoderFamily("glm4_moe", defaults: mixtureDefaults.merging(["partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }) { d, c in
@@ -22,7 +18,8 @@ extension DecoderFamilies {
         },
         DecoderFamily(
             "glm4v_moe", "glm4v_moe_text", names: withVision(DecoderNames()),
-            defaults: mixtureDefaults.merging(["attention_bias": true, "partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }, irrelevant: visionKeys, vision: vision
+            defaults: mixtureDefaults.merging(["attention_bias": true, "partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }, irrelevant: visionKeys,
+            neutral: ["use_qk_norm": [false]], vision: vision
         ) { d, c in
             try d.readAttentionBias(&c, output: false)
             d.rotary = RotaryForm(mayBePartial: true, sections: sections)
@@ -47,7 +44,8 @@ extension DecoderFamilies {
             ],
             defaults: ["rms_norm_eps": 1e-5, "partial_rotary_factor": 0.5, "rope_ratio": 1, "original_rope": true],
             irrelevant: [
-                "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion", "fp32_residual_connection", "prefix_projection", "vocab_size",
+                "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion", "fp32_residual_connection", "num_hidden_layers", "prefix_projection",
+                "vocab_size",
             ],
             neutral: [
                 "add_bias_linear": [false], "apply_residual_connection_post_layernorm": [false], "interleaved_qkv": [false], "post_layer_norm": [true], "quantization_bit": [0],
@@ -65,10 +63,9 @@ extension DecoderFamilies {
         "rms_norm_eps": 1e-5, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "norm_topk_prob": true,
     ]
 
-    private static func glm(_ d: inout DecoderConfig, _ c: inout ConfigReader) throws {
+    private static func glm(_ d: inout DecoderConfig, _ c: inout ConfigReader, sections: [Int] = []) throws {
         try d.readAttentionBias(&c, output: false)
-        d.rotary?.isInterleaved = true
-        d.rotary?.mayBePartial = true
+        d.rotary = RotaryForm(isInterleaved: true, mayBePartial: true, sections: sections)
     }
 
     private static let packed: DecoderNames = {
