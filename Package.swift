@@ -33,7 +33,7 @@ let package = Package(
         .target(name: "GlmcTestSupport", dependencies: ["GlmcIR"], path: "Tests/Support"),
         .testTarget(name: "IRTests", dependencies: ["GlmcFuzz", "GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),
         .testTarget(name: "PassesTests", dependencies: ["GlmcFuzz", "GlmcIR", "GlmcPasses"], path: "Tests/PassesTests"),
-        .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend", "GlmcRuntime"], path: "Tests/FrontendTests", exclude: ["tokenizers", "chat", "gguf", "encoders", "pictures", "encoder-decoders"]),
+        .testTarget(name: "FrontendTests", dependencies: ["GlmcTestSupport", "GlmcFrontend", "GlmcRuntime"], path: "Tests/FrontendTests", exclude: ["tokenizers", "chat", "gguf", "encoders", "pictures", "encoder-decoders", "vision-language", "chatglm"]),
         .executableTarget(name: "glmc", dependencies: ["GlmcDriver"], path: "Sources/glmc"),
         .testTarget(name: "RuntimeTests", dependencies: ["GlmcRuntime", "CGlmcABI"], exclude: ["Mock"]),
         .testTarget(name: "DriverTests", dependencies: ["GlmcTestSupport", "GlmcFuzz", "GlmcDriver", "glmc"], exclude: ["crashing-compiler"]),

@@ -7,10 +7,18 @@ import Testing
 
 /// Several texts at once, and texts that outlive a generator: the model of `LanguageTests`, against the formulas.
 @Suite(.serialized) final class BatchTests {
+    private static let window = 5
+
     private static let shared: Result<TemporaryFolder, any Error> = Result {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(atPath: folder.file("llama"), withIntermediateDirectories: true)
         try LanguageTests.weights.write(to: folder.file("llama"))
+        try FileManager.default.createDirectory(atPath: folder.file("mistral"), withIntermediateDirectories: true)
+        try LanguageTests.weights.write(to: folder.file("mistral"), window: window)
+        for level in ["-O0", "-O3"] {
+            let done = try GlmcProgram.run(["compile", folder.file("mistral"), "-o", folder.file("ring\(level).so"), level, "--batch=2", "--context=400", "--cflag=-O1", "--no-cache"])
+            try #require(done.status == 0, "\(done.errors)")
+        }
         for (name, flags) in [("many", ["-O3", "--batch=3"]), ("plain", ["-O0", "--batch=3"]), ("single", ["-O0"])] {
             let words = ["compile", folder.file("llama"), "-o", folder.file(name + ".so"), "--context=\(LanguageTests.context)", "--cflag=-O1", "--cflag=-Werror", "--no-cache"] + flags
             let done = try GlmcProgram.run(words)
@@ -164,6 +172,67 @@ import Testing
                 let error = #expect(throws: RuntimeError.self) { try session.run(inputs, entryPoint: "decode_batch") }
                 #expect(error?.kind == .badData)
             }
+        }
+    }
+
+    /// States of fewer rows than a text has tokens, in pieces of all sizes, with tokens that are taken back, and for two texts at once.
+    @Test(arguments: ["-O0", "-O3"]) func ringsHoldTheirWindow(level: String) throws {
+        let artifact = try Artifact(path: folder.file("ring\(level).so")), session = try Session(artifact, threads: 2)
+        let tokens = (0..<380).map { ($0 * $0 / 3 + $0) % DecoderTests.vocabulary }, expected = DecoderTests.logits(LanguageTests.weights, tokens, window: Self.window)
+        let infos = artifact.entryPoints[1].inputs.filter { $0.state != nil }
+        #expect(infos.allSatisfy { $0.shape[2] == Self.window + 256 })
+        func rubbish() throws -> [String: TensorBuffer] {
+            var states: [String: TensorBuffer] = [:]
+            for info in infos {
+                let shape = info.shape.compactMap { $0 }
+                states[info.name] = try [UInt8](repeating: 0xff, count: shape.reduce(4, *)).withUnsafeBytes { try TensorBuffer(type: info.type, shape: shape, bytes: $0) }
+            }
+            return states
+        }
+        func run(_ entry: String, _ text: [Int], past: Int, slot: Int, _ states: inout [String: TensorBuffer]) throws -> [Double] {
+            var inputs = states
+            inputs["tokens"] = try DecoderTests.buffer(text)
+            inputs["past"] = try TensorBuffer([Int64(past)], shape: [])
+            inputs["slot"] = try TensorBuffer([Int64(slot)], shape: [])
+            var outputs = try session.run(inputs, entryPoint: entry)
+            let logits = try DecoderTests.floats(outputs.removeValue(forKey: "logits"))
+            states = outputs
+            return logits
+        }
+        for piece in [380, 97, 261] {
+            var states = try rubbish(), past = 0
+            while past < 340 {
+                let end = min(past + piece, tokens.count), found = try run("prefill", Array(tokens[past..<end]), past: past, slot: 1, &states)
+                past = end
+                DecoderTests.expectClose(found, expected[past - 1], "behind \(past) tokens in pieces of \(piece)")
+            }
+        }
+        var states = try rubbish()
+        _ = try run("prefill", Array(tokens[..<270]), past: 0, slot: 0, &states)
+        _ = try run("verify", [Int](repeating: 6, count: 63), past: 270, slot: 0, &states)
+        for past in 270..<300 { DecoderTests.expectClose(try run("decode", [tokens[past]], past: past, slot: 0, &states), expected[past], "behind \(past) tokens") }
+        _ = try run("prefill", Array(tokens[..<100]), past: 0, slot: 1, &states)
+        for step in 0..<40 {
+            var inputs = states
+            inputs["tokens"] = try TensorBuffer([Int64(tokens[300 + step]), Int64(tokens[100 + step])], shape: [2, 1])
+            inputs["past"] = try TensorBuffer([Int64(300 + step), Int64(100 + step)], shape: [2])
+            var outputs = try session.run(inputs, entryPoint: "decode_batch")
+            DecoderTests.expectClose(try DecoderTests.floats(outputs.removeValue(forKey: "logits")), expected[300 + step] + expected[100 + step], "step \(step) of two texts")
+            states = outputs
+        }
+    }
+
+    /// A text that goes further back than its rings do is computed again.
+    @Test func textsGoBack() throws {
+        let model = try LanguageModel(Artifact(path: folder.file("ring-O3.so"))), generator = try model.generator(threads: 1)
+        let tokens = (0..<380).map { Int32(($0 * $0 / 3 + $0) % DecoderTests.vocabulary) }
+        var how = Sampling()
+        (how.ignoresStopTokens, how.mostTokens) = (true, 1)
+        for (count, kept) in [(380, 0), (200, 199), (130, 129), (100, 0), (380, 99)] {
+            try generator.start(Array(tokens[..<count]), how)
+            let piece = try generator.next(), expected = DecoderTests.logits(LanguageTests.weights, tokens[..<count].map { Int($0) }, window: Self.window)[count - 1]
+            #expect(piece.figures.keptTokens == kept)
+            #expect(piece.token == expected.indices.max { expected[$0] < expected[$1] }.map { Int32($0) })
         }
     }
 }

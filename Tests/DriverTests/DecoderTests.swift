@@ -38,7 +38,8 @@ import Testing
             add("model.norm", width)
         }
 
-        func write(to folder: String) throws {
+        /// - Parameter window: of a mistral, how many tokens its layers see.
+        func write(to folder: String, window: Int? = nil) throws {
             var end = 0, entries: [String] = [], bytes: [UInt8] = []
             for (name, shape, values) in tensors {
                 entries.append("\"\(name)\":{\"dtype\":\"F32\",\"shape\":\(shape),\"data_offsets\":[\(end),\(end + values.count * 4)]}")
@@ -47,16 +48,16 @@ import Testing
             }
             try Data(TinyBert.file(header: "{\(entries.joined(separator: ","))}", body: bytes)).write(to: URL(filePath: folder + "/model.safetensors"))
             let config = """
-                {"model_type": "llama", "vocab_size": \(DecoderTests.vocabulary), "hidden_size": \(DecoderTests.width), "num_hidden_layers": \(DecoderTests.layers),
+                {"model_type": "\(window == nil ? "llama" : "mistral")", \(window.map { "\"sliding_window\": \($0), " } ?? "")"vocab_size": \(DecoderTests.vocabulary), "hidden_size": \(DecoderTests.width), "num_hidden_layers": \(DecoderTests.layers),
                  "num_attention_heads": \(DecoderTests.heads), "num_key_value_heads": 1, "intermediate_size": \(DecoderTests.inner), "hidden_act": "silu",
-                 "max_position_embeddings": 64, "rms_norm_eps": \(DecoderTests.epsilon), "rope_theta": \(DecoderTests.theta), "tie_word_embeddings": true}
+                 "max_position_embeddings": \(window == nil ? 64 : 512), "rms_norm_eps": \(DecoderTests.epsilon), "rope_theta": \(DecoderTests.theta), "tie_word_embeddings": true}
                 """
             try Data(config.utf8).write(to: URL(filePath: folder + "/config.json"))
         }
     }
 
-    /// Logits behind every token (Touvron et al. 2023; rotary positions of Su et al. 2021 in halves).
-    static func logits(_ w: Weights, _ tokens: [Int]) -> [[Double]] {
+    /// Logits behind every token (Touvron et al. 2023; rotary positions of Su et al. 2021 in halves); with a window, every token sees so many up to itself.
+    static func logits(_ w: Weights, _ tokens: [Int], window: Int = .max) -> [[Double]] {
         func product(_ name: String, _ x: [Double]) -> [Double] {
             let values = w[name + ".weight"]
             return (0..<values.count / x.count).map { row in x.indices.reduce(0) { $0 + Double(values[row * x.count + $1]) * x[$1] } }
@@ -83,9 +84,10 @@ import Testing
                 var mixed: [Double] = []
                 for head in 0..<heads {
                     let q = rotate(Array(queries[head * headWidth..<(head + 1) * headWidth]), i)
-                    let weights = (0...i).map { j in exp(zip(q, keys[j]).reduce(0) { $0 + $1.0 * $1.1 } / Double(headWidth).squareRoot()) }
+                    let seen = max(0, i &- window &+ 1)...i
+                    let weights = seen.map { j in exp(zip(q, keys[j]).reduce(0) { $0 + $1.0 * $1.1 } / Double(headWidth).squareRoot()) }
                     let sum = weights.reduce(0, +)
-                    mixed += (0..<headWidth).map { c in (0...i).reduce(0) { $0 + weights[$1] / sum * values[$1][c] } }
+                    mixed += (0..<headWidth).map { c in zip(seen, weights).reduce(0) { $0 + $1.1 / sum * values[$1.0][c] } }
                 }
                 states[i] = zip(states[i], product(name + "self_attn.o_proj", mixed)).map { $0 + $1 }
             }
@@ -98,15 +100,15 @@ import Testing
         return states.map { product("model.embed_tokens", norm("model.norm", $0)) }
     }
 
-    private static func buffer(_ tokens: [Int]) throws -> TensorBuffer {
+    static func buffer(_ tokens: [Int]) throws -> TensorBuffer {
         try tokens.map { Int64($0) }.withUnsafeBytes { try TensorBuffer(type: .i64, shape: [1, tokens.count], bytes: $0) }
     }
 
-    private static func floats(_ buffer: TensorBuffer?) throws -> [Double] {
+    static func floats(_ buffer: TensorBuffer?) throws -> [Double] {
         try #require(buffer).withUnsafeBytes { $0.bindMemory(to: Float.self).map(Double.init) }
     }
 
-    private static func expectClose(_ a: [Double], _ b: [Double], _ what: String, within limit: Double = 1e-5) {
+    static func expectClose(_ a: [Double], _ b: [Double], _ what: String, within limit: Double = 1e-5) {
         #expect(a.count == b.count && zip(a, b).allSatisfy { abs($0 - $1) <= limit * max(1, abs($1)) }, "\(what): \(a) instead of \(b)")
     }
 

@@ -116,6 +116,14 @@ struct ModelGraph: GraphBuilding {
         return bias ? try add(y, try parameter(name + ".bias", [to])) : y
     }
 
+    /// The linear map that a convolution is whose windows do not overlap: x·wᵀ + b of windows as rows, with `NAME.weight` [to] + window.
+    mutating func linear(_ x: ValueID, _ name: String, window: [Int], _ to: Int, bias: Bool) throws -> ValueID {
+        provenance = [name]
+        let rows = try reshape(try matrix(name + ".weight", [to] + window), [Extent(to), window.map { Extent($0) }.product])
+        let y = try matmul(x, try transpose(rows, [1, 0]))
+        return bias ? try add(y, try parameter(name + ".bias", [to])) : y
+    }
+
     /// x times the matrix of a layer as a quantised checkpoint holds it; nil for layers that are not quantised. What is wrong with a matrix is noted.
     private mutating func quantizedProduct(_ x: ValueID, _ name: String, _ from: Int, _ to: Int) throws -> ValueID? {
         do {

@@ -20,10 +20,12 @@ struct ModelInput {
 
 extension ModelGraph {
     /// Adds inputs, whose sizes are free where they may be and `options` fix nothing.
-    /// - Parameter longest: the largest size of dimensions, by name, for which the model has positions.
+    /// - Parameters:
+    ///   - longest: the largest size of dimensions, by name, for which the model has positions.
+    ///   - all: the inputs of all entry points to which the options belong; nil: these.
     /// - Throws: `Diagnostic` for options that fit no input.
-    mutating func inputs(_ inputs: [ModelInput], _ options: ImportOptions, longest: [String: Int]) throws -> [ValueID] {
-        let sizes = try dimensions(inputs, options)
+    mutating func inputs(_ inputs: [ModelInput], _ options: ImportOptions, longest: [String: Int], among all: [ModelInput]? = nil) throws -> [ValueID] {
+        let sizes = try dimensions(all ?? inputs, options)
         for (dimension, most) in longest.sorted(by: { $0.key < $1.key }) {
             if let size = sizes[dimension], size > most { throw Diagnostic(.invalid, "a \(dimension) of \(size) exceeds the model's \(most) positions") }
         }

@@ -5,6 +5,7 @@ import GlmcIR
 /// States as of `CachedSequence`. The input `past`, i64 [batch], says how many tokens each sequence holds.
 struct CachedBatch: DecoderContext {
     let positions: ValueID
+    var rotary: ValueID { positions }
     var keys: Extent { Extent(form.capacity) }
     private let past: ValueID
     private let count: Extent

@@ -7,6 +7,7 @@ import GlmcIR
 /// says which one.
 struct CachedSequence: DecoderContext {
     let positions: ValueID
+    let rotary: ValueID
     var keys: Extent { past + count }
     private let past: Extent
     private let slot: Extent
@@ -17,13 +18,16 @@ struct CachedSequence: DecoderContext {
     private(set) var updates: [StateUpdate] = []
 
     /// Adds the input `past`, and, where the cache holds several sequences, `slot`.
-    /// - Parameter tokens: i64 [1, n].
-    init(_ tokens: ValueID, _ form: CacheForm, in g: inout ModelGraph) throws {
+    /// - Parameters:
+    ///   - tokens: i64 [1, n].
+    ///   - rotary: positions on several axes, i64 [axes, 1, n]; nil: past, past + 1, … on one.
+    init(_ tokens: ValueID, _ form: CacheForm, rotary: ValueID? = nil, in g: inout ModelGraph) throws {
         past = g.rewriter.addSizeInput("past")
         slot = form.sequences > 1 ? g.rewriter.addSizeInput("slot") : 0
         count = g.shape(tokens)[1]
         self.form = form
         positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
+        self.rotary = rotary ?? positions
     }
 
     mutating func attend(

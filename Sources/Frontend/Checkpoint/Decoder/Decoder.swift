@@ -8,14 +8,18 @@ struct Decoder<Context: DecoderContext> {
     var context: Context
     /// What an encoder made, where the layers attend to that too.
     let source: EncodedSource?
+    /// What stands in place of tokens for pictures, where there are any.
+    let images: ImageTokens?
     var g: ModelGraph
     /// Cosines and sines [batch, 1, n, width/2], computed once for all layers that rotate alike.
     private var rotations: [Rope: (cosine: ValueID, sine: ValueID)] = [:]
     /// What is added to the scores of every layer.
     private var bias: ValueID?
 
-    init(_ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), context: Context, source: EncodedSource? = nil, in graph: ModelGraph) {
-        (self.config, self.names, self.root, self.context, self.source, g) = (config, names, root, context, source, graph)
+    init(
+        _ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), context: Context, source: EncodedSource? = nil, images: ImageTokens? = nil, in graph: ModelGraph
+    ) {
+        (self.config, self.names, self.root, self.context, self.source, self.images, g) = (config, names, root, context, source, images, graph)
     }
 
     /// Tokens i64 [batch, n] as hidden states f32 [batch, n, width], behind the last layer.
@@ -25,6 +29,7 @@ struct Decoder<Context: DecoderContext> {
     private mutating func embedded(_ tokens: ValueID) throws -> ValueID {
         var x = try g.embedding(root.body + names.embedding, config.vocabulary, config.width, at: tokens)
         if config.embeddingScale != 1 { x = try g.mul(x, config.embeddingScale) }
+        if let images { x = try images.placed(in: x, of: tokens, in: &g) }
         if config.learnsPositions { x = try g.add(x, try g.embedding(root.body + names.positions, config.longest, config.width, at: context.positions)) }
         return x
     }
@@ -62,11 +67,10 @@ struct Decoder<Context: DecoderContext> {
 
     /// x + r·post(body(norm(x))).
     private mutating func branch(_ x: ValueID, _ pre: String, _ post: String?, _ body: (inout Self, ValueID) throws -> ValueID) throws -> ValueID {
-        let normalized = try g.norm(x, pre, config.width, config.norm)
-        var y = try body(&self, normalized)
+        var y = try body(&self, try g.norm(x, pre, config.width, config.norm))
         if let post { y = try g.norm(y, post, config.width, config.norm) }
         if config.residualScale != 1 { y = try g.mul(y, config.residualScale) }
-        return try g.add(config.residualIsNormalized ? normalized : x, y)
+        return try g.add(x, y)
     }
 
     // MARK: Attention
@@ -143,11 +147,18 @@ struct Decoder<Context: DecoderContext> {
             let isLong = try g.binary(.greaterOrEqual, last, try g.scalar(Double(long.beyond), .i64))
             frequencies = try g.select(isLong, try constant(long.frequencies, &g), frequencies)
         }
-        let angles = try g.unsqueeze(try g.mul(try g.unsqueeze(try g.cast(context.positions, .f32), [2]), frequencies), [1])
+        let angles = try g.unsqueeze(try g.mul(try places(rope), frequencies), [1])
         var (cosine, sine) = (try g.unary(.cos, angles), try g.unary(.sin, angles))
         if rope.factor != 1 { (cosine, sine) = (try g.mul(cosine, rope.factor), try g.mul(sine, rope.factor)) }
         rotations[rope] = (cosine, sine)
         return (cosine, sine)
+    }
+
+    /// The positions that pairs turn by, f32 [batch, n, 1], or, where they have several axes, [batch, n, width/2].
+    private mutating func places(_ rope: Rope) throws -> ValueID {
+        let places = try g.cast(context.rotary, .f32)
+        guard g.rank(places) == 3 else { return try g.unsqueeze(places, [2]) }
+        return try g.transpose(try g.gather(places, try g.ints(rope.axes), axis: 0), [1, 2, 0])
     }
 
     /// Several linear maps of one input, from a tensor each or from one that holds their rows in order.
@@ -228,10 +239,13 @@ extension Decoder where Context == WholeSequences {
     ///   - input: tokens i64 [batch, n], or what the first layer takes, f32 [batch, n, width].
     ///   - isCausal: tokens meet those up to their own; otherwise all.
     ///   - present: which tokens count, bool [batch, n]; nil: all.
+    ///   - rotary: positions on several axes, i64 [axes, batch, n]; nil: 0, 1, … on one.
     static func states(
-        _ input: ValueID, _ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), isCausal: Bool = false, present: ValueID? = nil, in g: inout ModelGraph
+        _ input: ValueID, _ config: DecoderConfig, _ names: DecoderNames, root: (body: String, head: String), isCausal: Bool = false, present: ValueID? = nil, rotary: ValueID? = nil,
+        in g: inout ModelGraph
     ) throws -> ValueID {
-        var encoder = Decoder(config, names, root: root, context: try WholeSequences(input, isCausal: isCausal, present: present, in: &g), in: g)
+        let context = try WholeSequences(input, isCausal: isCausal, present: present, rotary: rotary, in: &g)
+        var encoder = Decoder(config, names, root: root, context: context, in: g)
         let states = try g.rank(input) == 2 ? encoder.hidden(input) : encoder.hidden(embedded: input)
         g = encoder.g
         return states

@@ -27,8 +27,6 @@ struct DecoderConfig {
     var isTied: Bool
     var embeddingScale = 1.0
     var residualScale = 1.0
-    /// What goes past attention and feed-forward is their normalised input instead of the state itself.
-    var residualIsNormalized = false
     var logitsDivisor = 1.0
     /// Logits y become c·tanh(y/c); 0 for none.
     var logitsCap = 0.0
@@ -58,6 +56,8 @@ struct RotaryForm {
     var thetaScale = 1.0
     /// The key of the base in layers with a window, which have no scaling then.
     var localTheta: String?
+    /// How many pairs belong to time, height, width, time, … of pictures, where the configuration does not say; empty: positions have one axis.
+    var sections: [Int] = []
     /// Layers that are not rotated.
     var skipped: Set<Int> = []
 }
@@ -219,6 +219,11 @@ extension DecoderConfig {
         let dense = try c.optionalSize("first_k_dense_replace", in: 0...Self.mostLayers) ?? 1
         let types = try c.optionalList("mlp_layer_types", count: layers.count, "'dense' and 'sparse'") { ["dense": false, "sparse": true][$0.string ?? ""] }
         for layer in layers.indices { layers[layer].isSparse = types?[layer] ?? (layer >= dense) }
+        try readExtraLayers(&c)
+    }
+
+    /// Layers that predict further tokens.
+    mutating func readExtraLayers(_ c: inout ConfigReader) throws {
         extraLayers = try c.optionalSize("num_nextn_predict_layers", in: 0...16) ?? c.optionalSize("num_mtp_layers", in: 0...16) ?? 0
     }
 }

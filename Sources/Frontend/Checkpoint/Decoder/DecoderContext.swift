@@ -4,6 +4,8 @@ import GlmcIR
 protocol DecoderContext {
     /// The tokens' positions in their sequences, i64 [batch, n]; batch may be 1 for all.
     var positions: ValueID { get }
+    /// The positions by which queries and keys are rotated: the same, or, where positions have several axes, i64 [axes, batch, n].
+    var rotary: ValueID { get }
     /// How many keys queries meet at most, from position 0 on.
     var keys: Extent { get }
 
@@ -26,6 +28,7 @@ protocol DecoderContext {
 /// Whole sequences, from their first token on; nothing is kept.
 struct WholeSequences: DecoderContext {
     let positions: ValueID
+    let rotary: ValueID
     var keys: Extent { count }
     private let count: Extent
     private let isCausal: Bool
@@ -36,11 +39,13 @@ struct WholeSequences: DecoderContext {
     ///   - tokens: [batch, n], or [batch, n, width].
     ///   - isCausal: queries meet the keys up to their own; otherwise those behind it too.
     ///   - present: which tokens are keys at all, bool [batch, n]; nil: all.
-    init(_ tokens: ValueID, isCausal: Bool = true, present: ValueID? = nil, in g: inout ModelGraph) throws {
+    ///   - rotary: positions on several axes, i64 [axes, batch, n]; nil: 0, 1, … on one.
+    init(_ tokens: ValueID, isCausal: Bool = true, present: ValueID? = nil, rotary: ValueID? = nil, in g: inout ModelGraph) throws {
         count = g.shape(tokens)[1]
         self.isCausal = isCausal
         self.present = try present.map { try g.unsqueeze($0, [1, 2]) }
         positions = try g.iota(count, axis: 1, rank: 2)
+        self.rotary = rotary ?? positions
     }
 
     mutating func attend(

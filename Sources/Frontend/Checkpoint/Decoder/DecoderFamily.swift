@@ -13,6 +13,8 @@ struct DecoderFamily: Sendable {
     var irrelevant: Set<String> = []
     /// Values at which keys have no influence, beside `standardNeutral`.
     var neutral: [String: [JSONValue]] = [:]
+    /// How it sees pictures; nil: it does not.
+    var vision: VisionFamily?
     /// Reads what the family has beyond `DecoderConfig(common:)`.
     var read: @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void = { _, _ in }
     /// What a file format settles otherwise than the family's configuration.
@@ -20,10 +22,10 @@ struct DecoderFamily: Sendable {
 
     init(
         _ types: String..., names: DecoderNames = DecoderNames(), keys: [String: String] = [:], defaults: [String: JSONValue] = [:], irrelevant: Set<String> = [],
-        neutral: [String: [JSONValue]] = [:], read: @escaping @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void
+        neutral: [String: [JSONValue]] = [:], vision: VisionFamily? = nil, read: @escaping @Sendable (inout DecoderConfig, inout ConfigReader) throws -> Void
     ) {
         (self.types, self.names, self.keys, self.defaults) = (types, names, keys, defaults)
-        (self.irrelevant, self.neutral, self.read) = (irrelevant, neutral, read)
+        (self.irrelevant, self.neutral, self.vision, self.read) = (irrelevant, neutral, vision, read)
     }
 
     /// What most families take for granted.

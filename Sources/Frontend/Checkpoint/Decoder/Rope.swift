@@ -3,11 +3,14 @@ import Glibc
 #endif
 import GlmcIR
 
-/// Rotary positions: which elements of a head are rotated, and how fast (Su et al. 2021). At position p, pair i turns by p·frequencies[i].
+/// Rotary positions: which elements of a head are rotated, and how fast (Su et al. 2021). At position p, pair i turns by p·frequencies[i]; where positions
+/// have several axes (time, height and width of pictures; Wang et al. 2024, M-RoPE), by that on axis axes[i].
 struct Rope: Hashable {
     /// Pairs are elements 2i and 2i+1 instead of i and i + width/2.
     var isInterleaved: Bool
     var frequencies: [Double]
+    /// The axis of every pair; empty: positions have one.
+    var axes: [Int] = []
     /// The frequencies of sequences that are longer than some number of positions.
     var long: Long?
     /// What cosines and sines are multiplied with.
@@ -33,6 +36,7 @@ struct RopeConfig {
     let longest: Int
     let isInterleaved: Bool
     private let mayBePartial: Bool
+    private let sections: [Int]
     /// What holds where an object of parameters does not say.
     private let theta: Double
     private let part: Double
@@ -42,7 +46,7 @@ struct RopeConfig {
 
     /// - Parameter head: elements of a head that could be rotated.
     init(_ c: inout ConfigReader, head: Int, longest: Int, form: RotaryForm) throws {
-        (self.head, self.longest, isInterleaved, mayBePartial) = (head, longest, form.isInterleaved, form.mayBePartial)
+        (self.head, self.longest, isInterleaved, mayBePartial, sections) = (head, longest, form.isInterleaved, form.mayBePartial, form.sections)
         theta = try c.positive("rope_theta") * form.thetaScale
         part = try c.optionalPositive("partial_rotary_factor") ?? 1
         original = try c.optionalSize("original_max_position_embeddings", in: 1...1 << 31)
@@ -65,7 +69,10 @@ struct RopeConfig {
     }
 
     private func rope(_ object: ConfigReader?, _ theta: Double) throws -> Rope {
-        guard var c = object else { return Rope(isInterleaved: isInterleaved, frequencies: try frequencies(theta, part, at: ["config.json"])) }
+        guard var c = object else {
+            let frequencies = try frequencies(theta, part, at: ["config.json"])
+            return Rope(isInterleaved: isInterleaved, frequencies: frequencies, axes: try axes(sections, of: frequencies.count, at: ["config.json"]))
+        }
         let base = try frequencies(c.optionalPositive("rope_theta") ?? theta, c.optionalPositive("partial_rotary_factor") ?? part, at: c.place)
         // The older name of the key is 'type'; some files have both.
         let kind = try c.optionalText("rope_type"), old = try c.optionalText("type"), name = kind ?? old ?? "default"
@@ -75,8 +82,9 @@ struct RopeConfig {
         }
         var rope = Rope(isInterleaved: isInterleaved, frequencies: base)
         try scaling(&rope, &c, self)
-        // Sections tell the axes of pictures apart; positions of text are equal on all of them.
-        _ = c.value("mrope_section")
+        // Of models that take text only, positions are equal on all axes.
+        let own = try c.optionalList("mrope_section", "whole numbers from 0 to \(head)") { $0.int.flatMap { (0...head).contains($0) ? $0 : nil } }
+        if !sections.isEmpty { rope.axes = try axes(own ?? sections, of: base.count, at: c.place) }
         try c.finish()
         return rope
     }
@@ -88,7 +96,18 @@ struct RopeConfig {
         }
         let width = part <= 1 ? Int(Double(head) * part) : 0
         guard width > 0, width % 2 == 0 else { throw Diagnostic(.invalid, "\(part) of a head of \(head) elements cannot be rotated in pairs", at: place) }
-        return (0..<width / 2).map { pow(theta, -2 * Double($0) / Double(width)) }
+        return Self.frequencies(theta, width)
+    }
+
+    /// θ^(−2i/n), of n elements.
+    static func frequencies(_ theta: Double, _ width: Int) -> [Double] { (0..<width / 2).map { pow(theta, -2 * Double($0) / Double(width)) } }
+
+    /// The axis of each of `count` pairs: sections of them belong to time, height and width in turn.
+    private func axes(_ sections: [Int], of count: Int, at place: [String]) throws -> [Int] {
+        guard sections.isEmpty || sections.reduce(0, +) == count else {
+            throw Diagnostic(.invalid, "'mrope_section' divides \(sections.reduce(0, +)) pairs, and heads have \(count) that are rotated", at: place)
+        }
+        return sections.enumerated().flatMap { Array(repeating: $0 % 3, count: $1) }
     }
 
     // MARK: Scaling

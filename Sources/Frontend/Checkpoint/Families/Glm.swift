@@ -4,14 +4,25 @@ extension DecoderFamilies {
         DecoderFamily("glm", names: packed, defaults: glmDefaults, read: { d, c in try glm(&d, &c) }),
         DecoderFamily("glm4", names: sandwich, defaults: glmDefaults, read: { d, c in try glm(&d, &c) }),
         DecoderFamily(
-            "glm4v", "glm4v_text", names: sandwich, defaults: ["rms_norm_eps": 1e-5, "attention_bias": true],
-            irrelevant: [
-                "vision_config", "image_token_id", "video_token_id", "image_start_token_id", "image_end_token_id", "video_start_token_id", "video_end_token_id",
-            ], read: { d, c in try glm(&d, &c) }),
+            "glm4v", "glm4v_text", "glm46v", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5, "attention_bias": true], irrelevant: visionKeys, vision: vision
+        ) { d, c in try glm(&d, &c, sections: sections) },
+        DecoderFamily("glm_ocr", "glm_ocr_text", names: withVision(sandwich), defaults: ["rms_norm_eps": 1e-5], irrelevant: visionKeys, vision: documents) { d, c in
+            try glm(&d, &c, sections: sections)
+            try d.readExtraLayers(&c)
+        },
         DecoderFamily("glm4_moe", defaults: mixtureDefaults.merging(["partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }) { d, c in
             try d.readAttentionBias(&c, output: false)
             d.attention.normalizesHeads = try c.flag("use_qk_norm")
             d.rotary?.mayBePartial = true
+            try d.readCorrectedExperts(&c)
+        },
+        DecoderFamily(
+            "glm4v_moe", "glm4v_moe_text", names: withVision(DecoderNames()),
+            defaults: mixtureDefaults.merging(["attention_bias": true, "partial_rotary_factor": 0.5, "routed_scaling_factor": 1]) { $1 }, irrelevant: visionKeys,
+            neutral: ["use_qk_norm": [false]], vision: vision
+        ) { d, c in
+            try d.readAttentionBias(&c, output: false)
+            d.rotary = RotaryForm(mayBePartial: true, sections: sections)
             try d.readCorrectedExperts(&c)
         },
         DecoderFamily("glm4_moe_lite", defaults: mixtureDefaults.merging(["routed_scaling_factor": 1.8, "rope_interleave": true]) { $1 }, irrelevant: ["qk_head_dim"]) { d, c in
@@ -31,18 +42,18 @@ extension DecoderFamilies {
                 "vocab_size": "padded_vocab_size", "num_hidden_layers": "num_layers", "intermediate_size": "ffn_hidden_size", "max_position_embeddings": "seq_length",
                 "rms_norm_eps": "layernorm_epsilon", "head_dim": "kv_channels", "num_key_value_heads": "multi_query_group_num",
             ],
-            defaults: ["rms_norm_eps": 1e-5, "partial_rotary_factor": 0.5, "rope_ratio": 1, "rmsnorm": true, "original_rope": true, "post_layer_norm": true],
+            defaults: ["rms_norm_eps": 1e-5, "partial_rotary_factor": 0.5, "rope_ratio": 1, "original_rope": true],
             irrelevant: [
-                "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion", "fp32_residual_connection", "prefix_projection", "vocab_size",
+                "apply_query_key_layer_scaling", "attention_softmax_in_fp32", "bias_dropout_fusion", "fp32_residual_connection", "num_hidden_layers", "prefix_projection",
+                "vocab_size",
             ],
-            neutral: ["interleaved_qkv": [false], "quantization_bit": [0]]
+            neutral: [
+                "add_bias_linear": [false], "apply_residual_connection_post_layernorm": [false], "interleaved_qkv": [false], "post_layer_norm": [true], "quantization_bit": [0],
+                "rmsnorm": [true],
+            ]
         ) { d, c in
             guard try c.flag("multi_query_attention") else { throw c.bad("multi_query_attention", "true: packed heads without groups are not supported", false) }
-            let bias = try c.flag("add_bias_linear"), inputBias = try c.flag("add_qkv_bias")
-            (d.attention.inputBias, d.attention.outputBias, d.feedForward.bias) = (bias || inputBias, bias, bias)
-            d.norm.centres = try !c.flag("rmsnorm")
-            d.hasFinalNorm = try c.flag("post_layer_norm")
-            d.residualIsNormalized = try c.flag("apply_residual_connection_post_layernorm")
+            d.attention.inputBias = try c.flag("add_qkv_bias")
             d.rotary = RotaryForm(isInterleaved: try c.flag("original_rope"), mayBePartial: true, thetaScale: try c.positive("rope_ratio"))
         },
     ]
@@ -52,10 +63,9 @@ extension DecoderFamilies {
         "rms_norm_eps": 1e-5, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "norm_topk_prob": true,
     ]
 
-    private static func glm(_ d: inout DecoderConfig, _ c: inout ConfigReader) throws {
+    private static func glm(_ d: inout DecoderConfig, _ c: inout ConfigReader, sections: [Int] = []) throws {
         try d.readAttentionBias(&c, output: false)
-        d.rotary?.isInterleaved = true
-        d.rotary?.mayBePartial = true
+        d.rotary = RotaryForm(isInterleaved: true, mayBePartial: true, sections: sections)
     }
 
     private static let packed: DecoderNames = {
@@ -66,11 +76,62 @@ extension DecoderFamilies {
 
     private static let sandwich: DecoderNames = {
         var names = packed
-        names.roots = [("model.", "lm_head"), ("model.language_model.", "lm_head")]
         (names.attentionPostNorm, names.feedForwardPostNorm) = ("post_self_attn_layernorm", "post_mlp_layernorm")
-        names.leftOut = [("model.visual.*", "the vision tower"), ("visual.*", "the vision tower")]
         return names
     }()
+
+    // MARK: Pictures
+
+    /// GLM-4.1V and 4.5V (GLM-V Team 2025).
+    private static let vision = VisionFamily(
+        roots: visionRoots, names: visionNames, patchNorm: "post_conv_layernorm", positions: "embeddings.position_embedding", downsample: "downsample",
+        merger: ("merger.proj", "merger.post_projection_norm", "merger"), keys: ["num_hidden_layers": "depth", "num_attention_heads": "num_heads"],
+        defaults: [
+            "num_hidden_layers": 24, "hidden_size": 1536, "hidden_act": "silu", "num_attention_heads": 12, "in_channels": 3, "image_size": 336, "patch_size": 14, "rms_norm_eps": 1e-5,
+            "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 4096, "intermediate_size": 13696, "rope_theta": 10000, "image_token_id": 151343,
+        ]
+    ) { c in
+        c.layers.attention.outputBias = false
+        c.layers.feedForward.width = c.width
+    }
+
+    /// GLM-OCR: biases, normalised heads, and no positions but rotary ones.
+    private static let documents: VisionFamily = {
+        var family = vision
+        (family.patchNorm, family.positions) = (nil, nil)
+        family.defaults.merge(["hidden_size": 1024, "num_attention_heads": 16, "attention_bias": true, "out_hidden_size": 1536, "intermediate_size": 4096, "image_token_id": 59280]) { $1 }
+        family.settle = { c in
+            c.layers.attention.normalizesHeads = true
+            c.layers.feedForward.bias = true
+            c.inner = c.width * c.patch[0]
+        }
+        return family
+    }()
+
+    private static let visionRoots = ["model.visual.", "visual."]
+
+    private static let visionNames: DecoderNames = {
+        var names = DecoderNames()
+        (names.embedding, names.layers, names.finalNorm) = ("patch_embed.proj", "blocks", "post_layernorm")
+        (names.inputNorm, names.attention, names.projections, names.attentionOutput) = ("norm1", "attn", ["qkv"], "proj")
+        names.feedForwardNorm = "norm2"
+        return names
+    }()
+
+    /// Pairs for time, height and width, where the configuration does not say.
+    private static let sections = [8, 12, 12]
+
+    private static let visionKeys: Set<String> = [
+        "vision_config", "image_token_id", "video_token_id", "image_start_token_id", "image_end_token_id", "video_start_token_id", "video_end_token_id",
+    ]
+
+    /// Names of a decoder beside which an encoder of pictures lies.
+    private static func withVision(_ names: DecoderNames) -> DecoderNames {
+        var names = names
+        names.roots = [("model.language_model.", "lm_head"), ("model.", "lm_head")]
+        names.leftOut = visionRoots.map { ($0 + "*", "the vision tower") }
+        return names
+    }
 
     private static let chatNames: DecoderNames = {
         var names = DecoderNames()
