@@ -14,7 +14,6 @@ int8 and fp32 outputs."""
 import argparse
 import logging
 import math
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +24,8 @@ import onnxruntime
 import openvino
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
-import glmc
 from models import MODELS
+from timing import artifact_runner, best_ms, compile_model, error, row
 
 CALIBRATION_SEEDS = range(1, 9)
 
@@ -60,13 +59,6 @@ def open_vino(model, feed, **properties):
 
 def default_precision(model):
     return openvino.Core().compile_model(model, "CPU").get_property("INFERENCE_PRECISION_HINT").get_type_name()
-
-
-def artifact_runner(artifact, feed):
-    def make(threads):
-        session = glmc.load(artifact).session(threads=threads)
-        return lambda: session.run(feed)
-    return make
 
 
 def fp32_peers(path, feed):
@@ -107,43 +99,9 @@ def int8_peers(path, feed, model, work):
     return peers
 
 
-def compile_model(program, model, path, feed, artifact, flags):
-    shapes = [f"--shape={name}:{'x'.join(map(str, value.shape))}" for name, value in feed.items() if value.shape]
-    start = time.perf_counter()
-    subprocess.run([program, "compile", str(path), "-O3", "-o", str(artifact), *shapes, *flags], check=True, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
-
-
-def median_ms(run, seconds):
-    times, end = [], time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) * 1e3
-
-
-def best_ms(engines, rounds, seconds):
-    best = dict.fromkeys(engines, math.inf)
-    for run in engines.values():
-        run()
-    for _ in range(rounds):
-        for name, run in engines.items():
-            best[name] = min(best[name], median_ms(run, seconds))
-    return best
-
-
 def cosine(a, b):
     a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-def row(cells):
-    print("| " + " | ".join(cells) + " |", flush=True)
-
-
-def error(mine, expected):
-    return f"{np.linalg.norm(mine.astype(np.float64) - expected) / np.linalg.norm(expected):.1e}"
 
 
 def openvino_result(model, feed):
@@ -156,13 +114,13 @@ def compare(name, model, options, work):
     flags = {"fp32": [], "bf16": ["--bf16"], "int8": ["--int8", "--calib", str(work / "calibration")]}[options.precision]
     own = {}
     if options.precision != "fp32":
-        compile_model(options.glmc, model, path, feed, fp32, [])
+        compile_model(options.glmc, path, feed, fp32, [])
         own = {"glmc fp32": artifact_runner(fp32, feed)}
     if options.precision == "int8":
         (work / "calibration").mkdir()
         for seed in CALIBRATION_SEEDS:
             np.savez(work / "calibration" / f"{seed}.npz", **model.feed(seed=seed))
-    seconds = compile_model(options.glmc, model, path, feed, artifact, flags)
+    seconds = compile_model(options.glmc, path, feed, artifact, flags)
     mine = artifact_runner(artifact, feed)(1)()[0]
     if options.precision == "int8":
         peers, quality = int8_peers(path, feed, model, work), [f"{cosine(mine, artifact_runner(fp32, feed)(1)()[0]):.4f}"]

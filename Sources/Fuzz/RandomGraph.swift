@@ -219,7 +219,7 @@ public struct RandomGraph {
         let foundSizes = sample.op.foundSizes.compactMap(\.dimensionName)
         // The sizes that only a branch or loop finds are a matter of its own.
         guard foundSizes.isEmpty || block == rewriter.function.body else { return }
-        for (dimension, size) in sample.dimensions {
+        for (dimension, size) in sample.dimensions.sorted(by: { $0.key < $1.key }) {
             guard block == rewriter.function.body else { return }
             sizes[dimension] = size
             rewriter.addDimension(dimension, DimensionInfo(.input(inputs.count, axis: 0)))

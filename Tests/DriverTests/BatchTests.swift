@@ -93,6 +93,8 @@ import Testing
         let common = [5, 6, 2, 2, 4, 3]
         #expect(try text(generators[0], common + [0]).kept == 0)
         let second = try text(generators[1], common + [1, 2])
+        // A generator that is gone has no text.
+        withExtendedLifetime(generators) {}
         #expect(second.kept == common.count && second.tokens == LanguageTests.greedy(after: common + [1, 2], most: 4, stops: []))
     }
 
@@ -157,6 +159,31 @@ import Testing
         let bench = try GlmcProgram.run(["bench", folder.file("many.so"), "--batch=1,3", "--depth=4", "--prompt-tokens=4", "--duration=0.05", "--json"])
         let json = try #require(try JSONSerialization.jsonObject(with: Data(bench.output.utf8)) as? [String: Any], "\(bench.errors)")
         #expect((json["batch_tokens_per_s"] as? [String: Double])?.keys.sorted() == ["1", "3"])
+    }
+
+    @Test func pythonKeepsSequencesBusy() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let own = "\(root)/.venv/bin/python"
+        let python = ProcessInfo.processInfo.environment["GLMC_PYTHON"] ?? (FileManager.default.isExecutableFile(atPath: own) ? own : "python3")
+        guard try ChildProcess.run([python, "-c", "import numpy"]).succeeded else { return }
+        let script = """
+            import sys; sys.path.insert(0, sys.argv[1]); import glmc
+            model, prompts = glmc.load(sys.argv[2]), [[3], [0, 2, 3, 4], [5, 6], [1, 2], [4, 4, 4]]
+            texts = [[] for _ in prompts]
+            for number, token in model.generate_all(prompts, max_new=4, ignore_stop_tokens=True): texts[number].append(token)
+            print(model.sequences, texts)
+            generator, other = model.generators(2)
+            list(generator.generate([5, 6, 2, 2], max_new=3, ignore_stop_tokens=True))
+            generator.save(sys.argv[3])
+            other.restore(sys.argv[3])
+            print((other.logits() == generator.logits()).all())
+            for wrong in (lambda: model.generators(4), lambda: model.generators(0), lambda: other.restore(sys.argv[2]), lambda: list(model.generate_all([[9]]))):
+                try: wrong(); print("not refused")
+                except glmc.GlmcError: pass
+            """
+        let told = try ChildProcess.run([python, "-c", script, "\(root)/python", folder.file("many.so"), folder.file("python.text")], limit: 60)
+        let texts = [[3], [0, 2, 3, 4], [5, 6], [1, 2], [4, 4, 4]].map { LanguageTests.greedy(after: $0, most: 4, stops: []) }
+        #expect(told.output == "3 \(texts)\nTrue\n", "\(told.errors)")
     }
 
     /// A place that the data give must lie in the cache.
@@ -228,7 +255,7 @@ import Testing
         let tokens = (0..<380).map { Int32(($0 * $0 / 3 + $0) % DecoderTests.vocabulary) }
         var how = Sampling()
         (how.ignoresStopTokens, how.mostTokens) = (true, 1)
-        for (count, kept) in [(380, 0), (200, 199), (130, 129), (100, 0), (380, 99)] {
+        for (count, kept) in [(380, 0), (200, 199), (130, 129), (100, 0), (380, 100)] {
             try generator.start(Array(tokens[..<count]), how)
             let piece = try generator.next(), expected = DecoderTests.logits(LanguageTests.weights, tokens[..<count].map { Int($0) }, window: Self.window)[count - 1]
             #expect(piece.figures.keptTokens == kept)

@@ -177,7 +177,8 @@ static int glmc_save_rows(const glmc_engine *engine, uint32_t slot, const int32_
         return glmc_failure(error, error_bytes, GLMC_BAD_FILE, "cannot write the state '%s': %s", path, strerror(reason));
     }
     uint64_t bytes = glmc_state_bytes(engine, reached), row;
-    glmc_text_header header = {"GLMCTEXT", glmc_artifact_check(engine->model), count, reached, bytes};
+    glmc_text_header header = {.artifact = glmc_artifact_check(engine->model), .count = count, .reached = reached, .state_bytes = bytes};
+    memcpy(header.mark, "GLMCTEXT", sizeof header.mark);
     uint8_t seal[GLMC_SEAL_BYTES];
     uint32_t crc = 0;
     int is_whole = glmc_put_part(file, &header, sizeof header, &crc) && glmc_put_part(file, tokens, count * sizeof *tokens, &crc);

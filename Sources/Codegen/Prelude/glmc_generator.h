@@ -121,7 +121,7 @@ static int glmc_generators_open(const glmc_model *model, int threads, const char
         return glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "the artifact continues 1 to %lld texts at once, not %u: compile with a larger --batch",
                             (long long)language->sequences, count);
     for (uint32_t i = 0; i < count; i++) out[i] = 0;
-    glmc_engine *engine;
+    glmc_engine *engine = 0;
     int status = glmc_engine_open(model, threads, weights_path, &engine, error, error_bytes);
     if (status) return status;
     for (uint32_t i = 0; !status && i < count; i++) {

@@ -112,10 +112,12 @@ struct LanguageBench {
         func table(_ rates: [(Int, Double)]) -> JSONValue { .object(rates.map { JSONValue.Member(key: String($0.0), value: number($0.1)) }) }
         let bandwidth = Double(weights) * (decode.first?.1 ?? 0) / 1e9
         if isJSON {
-            console.print(JSONValue.object([
-                "prefill_tokens_per_s": table(prefill), "decode_tokens_per_s": table(decode), "batch_tokens_per_s": table(batch), "decode_gb_per_s": number(bandwidth),
-                "load_ms": number(load * 1e3), "first_token_ms": number(firstToken), "peak_rss_mb": number(Double(peakMemory()) / 1e6),
-            ]).text())
+            var fields = [
+                ("prefill_tokens_per_s", table(prefill)), ("decode_tokens_per_s", table(decode)), ("decode_gb_per_s", number(bandwidth)),
+                ("load_ms", number(load * 1e3)), ("first_token_ms", number(firstToken)), ("peak_rss_mb", number(Double(peakMemory()) / 1e6)),
+            ]
+            if !batch.isEmpty { fields.append(("batch_tokens_per_s", table(batch))) }
+            console.print(JSONValue.object(fields.map { JSONValue.Member(key: $0.0, value: $0.1) }).text())
         } else {
             func row(_ what: String, _ rate: (Int, Double)) -> [String] { ["\(what) \(rate.0)", "\(formatted("%.1f", rate.1)) tokens/s"] }
             console.print(columns(

@@ -17,7 +17,7 @@ enum TowerFamilies {
         type: "clip",
         towers: [
             TowerForm(
-                type: "clip_text_model", input: .texts(isCausal: true), names: texts, pooling: .endOfText, projection: "text_projection",
+                type: "clip_text_model", input: .texts(isCausal: true), names: texts, pooling: .endOfText(mistaken: 2), projection: "text_projection",
                 defaults: [
                     "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8, "max_position_embeddings": 77,
                     "hidden_act": "quick_gelu", "rms_norm_eps": 1e-5, "eos_token_id": 49407, "projection_dim": 512,

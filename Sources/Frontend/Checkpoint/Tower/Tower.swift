@@ -63,18 +63,17 @@ struct Tower {
         case .layerOfLast(let layer):
             let last = try g.squeeze(try g.slice(x, axis: 1, start: g.shape(x)[1] - 1, size: 1), [1])
             return try g.linear(last, root.body + layer, width, pooled, bias: true)
-        case .endOfText:
-            return try endOfText(x, inputs[0], in: &g)
+        case .endOfText(let mistaken):
+            return try endOfText(x, inputs[0], mistaken: mistaken, in: &g)
         case .probe(let name):
             return try probed(x, root.body + name, in: &g)
         }
     }
 
     /// The state of the first token that ends a text; of the first of all where none does.
-    private func endOfText(_ x: ValueID, _ tokens: ValueID, in g: inout ModelGraph) throws -> ValueID {
+    private func endOfText(_ x: ValueID, _ tokens: ValueID, mistaken: Int, in g: inout ModelGraph) throws -> ValueID {
         g.provenance = [root.body + "end"]
-        // Configurations with a 2 are wrong, and the models' true end is their largest token.
-        let ends = config.end == 2 ? tokens : try g.cast(try g.binary(.equal, tokens, Double(config.end)), .i64)
+        let ends = config.end == mistaken ? tokens : try g.cast(try g.binary(.equal, tokens, Double(config.end)), .i64)
         let place = try g.emit(ArgReduce(.maximum, axis: 1), [ends])
         let isEnd = try g.binary(.equal, try g.iota(g.shape(x)[1], axis: 1, rank: 2), place)
         return try g.reduce(.add, try g.select(try g.unsqueeze(isEnd, [2]), x, try g.scalar(0, .f32)), [1], keep: false)

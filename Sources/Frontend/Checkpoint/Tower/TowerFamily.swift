@@ -37,8 +37,8 @@ struct TowerForm: Sendable {
         case layerOfFirst(String)
         /// A layer on the last.
         case layerOfLast(String)
-        /// That of the token that ends the text.
-        case endOfText
+        /// That of the token that ends the text; where the configuration names this one by mistake, that of the largest token.
+        case endOfText(mistaken: Int)
         /// What a learned query attends to, through a feed-forward.
         case probe(String)
     }
