@@ -174,9 +174,10 @@ import Testing
             print(model.sequences, texts)
             generator, other = model.generators(2)
             list(generator.generate([5, 6, 2, 2], max_new=3, ignore_stop_tokens=True))
+            scores = generator.logits()
             generator.save(sys.argv[3])
             other.restore(sys.argv[3])
-            print((other.logits() == generator.logits()).all())
+            print((other.logits() == scores).all())
             for wrong in (lambda: model.generators(4), lambda: model.generators(0), lambda: other.restore(sys.argv[2]), lambda: list(model.generate_all([[9]]))):
                 try: wrong(); print("not refused")
                 except glmc.GlmcError: pass
