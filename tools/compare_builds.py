@@ -7,6 +7,7 @@ OLD and NEW are glmc programs, FOLDER holds what fetch_models.py and make_models
 `difference` is the relative L2 distance of their first outputs. The last line has the geometric means."""
 import argparse
 import math
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +23,10 @@ def compare(name, model, options, work):
     path, feed, builds = model.path(options.folder), model.feed(), {"old": options.old, "new": options.new}
     artifacts = {build: work / f"{build}.so" for build in builds}
     for build, program in builds.items():
-        compile_model(program, path, feed, artifacts[build], options.flag)
+        try:
+            compile_model(program, path, feed, artifacts[build], options.flag)
+        except subprocess.CalledProcessError as problem:
+            return row([name, *["–"] * 4, f"the {build} build ends with status {problem.returncode}"])
     results = {build: artifact_runner(artifact, feed)(1)()[0] for build, artifact in artifacts.items()}
     times = best_ms({build: artifact_runner(artifact, feed)(options.threads) for build, artifact in artifacts.items()}, options.rounds, options.seconds)
     sizes = {build: artifact.stat().st_size for build, artifact in artifacts.items()}
@@ -48,7 +52,7 @@ def main():
     ratios = []
     for name in options.names or MODELS:
         with tempfile.TemporaryDirectory() as work:
-            ratios.append(compare(name, MODELS[name], options, Path(work)))
+            ratios += [pair for pair in [compare(name, MODELS[name], options, Path(work))] if pair]
     means = [math.exp(sum(map(math.log, column)) / len(column)) for column in zip(*ratios)]
     row(["geometric mean", "", "", *(f"{mean:.3f}" for mean in means), ""])
 
