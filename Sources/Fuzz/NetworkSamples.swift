@@ -141,7 +141,8 @@ extension OpSamples {
             let q = noise.leaning(rank: 4...4) ?? [noise.int(1...2), noise.int(1...6), noise.int(1...4), noise.int(1...4)]
             let (batch, queries, depth) = (q[0], q[2], q[3]), (keys, width) = (noise.int(1...5), noise.int(1...4))
             let shared = noise.pick((1...2).filter { q[1] % $0 == 0 }), group = q[1] / shared, element = noise.pick([ElementType.f32, .f32, .f64])
-            let op = Attention(scale: 0.25, causal: noise.bool(), causalOffset: Extent(noise.int(-1...3)), softcap: noise.bool() ? 2 : 0, maskedIsNaN: noise.int(0...3) == 0)
+            let hasLengths = noise.int(0...2) == 0, isCausal = noise.bool(), softcap = noise.bool() ? 2.0 : 0
+            let op = Attention(scale: 0.25, causal: isCausal, causalOffset: Extent(noise.int(-1...3)), softcap: softcap, maskedIsNaN: noise.int(0...3) == 0, hasLengths: hasLengths)
             var operands = [
                 noise.tensor(element, [batch, shared * group, queries, depth]), noise.tensor(element, [batch, shared, keys, depth]),
                 noise.tensor(element, [batch, shared, keys, width]),
@@ -152,6 +153,7 @@ extension OpSamples {
             case 1: operands.append(Tensor(element, scores, values: { _ in noise.pick([-.infinity, 0, 1, -2]) }))
             default: break
             }
+            if hasLengths { operands.append(noise.tensor(.i64, [batch], in: -1...keys + 1)) }
             return OpSample(op: op, operands: operands)
         },
     ]

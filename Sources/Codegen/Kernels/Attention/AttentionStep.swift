@@ -116,7 +116,7 @@ extension AttentionKernel {
         }
         let whole = lengths == nil ? Expr(keys.floorDivided(by: Extent(lanes))) : end / .int(lanes)
         builder.loop("j", to: whole) { builder, j in update(j * .int(lanes), nil, &builder) }
-        guard lengths != nil || keys.exactQuotient(by: Extent(lanes)) == nil else { return }
+        guard lanes > 1, lengths != nil || keys.exactQuotient(by: Extent(lanes)) == nil else { return }
         let start = builder.bind(whole * .int(lanes), "j"), rest = builder.bind(end - start, "m")
         builder.when(.int(0) < rest) { builder in update(start, rest, &builder) }
     }
