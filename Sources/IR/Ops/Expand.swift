@@ -43,7 +43,9 @@ public struct Expand: ViewOp {
     }
 
     public func symbolicContents(_ operands: [[Extent]?], in context: InferenceContext) -> [[Extent]?] {
-        guard let values = operands[0], let from = context.operands[0].tensor?.shape.constants, let to = shape.constants else { return [nil] }
+        // Sizes that became known may not fit, which is refused when the node's turn comes.
+        guard let values = operands[0], let from = context.operands[0].tensor?.shape.constants, let to = shape.constants, from.count <= to.count,
+              zip(from, to.suffix(from.count)).allSatisfy({ $0 == 1 || $0 == $1 }) else { return [nil] }
         let strides = zip(rowMajorStrides(from), from).map { $1 == 1 ? 0 : $0 }
         return [flatOffsets(to, strides: [Int](repeating: 0, count: to.count - from.count) + strides).map { values[$0] }]
     }
