@@ -110,8 +110,14 @@ static int glmc_engine_run(glmc_engine *engine, uint32_t number, int64_t rows, i
 
 /* MARK: Rows of states */
 
-/* How many rows of a state hold what `count` tokens left there; a ring holds fewer than a text may have. */
-static uint64_t glmc_row_count(const glmc_tensor *state, uint64_t count) { return count < (uint64_t)state->shape[2] ? count : (uint64_t)state->shape[2]; }
+/* A state of fewer rows than a text may have tokens. */
+static int glmc_is_ring(const glmc_engine *engine, const glmc_tensor *state) { return state->shape[2] < engine->language->context; }
+
+/* How many rows of a state belong to `count` tokens: of a ring, all that `reached` tokens, how many there were at most, left there. */
+static uint64_t glmc_row_count(const glmc_engine *engine, const glmc_tensor *state, uint64_t count, uint64_t reached) {
+    if (!glmc_is_ring(engine, state)) return count;
+    return reached < (uint64_t)state->shape[2] ? reached : (uint64_t)state->shape[2];
+}
 
 /* Where the rows of a slot's head lie in a state, and how many bytes a row has. */
 static unsigned char *glmc_rows(const glmc_tensor *state, uint64_t slot, int64_t head, uint64_t *row_bytes) {
@@ -124,8 +130,7 @@ static unsigned char *glmc_rows(const glmc_tensor *state, uint64_t slot, int64_t
 static void glmc_copy_rows(const glmc_engine *engine, uint32_t from, uint32_t to, uint64_t first, uint64_t end, uint64_t reached) {
     for (const glmc_tensor *state = engine->cache; state->data; state++)
         for (int64_t head = 0; head < state->shape[1]; head++) {
-            int is_ring = state->shape[2] < engine->language->context;
-            uint64_t bytes, start = is_ring ? 0 : first, rows = is_ring ? glmc_row_count(state, reached) : end;
+            uint64_t bytes, start = glmc_is_ring(engine, state) ? 0 : first, rows = glmc_row_count(engine, state, end, reached);
             const unsigned char *source = glmc_rows(state, from, head, &bytes);
             if (start < rows) memcpy(glmc_rows(state, to, head, &bytes) + start * bytes, source + start * bytes, (size_t)((rows - start) * bytes));
         }
@@ -146,12 +151,12 @@ static uint64_t glmc_artifact_check(const glmc_model *model) {
     return (uint64_t)glmc_seal_crc((const uint8_t *)model->manifest, model->manifest_bytes) << 32 | (model->manifest_bytes & 0xffffffffu);
 }
 
-static uint64_t glmc_state_bytes(const glmc_engine *engine, uint64_t reached) {
+static uint64_t glmc_state_bytes(const glmc_engine *engine, uint64_t count, uint64_t reached) {
     uint64_t bytes = 0;
     for (const glmc_tensor *state = engine->cache; state->data; state++) {
         uint64_t row;
         glmc_rows(state, 0, 0, &row);
-        bytes += (uint64_t)state->shape[1] * glmc_row_count(state, reached) * row;
+        bytes += (uint64_t)state->shape[1] * glmc_row_count(engine, state, count, reached) * row;
     }
     return bytes;
 }
@@ -176,7 +181,7 @@ static int glmc_save_rows(const glmc_engine *engine, uint32_t slot, const int32_
         if (number >= 0) close(number);
         return glmc_failure(error, error_bytes, GLMC_BAD_FILE, "cannot write the state '%s': %s", path, strerror(reason));
     }
-    uint64_t bytes = glmc_state_bytes(engine, reached), row;
+    uint64_t bytes = glmc_state_bytes(engine, count, reached), row;
     glmc_text_header header = {.artifact = glmc_artifact_check(engine->model), .count = count, .reached = reached, .state_bytes = bytes};
     memcpy(header.mark, "GLMCTEXT", sizeof header.mark);
     uint8_t seal[GLMC_SEAL_BYTES];
@@ -185,7 +190,7 @@ static int glmc_save_rows(const glmc_engine *engine, uint32_t slot, const int32_
     for (const glmc_tensor *state = engine->cache; state->data; state++)
         for (int64_t head = 0; is_whole && head < state->shape[1]; head++) {
             const unsigned char *rows = glmc_rows(state, slot, head, &row);
-            is_whole = glmc_put_part(file, rows, glmc_row_count(state, reached) * row, &crc);
+            is_whole = glmc_put_part(file, rows, glmc_row_count(engine, state, count, reached) * row, &crc);
         }
     glmc_seal_write(crc, sizeof header + count * sizeof *tokens + bytes, seal);
     is_whole = is_whole && fwrite(seal, 1, sizeof seal, file) == sizeof seal;
@@ -212,7 +217,7 @@ static int glmc_restore_rows(const glmc_engine *engine, uint32_t slot, int32_t *
     uint64_t size = (uint64_t)info.st_size, row, stored = header.count;
     const char *wrong = memcmp(header.mark, "GLMCTEXT", 8) != 0 || !glmc_seal_is_there(bytes, size) ? "is no state of a text"
                       : header.artifact != glmc_artifact_check(engine->model) ? "is the state of another artifact"
-                      : stored > header.reached || header.reached > (uint64_t)engine->language->context || header.state_bytes != glmc_state_bytes(engine, header.reached)
+                      : stored > header.reached || header.reached > (uint64_t)engine->language->context || header.state_bytes != glmc_state_bytes(engine, stored, header.reached)
                             || size != sizeof header + stored * sizeof *tokens + header.state_bytes + GLMC_SEAL_BYTES || !glmc_seal_holds(bytes, size) ? "is damaged" : 0;
     for (uint64_t i = 0; !wrong && i < stored; i++) {
         int32_t token;
@@ -225,7 +230,7 @@ static int glmc_restore_rows(const glmc_engine *engine, uint32_t slot, int32_t *
         for (const glmc_tensor *state = engine->cache; state->data; state++)
             for (int64_t head = 0; head < state->shape[1]; head++) {
                 unsigned char *to = glmc_rows(state, slot, head, &row);
-                uint64_t bytes_of_rows = glmc_row_count(state, header.reached) * row;
+                uint64_t bytes_of_rows = glmc_row_count(engine, state, stored, header.reached) * row;
                 memcpy(to, rows, (size_t)bytes_of_rows);
                 rows += bytes_of_rows;
             }

@@ -34,6 +34,7 @@ struct CachedSequence: DecoderContext {
         layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
     ) throws -> ValueID {
         if let window, form.rows(window: window) < form.capacity {
+            guard bias == nil else { throw Diagnostic.unsupported("relative positions in layers with a window") }
             return try attendRing(layer: layer, q, k, v, window: window, scale: scale, softcap: softcap, in: &g)
         }
         let seen = try zip(["key", "value"], [k, v]).map { name, rows in
