@@ -136,6 +136,11 @@ public struct Expectation {
             let values = again.doubles
             again = Tensor(again.element, again.shape, values: { values[$0].isFinite || noise.bool() ? values[$0] : .nan })
         }
+        // A GELU is its operand times a sum that cancels, whose error is relative to one.
+        if let activation = node.op as? Activation, [.gelu, .geluTanh].contains(activation.kind) {
+            let error = epsilon(result.element) * scale, values = again.doubles, x = operands[0].doubles
+            again = Tensor(again.element, again.shape, values: { values[$0] + (x[$0].isFinite ? x[$0] * error * Double(noise.int(-100...100)) / 100 : 0) })
+        }
         // A zero point may be taken off after the product, whose rounding is then relative to the zero point's share.
         if node.op is Dequantize, operands.count > 2 {
             let largest = [1, 2].map { operands[$0].doubles.reduce(0) { $1.isFinite ? max($0, abs($1)) : $0 } }

@@ -41,6 +41,7 @@ public struct FuzzCase: Sendable {
     public static func joined(_ cases: [FuzzCase]) throws -> FuzzCase {
         var copier = FunctionCopier(name: "random"), names: [String] = [], outputs: [ValueID] = []
         for part in cases {
+            for (output, axes) in part.function.squeezedAxes { copier.rewriter.squeeze(axes, ofOutput: outputs.count + output) }
             outputs += try copier.copy(part.function, outputs: part.function.outputs, keepsInputs: true).outputs
             names += part.function.outputNames
         }

@@ -323,6 +323,10 @@ public struct RandomGraph {
             return wide == item.element ? item.id : (try? rewriter.create1(Cast(to: wide), [item.id], at: .end(body))) ?? item.id
         }
         rewriter.setResults(outputs, names: outputs.indices.map { "y\($0)\(name)" })
+        for (i, output) in outputs.enumerated() where noise.int(0...7) == 0 {
+            let axes = rewriter.function.tensorType(output).shape.indices.filter { _ in noise.bool() }
+            if !axes.isEmpty { rewriter.squeeze(axes, ofOutput: i) }
+        }
         var sets = [inputs]
         if recipes.contains(where: { if case .drawn = $0 { true } else { false } }) {
             for choices in [[1], [0, 1, 2, 3, 5, 16, 17], [0]] {

@@ -99,6 +99,11 @@ public struct ElementWriter {
         return Swift.min(Swift.max(truncate(value), range.lowerBound), range.upperBound)
     }
 
+    /// `value` rounded half to even and limited to the range of an integer type; NaN gives the least of it.
+    static func roundSaturated(_ value: Double, to element: ElementType) -> Int {
+        saturated(value.isNaN ? -.infinity : value.rounded(.toNearestOrEven), to: element)
+    }
+
     static func truncate(_ value: Double) -> Int {
         value.isNaN ? 0 : Int(exactly: value.rounded(.towardZero)) ?? (value < 0 ? Int.min : Int.max)
     }

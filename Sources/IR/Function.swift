@@ -82,6 +82,9 @@ public struct Function: Sendable {
     public internal(set) var defaults: [ValueID: Tensor] = [:]
     /// Inputs that outputs update in place: the states that the module keeps, by the inputs' names.
     public internal(set) var states: [StateBinding] = []
+    /// Axes of outputs, by the output's position, that a run's result lacks where they have one element: what exporters write as a squeeze that depends on
+    /// the size. In ascending order.
+    public internal(set) var squeezedAxes: [Int: [Int]] = [:]
     /// Free-form facts about the model: producer, opset, SHA-256, …
     public var metadata: [String: String] = [:]
 

@@ -110,7 +110,14 @@ private final class Frame {
             try run(function[id])
             for value in dead[position] { values[value.index] = nil }
         }
-        return try function[block].results.map { try get($0) }
+        let results = try function[block].results.map { try get($0) }
+        return block == function.body ? try results.enumerated().map { try squeezed($1, along: function.squeezedAxes[$0] ?? []) } : results
+    }
+
+    private func squeezed(_ result: Tensor, along axes: [Int]) throws -> Tensor {
+        let kept = result.shape.indices.filter { result.shape[$0] != 1 || !axes.contains($0) }
+        guard let squeezed = result.reshaped(kept.map { result.shape[$0] }) else { throw Diagnostic(.internal, "\(result.type) cannot be squeezed along \(axes)") }
+        return squeezed
     }
 
     private func run(_ node: Node) throws {

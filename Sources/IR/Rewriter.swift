@@ -88,6 +88,11 @@ public struct Rewriter {
         function.states.append(StateBinding(input: input, output: output))
     }
 
+    /// Lets results of output `output` lack those of the axes that have one element (`Function.squeezedAxes`).
+    public mutating func squeeze(_ axes: [Int], ofOutput output: Int) {
+        function.squeezedAxes[output] = axes.sorted()
+    }
+
     /// A new empty block to pass to `create` as a region.
     public mutating func addBlock() -> BlockID {
         function.blockArena.append(Block(arguments: [], results: [], owner: nil))

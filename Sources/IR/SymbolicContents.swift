@@ -9,7 +9,8 @@ extension Function {
     /// once, from what its operands hold, so following a chain costs no more than the chain.
     public func symbolicContents(_ value: ValueID) -> [Extent]? {
         guard let count = followedCount(value) else { return nil }
-        guard let constant = definingOp(value, as: Constant.self) else { return self[value].contents }
+        // A size that has become known may not be the one that the contents were found with; such a node is refused when its turn comes.
+        guard let constant = definingOp(value, as: Constant.self) else { return self[value].contents?.count == count ? self[value].contents : nil }
         guard constant.value.count == count else { return nil }
         guard constant.value.element.isFloat else { return constant.value.integers.map { Extent($0) } }
         let values = constant.value.doubles
@@ -19,7 +20,7 @@ extension Function {
     /// The number of elements of a tensor that is small enough to be followed.
     private func followedCount(_ value: ValueID) -> Int? {
         guard let type = type(value).tensor, type.element.isInteger || type.element == .bool || type.element.isFloat,
-              let count = type.elementCount.constant, count <= Self.symbolicContentsLimit else { return nil }
+              let sizes = type.shape.constants, sizes.allSatisfy({ $0 >= 0 }), let count = type.elementCount.constant, count <= Self.symbolicContentsLimit else { return nil }
         return count
     }
 

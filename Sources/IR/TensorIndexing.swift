@@ -12,7 +12,7 @@ public struct IndexSequence: Sequence, IteratorProtocol {
 
     public init(_ shape: [Int]) {
         self.shape = shape
-        current = shape.contains(0) ? nil : [Int](repeating: 0, count: shape.count)
+        current = shape.contains { $0 <= 0 } ? nil : [Int](repeating: 0, count: shape.count)
     }
 
     public mutating func next() -> [Int]? {
@@ -43,7 +43,7 @@ public func flatIndex(_ index: [Int], _ strides: [Int]) -> Int {
 public func flatOffsets(_ shape: [Int], strides: [Int], offset: Int = 0) -> [Int] {
     var positions = [offset]
     for (extent, stride) in zip(shape, strides) {
-        positions = positions.flatMap { base in (0..<extent).map { base &+ $0 &* stride } }
+        positions = positions.flatMap { base in (0..<max(extent, 0)).map { base &+ $0 &* stride } }
     }
     return positions
 }

@@ -40,6 +40,12 @@ public enum Verifier {
         try checkDimensions(of: function)
         try verify(function.body, in: function, &visible, readBy)
         try checkStates(of: function)
+        for (output, axes) in function.squeezedAxes {
+            let rank = function.outputs.indices.contains(output) ? function.tensorType(function.outputs[output]).rank : 0
+            guard !axes.isEmpty, zip(axes, axes.dropFirst()).allSatisfy(<), axes.allSatisfy((0..<rank).contains), !function.states.contains(where: { $0.output == output }) else {
+                throw Diagnostic(.invalid, "output \(output) cannot be squeezed along \(axes): only outputs that are no states, and each of their axes once, in order")
+            }
+        }
     }
 
     private static func checkDimensions(of function: Function) throws {

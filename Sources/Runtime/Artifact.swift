@@ -17,6 +17,8 @@ public final class Artifact: @unchecked Sendable {
         public let isOptional: Bool
         /// State that is updated in place: of an output the index of its input, of an input that of its output.
         public let state: Int?
+        /// Of an output, axes that a result lacks where they have one element; `shape` has them.
+        public let squeezedAxes: [Int]
     }
 
     /// A named dimension and its inclusive limits.
@@ -188,5 +190,6 @@ extension Artifact.TensorInfo {
         isDataDependent = info.flags & GLMC_DATA_DEPENDENT != 0
         isOptional = info.flags & GLMC_OPTIONAL != 0
         state = info.state < 0 ? nil : Int(info.state)
+        squeezedAxes = (0..<Int(info.rank)).filter { info.squeezed >> $0 & 1 != 0 }
     }
 }

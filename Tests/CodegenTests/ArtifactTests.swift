@@ -12,6 +12,25 @@ import Testing
         var testDescription: String { name }
     }
 
+    private static let squeezed = """
+        func @squeezed(%x: f32[n, k, 2]) {
+          %y = unary.negate(%x)
+          %z = unary.exp(%x)
+          return %y squeezed [1], %z
+        }
+        """
+
+    /// `%n` and `%i` as integers of a type.
+    private static func quantized(_ type: String) -> String {
+        """
+        %\(type)z = constant(value: \(type)[](1)) : \(type)[]
+        %\(type)qn = quantize(%n, %s, %\(type)z, to: \(type))
+        %\(type)qi = quantize(%i, %s, %\(type)z, to: \(type))
+        %\(type)n = cast(%\(type)qn, to: "i64")
+        %\(type)i = cast(%\(type)qi, to: "i64")
+        """
+    }
+
     static let cases: [Case] = [
         Case(name: "fused elementwise with broadcasting", text: """
             func @elementwise(%x: f32[2, 3, 37], %y: f32[3, 1], %z: f32[]) {
@@ -20,6 +39,18 @@ import Testing
               %c = unary.tanh(%b)
               %d = unary.exp(%c)
               return %d, %b
+            }
+            """),
+        Case(name: "a result without an axis of one element", text: squeezed, dimensions: ["n": 5, "k": 1]),
+        Case(name: "a result with an axis of several elements", text: squeezed, dimensions: ["n": 5, "k": 3]),
+        Case(name: "NaN and infinities become integers", text: """
+            func @special(%x: f32[37]) {
+              %o = binary.subtract(%x, %x)
+              %n = binary.divide(%o, %o)
+              %i = binary.divide(%x, %o)
+              %s = constant(value: f32[](0.1)) : f32[]
+              \(["u8", "i8", "u16", "i16", "i32", "u4", "i4", "u2", "i2"].map(quantized).joined(separator: "\n"))
+              return %u8n, %u8i, %i8n, %i8i, %u16n, %u16i, %i16n, %i16i, %i32n, %i32i, %u4n, %u4i, %i4n, %i4i, %u2n, %u2i, %i2n, %i2i
             }
             """),
         Case(name: "16-bit floats with f32 sums", text: """

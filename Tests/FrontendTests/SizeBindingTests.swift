@@ -157,18 +157,45 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
 /// Branches on sizes: what is assumed about a size becomes part of the inputs' types, which artifacts check, or is not assumed.
 @Suite struct SizeAssumptionTests {
     /// `If(d == 1) Squeeze(x, 1) else x`, as exporters write a squeeze; `d` is what `size` computes.
-    private func squeeze(_ size: [Proto], compare: String = "Equal", inputs: [Proto]) throws -> Function {
+    private func squeeze(_ size: [Proto], compare: String = "Equal", inputs: [Proto], then rest: [Proto] = []) throws -> Function {
         let then = Onnx.graph(nodes: [Onnx.node("Squeeze", ["x", "one"], ["t"])], outputs: [float("t", "", "")])
         let otherwise = Onnx.graph(nodes: [Onnx.node("Identity", ["x"], ["e"])], outputs: [float("e", "", "", "")])
-        let branch = Onnx.node("If", ["c"], ["y"], [Onnx.attribute("then_branch", graph: then), Onnx.attribute("else_branch", graph: otherwise)])
-        return try load(size + [Onnx.node(compare, ["d", "one"], ["c"]), branch], inputs, initializers: [Onnx.tensor("one", 7, [1]).packed(7, [1])])
+        let branch = Onnx.node("If", ["c"], [rest.isEmpty ? "y" : "z"], [Onnx.attribute("then_branch", graph: then), Onnx.attribute("else_branch", graph: otherwise)])
+        return try load(size + [Onnx.node(compare, ["d", "one"], ["c"]), branch] + rest, inputs, initializers: [Onnx.tensor("one", 7, [1]).packed(7, [1])])
     }
 
     static let second = [Onnx.node("Shape", ["x"], ["s"]), Onnx.node("Gather", ["s", "one"], ["d"])]
 
-    @Test func squeezesFixTheSize() throws {
-        let function = try squeeze(Self.second, inputs: [float("x", "N", "K", "2")])
-        #expect(shapes(function) == "[N, 1, 2]" && function.outputs.map { "\(function.tensorType($0).shape)" } == ["[N, 2]"])
+    /// Where an operator needs to know the rank, the size is taken to be one.
+    @Test(arguments: [
+        [Onnx.node("Transpose", ["z"], ["y"], [Onnx.attribute("perm", ints: [1, 0])])],
+        [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("MatMul", ["r", "r"], ["y"])],
+        [Onnx.node("Add", ["z", "x"], ["y"])], [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("Mul", ["z", "r"], ["y"])],
+    ]) func squeezesFixTheSize(_ rest: [Proto]) throws {
+        let function = try squeeze(Self.second, inputs: [float("x", "2", "K", "2")], then: rest)
+        #expect(shapes(function) == "[2, 1, 2]" && function.squeezedAxes.isEmpty)
+    }
+
+    /// Where nothing needs it, the result is squeezed when the model runs.
+    @Test(arguments: [
+        [], [Onnx.node("Identity", ["z"], ["y"])], [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("Sigmoid", ["r"], ["y"])],
+        [Onnx.node("Mul", ["z", "two"], ["r"]), Onnx.node("Neg", ["r"], ["y"])],
+    ]) func squeezesThatNothingDependsOnStay(_ rest: [Proto]) throws {
+        let two = Onnx.node("Constant", [], ["two"], [Proto().string(1, "value_float").float(2, 2).int(20, 1)])
+        let function = try squeeze(Self.second + [two], inputs: [float("x", "N", "K", "2")], then: rest)
+        #expect(shapes(function) == "[N, K, 2]" && function.squeezedAxes == [0: [1]])
+        #expect(function.outputs.map { "\(function.tensorType($0).shape)" } == ["[N, K, 2]"])
+        for size in [1, 3, 0] {
+            let x = Tensor([Float](repeating: 1, count: 8 * size), shape: [4, size, 2])
+            #expect(try Interpreter.run(function, [x]).map(\.shape) == [size == 1 ? [4, 2] : [4, size, 2]])
+        }
+    }
+
+    /// A squeeze of another axis than the one whose size is asked about is none that a size decides.
+    @Test func squeezesOfOtherAxesAreNotTaken() throws {
+        let first = [Onnx.node("Shape", ["x"], ["s"]), Onnx.node("Gather", ["s", "zero"], ["d"]), Onnx.node("Sub", ["one", "one"], ["zero"])]
+        let function = try squeeze(first, inputs: [float("x", "N", "K", "2")])
+        #expect(function.squeezedAxes.isEmpty)
     }
 
     /// Sizes are not negative: such a condition is none.

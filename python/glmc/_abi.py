@@ -37,7 +37,7 @@ class Tensor(c.Structure):
 
 class Info(c.Structure):
     _fields_ = [("name", c.c_char_p), ("dtype", c.c_int32), ("rank", c.c_int32), ("shape", c.POINTER(c.c_int64)), ("dims", c.POINTER(c.c_char_p)),
-                ("flags", c.c_uint32), ("state", c.c_int32), ("device", c.c_int32), ("reserved", c.c_uint32 * 3)]
+                ("flags", c.c_uint32), ("state", c.c_int32), ("device", c.c_int32), ("squeezed", c.c_uint32), ("reserved", c.c_uint32 * 2)]
 
 
 class Dim(c.Structure):

@@ -82,7 +82,8 @@ typedef struct glmc_tensor_info {
     int32_t state;           /* state kept between calls (a KV cache): of an output, the index of the input whose buffer it updates in
                                 place (pass the same pointer twice); of an input, the index of that output; -1 = no state */
     int32_t device;          /* glmc_device where the buffer must live */
-    uint32_t reserved[3];
+    uint32_t squeezed;       /* of an output, axes as bits: where such an axis has one element, the shape that is written lacks it (`rank` and `shape` here have it) */
+    uint32_t reserved[2];
 } glmc_tensor_info;
 
 /* A named dimension. */

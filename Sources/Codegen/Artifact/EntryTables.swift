@@ -75,7 +75,8 @@ extension EntryText {
             out += type.rank == 0 ? ", .shape = 0, .dims = 0" : ", .shape = (const int64_t[]){\(shape)}, .dims = (const char *const[]){\(dims)}"
             let flags = depends ? "GLMC_DATA_DEPENDENT" : !isInput ? "" : function.defaults[value] != nil ? "GLMC_OPTIONAL" : held.contains(number) ? "GLMC_DIMENSION" : ""
             let state = isInput ? function.states.first { $0.input == value }?.output : function.states.first { $0.output == number }.flatMap { function.inputs.firstIndex(of: $0.input) }
-            out += "\(flags.isEmpty ? "" : ", .flags = \(flags)"), .state = \(state ?? -1)},\n"
+            let squeezed = isInput ? 0 : (function.squeezedAxes[number] ?? []).reduce(0) { $0 | 1 << $1 }
+            out += "\(flags.isEmpty ? "" : ", .flags = \(flags)"), .state = \(state ?? -1)\(squeezed == 0 ? "" : ", .squeezed = \(squeezed)")},\n"
         }
         return out + "};\n"
     }

@@ -12,7 +12,7 @@ struct Manifest {
     let options: CompileOptions
     private struct Document: Encodable {
         struct Source: Encodable { var file: String, sha256: String }
-        struct Tensor: Encodable { var name: String, type: String, shape: [String], optional: Bool?, state: Bool? }
+        struct Tensor: Encodable { var name: String, type: String, shape: [String], optional: Bool?, state: Bool?, squeezed: [Int]? }
         struct Kernel: Encodable { var name: String, nodes: [String], flops: Int?, bytes: Int? }
         struct Arena: Encodable { var bytes: Int, lower_bound: Int }
         struct Entry: Encodable { var name: String, inputs: [Tensor], outputs: [Tensor], dims: [String], kernels: [Kernel], arena: Arena }
@@ -25,17 +25,17 @@ struct Manifest {
 
     private func entry(_ program: Program, _ plan: MemoryPlan) -> Document.Entry {
         let function = program.function
-        func tensors(_ values: [ValueID], _ names: [String], isOptional: (ValueID) -> Bool, isState: (Int) -> Bool) -> [Document.Tensor] {
+        func tensors(_ values: [ValueID], _ names: [String], isOptional: (ValueID) -> Bool = { _ in false }, isState: (Int) -> Bool, squeezed: [Int: [Int]] = [:]) -> [Document.Tensor] {
             zip(values, names).enumerated().map { i, pair in
                 let type = function.tensorType(pair.0)
                 return Document.Tensor(
-                    name: pair.1, type: type.element.rawValue, shape: type.shape.map(\.description), optional: isOptional(pair.0) ? true : nil, state: isState(i) ? true : nil)
+                    name: pair.1, type: type.element.rawValue, shape: type.shape.map(\.description), optional: isOptional(pair.0) ? true : nil, state: isState(i) ? true : nil, squeezed: squeezed[i])
             }
         }
         return Document.Entry(
             name: function.name,
             inputs: tensors(function.inputs, function.inputNames, isOptional: { function.defaults[$0] != nil }, isState: { i in function.states.contains { $0.input == function.inputs[i] } }),
-            outputs: tensors(function.outputs, function.outputNames, isOptional: { _ in false }, isState: { i in function.states.contains { $0.output == i } }),
+            outputs: tensors(function.outputs, function.outputNames, isState: { i in function.states.contains { $0.output == i } }, squeezed: function.squeezedAxes),
             dims: function.dimensions.map(\.name),
             kernels: program.launches.map { Document.Kernel(name: $0.family, nodes: $0.provenance, flops: $0.operations.constant, bytes: $0.bytes.constant) },
             arena: Document.Arena(bytes: plan.fixedBytes, lower_bound: plan.lowerBound))

@@ -174,10 +174,12 @@ static int glmc_bind(const glmc_program *program, const glmc_call *call, int64_t
 
 static void glmc_write_shapes(const glmc_entry *entry, glmc_tensor *outputs, const int64_t *sizes) {
     for (uint32_t i = 0; i < entry->output_count; i++) {
-        outputs[i].dtype = entry->outputs[i].dtype;
-        outputs[i].rank = entry->outputs[i].rank;
-        outputs[i].device = entry->outputs[i].device;
-        for (int d = 0; d < entry->outputs[i].rank; d++) outputs[i].shape[d] = *sizes++;
+        const glmc_tensor_info *info = &entry->outputs[i];
+        outputs[i].dtype = info->dtype;
+        outputs[i].rank = 0;
+        outputs[i].device = info->device;
+        for (int d = 0; d < info->rank; d++, sizes++)
+            if (*sizes != 1 || !(info->squeezed >> d & 1)) outputs[i].shape[outputs[i].rank++] = *sizes;
     }
 }
 

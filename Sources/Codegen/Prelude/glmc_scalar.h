@@ -111,8 +111,9 @@ GLMC_UNSIGNED(u64, uint64_t)
     GLMC_INLINE int64_t glmc_i64_##S(T a) { return a >= (T)9223372036854775808.0 ? INT64_MAX : a < (T)-9223372036854775808.0 ? INT64_MIN : a != a ? 0 : (int64_t)a; } \
     GLMC_INLINE uint64_t glmc_u64_##S(T a) { return a >= (T)18446744073709551616.0 ? UINT64_MAX : a >= (T)9223372036854775808.0 ? (uint64_t)a : a > (T)0 ? (uint64_t)glmc_i64_##S(a) : 0; } \
     GLMC_INLINE int32_t glmc_i32_##S(T a) { return a >= (T)2147483648.0 ? INT32_MAX : a < (T)-2147483648.0 ? INT32_MIN : a != a ? 0 : (int32_t)a; } \
-    /* Rounding half to even, saturating to lo...hi; NaN gives 0 or lo. */                              \
-    GLMC_INLINE int32_t glmc_saturate_##S(T a, T lo, T hi) { T r = rint##X(a); r = r > lo ? r : lo; return (int32_t)(r < hi ? r : hi); }
+    /* Rounding half to even, saturating to lo...hi; NaN gives lo. */                                   \
+    GLMC_INLINE int32_t glmc_saturate_##S(T a, T lo, T hi) { T r = rint##X(a); r = r > lo ? r : lo; return (int32_t)(r < hi ? r : hi); } \
+    GLMC_INLINE int32_t glmc_saturate_i32_##S(T a) { return a == a ? glmc_i32_##S(rint##X(a)) : INT32_MIN; }
 
 GLMC_FLOAT(f32, float, f)
 GLMC_FLOAT(f64, double, )

@@ -299,7 +299,7 @@ struct KernelPrinter {
         if a.type.lanes > 1 { return "glmc_saturate_\(to.rawValue)_\(dialect.suffix(a.type))(\(text(a)))" }
         let range = to.integerRange ?? 0...0
         let element = a.type.element
-        if to == .i32 || to == .u32 || to == .i64 || to == .u64 { return "(\(dialect.scalar(to)))glmc_i64_\(dialect.suffix(a.type))(glmc_round_\(dialect.suffix(a.type))(\(text(a))))" }
+        if to == .i32 { return "glmc_saturate_i32_\(dialect.suffix(a.type))(\(text(a)))" }
         return "(\(dialect.scalar(to)))glmc_saturate_\(dialect.suffix(a.type))(\(text(a)), \(dialect.float(Double(range.lowerBound), element)), \(dialect.float(Double(range.upperBound), element)))"
     }
 }

@@ -8,6 +8,10 @@ extension GraphImporter {
         let graphs = [try c.graph("then_branch"), try c.graph("else_branch")]
         if let known = knownConstantUnlessBound(condition)?.splat { return try importSubgraph(graphs[known != 0 ? 0 : 1], inputs: []) }
         if let (sizes, taken) = sizeEquality(condition), Self.isSqueeze(graphs[taken], orIdentity: graphs[1 - taken]) {
+            if keepsRanks, let squeezed = try squeezed(by: graphs[taken], where: sizes) {
+                hasSqueezed = true
+                return [squeezed]
+            }
             if let result = try assume(sizes, graphs[taken]) { return result }
             if isDemanded(sizes, bySqueezeIn: graphs[taken]) { return try importSubgraph(graphs[taken], inputs: []) }
         }
@@ -88,22 +92,5 @@ extension GraphImporter {
         guard isBindable(sizes) else { return nil }
         expect([sizes])
         return try importSubgraph(graph, inputs: [])
-    }
-
-    /// Whether the squeeze in `graph` itself asks for the equality, which artifacts then check where it runs.
-    private func isDemanded(_ sizes: SizeEquation, bySqueezeIn graph: OnnxGraph) -> Bool {
-        guard let name = graph.nodes.last(where: { $0.op == "Squeeze" })?.inputs.first, case .tensor(let x)? = lookup(name) else { return false }
-        let size = sizes.left.isConstant ? sizes.right : sizes.left, one = sizes.left.isConstant ? sizes.left : sizes.right
-        return one == 1 && shape(x).contains(size) && isFree(size)
-    }
-
-    /// Whether one branch is a Squeeze and the other hands the same value on: how exporters write a squeeze of one axis.
-    private static func isSqueeze(_ graph: OnnxGraph, orIdentity other: OnnxGraph) -> Bool {
-        func only(_ graph: OnnxGraph) -> OnnxNode? {
-            let nodes = graph.nodes.filter { $0.op != "Constant" }
-            return nodes.count == 1 ? nodes[0] : nil
-        }
-        guard let squeeze = only(graph), let identity = only(other) else { return false }
-        return squeeze.op == "Squeeze" && squeeze.domain.isEmpty && identity.op == "Identity" && squeeze.inputs.first == identity.inputs.first
     }
 }

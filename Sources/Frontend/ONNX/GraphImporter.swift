@@ -44,15 +44,19 @@ struct GraphImporter: GraphBuilding {
     var equations: [SizeEquation] = []
     /// Sizes of tensors that are always there, as far as it takes this to know that they are not negative.
     var neverNegative: Set<Extent> = []
+    /// Whether results whose rank depends on a size may stay so, and whether there is one.
+    let keepsRanks: Bool
+    var hasSqueezed = false
     /// Whether nodes are imported that may never run, so that nothing follows from what they demand.
     var mayNotRun = false
     private let functions: [String: OnnxFunction]
 
-    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, defaults: Defaults, budget: ImportBudget) {
+    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, defaults: Defaults, keepsRanks: Bool, budget: ImportBudget) {
         self.model = model
         self.options = options
         self.sizes = sizes
         self.defaults = defaults
+        self.keepsRanks = keepsRanks
         neverNegative = sizes.neverNegative
         self.budget = budget
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
@@ -74,7 +78,7 @@ struct GraphImporter: GraphBuilding {
         try defineInputs()
         try importBody(defaults.withoutInitializers(model.graph))
         if blockers.isEmpty {
-            var results: [ValueID] = []
+            var results: [ValueID] = [], squeezes: [(axes: [Int], output: Int)] = []
             var names: Set<String> = [], taken = Set(rewriter.function.inputs)
             for output in model.graph.outputs {
                 guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
@@ -82,8 +86,9 @@ struct GraphImporter: GraphBuilding {
                 if case .tensor(let id) = value, case .tensor(let declared, _)? = output.type, declared != .undefined, try declared.irType() != element(id) {
                     throw Diagnostic(.invalid, "is declared as \(try declared.irType().rawValue), and its node gives \(element(id).rawValue)", at: ["output '\(output.name)'"])
                 }
-                for (name, tensor) in try tensors(of: value, named: output.name) {
+                for (name, tensor, axes) in try tensors(of: value, named: output.name) {
                     var id = tensor
+                    if !axes.isEmpty { squeezes.append((axes, results.count)) }
                     // Two outputs, or an input and an output, may be one value: each needs a name of its own.
                     if taken.contains(id) || rewriter.function.definingOp(id, as: Constant.self) != nil {
                         id = try copy(id)
@@ -96,16 +101,18 @@ struct GraphImporter: GraphBuilding {
             guard !model.graph.outputs.isEmpty else { throw Diagnostic(.invalid, "the model has no outputs") }
             guard !results.isEmpty else { throw Diagnostic(.unsupported, "the model returns no tensor: every output is an empty sequence or optional") }
             rewriter.setResults(results)
+            for (axes, output) in squeezes { rewriter.squeeze(axes, ofOutput: output) }
         }
         guard blockers.isEmpty else { throw Diagnostics(blockers) }
         rewriter.setMetadata("producer", model.producer + (model.producerVersion.isEmpty ? "" : " " + model.producerVersion))
         rewriter.setMetadata("opset", opsets.keys.sorted().map { "\($0.isEmpty ? "ai.onnx" : $0) \(opsets[$0] ?? 0)" }.joined(separator: ", "))
     }
 
-    /// The tensors that an output is made of: those of a sequence are named `NAME[0]`, `NAME[1]`, …
-    private func tensors(of value: Imported, named name: String) throws -> [(String, ValueID)] {
+    /// The tensors that an output is made of, with the axes along which they are squeezed: those of a sequence are named `NAME[0]`, `NAME[1]`, …
+    private func tensors(of value: Imported, named name: String) throws -> [(String, ValueID, [Int])] {
         switch value {
-        case .tensor(let id): [(name, id)]
+        case .tensor(let id): [(name, id, [])]
+        case .squeezed(let id, let axes): [(name, id, axes)]
         case .sequence(let items): try items.enumerated().flatMap { try tensors(of: $1, named: "\(name)[\($0)]") }
         case .optional(let inner): try inner.map { try tensors(of: $0, named: name) } ?? []
         case .strings, .failed: throw Diagnostic(.unsupported, "is a string tensor; artifacts return numbers only", at: ["output '\(name)'"])
@@ -195,7 +202,10 @@ struct GraphImporter: GraphBuilding {
         if inputs.contains(where: { $0?.isFailed ?? false }) { return [.failed] }
         if let function { return try inline(function, resolved, inputs) }
         let outputCount = (node.outputs.lastIndex { !$0.isEmpty } ?? -1) + 1
-        return try rule?.build(&self, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
+        func build(_ importer: inout Self, _ inputs: [Imported?]) throws -> [Imported] {
+            try rule?.build(&importer, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
+        }
+        return try throughElementwise(inputs, build) ?? build(&self, inputs)
     }
 
     /// Refuses attributes that the operator does not have: whoever wrote them meant something by them. Names that begin with two underscores are for

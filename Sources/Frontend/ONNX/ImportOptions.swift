@@ -55,6 +55,8 @@ extension ImportedModel {
 /// What the name of an ONNX value stands for while a graph is imported.
 indirect enum Imported {
     case tensor(ValueID)
+    /// A tensor that lacks those of the axes that have one element, where that is not known at compile time.
+    case squeezed(ValueID, axes: [Int])
     /// A sequence of known length; the compiler's IR sees only its elements.
     case sequence([Imported])
     case optional(Imported?)

@@ -27,6 +27,7 @@ struct OnnxCall {
     func tensor(_ i: Int) throws -> ValueID {
         switch try value(i) {
         case .tensor(let value): return value
+        case .squeezed(let value, let axes): throw Diagnostic.unsupported("input \(i) has a rank that depends on a size: \(value) lacks the axes \(axes) where they have one element")
         case .strings: throw Diagnostic.unsupported("input \(i) is a string tensor; strings are only followed at compile time")
         case .sequence: throw Diagnostic(.invalid, "input \(i) is a sequence where a tensor is expected")
         case .optional(.some(.tensor(let value))): return value

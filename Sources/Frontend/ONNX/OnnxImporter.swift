@@ -36,14 +36,19 @@ public enum OnnxImporter {
 
     /// The finished import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
     /// one of them bound to the other: what was built before could mention either. It also starts again with defaults of inputs as constants
-    /// where operators need them. Every start binds a size, learns of one or freezes a default, so they end, and the budget is one for all of them.
+    /// where operators need them, and without results whose rank depends on a size where operators need to know it. Every start binds a size, learns of one, freezes a default or fixes
+    /// the ranks, so they end, and the budget is one for all of them.
     private static func settled(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
-        var sizes = SizeBindings(), defaults = Defaults(model, options)
+        var sizes = SizeBindings(), keepsRanks = true, defaults = Defaults(model, options)
         let budget = ImportBudget(model)
         while true {
-            var importer = GraphImporter(model, options: options, sizes: sizes, defaults: defaults, budget: budget)
+            var importer = GraphImporter(model, options: options, sizes: sizes, defaults: defaults, keepsRanks: keepsRanks, budget: budget)
             var failure: (any Error)?
             do { try importer.importModel() } catch { failure = error }
+            if failure != nil, importer.hasSqueezed {
+                if let improved = importer.improvedSizes(failed: false) { sizes = improved } else { keepsRanks = false }
+                continue
+            }
             if defaults.freeze(importer.consumed, failed: failure != nil) { continue }
             if let improved = importer.improvedSizes(failed: failure != nil) {
                 sizes = improved

@@ -110,7 +110,7 @@ struct KernelValue {
     }
 
     func roundSaturated(to target: ElementType) -> KernelValue {
-        map(to: target) { .integer(ElementWriter.saturated($0.double(element).rounded(.toNearestOrEven), to: target)) }
+        map(to: target) { .integer(ElementWriter.roundSaturated($0.double(element), to: target)) }
     }
 
     /// `a * b + c`, rounded once.

@@ -59,7 +59,7 @@ struct QuantizationGrid: Hashable, Sendable {
     }
 }
 
-/// Quantisation to integers or narrow floats: `saturate(roundHalfToEven(x / scale) + zeroPoint)`. Scale and zero point are
+/// Quantisation to integers or narrow floats: `saturate(roundHalfToEven(x / scale) + zeroPoint)`; of NaN, the least integer. Scale and zero point are
 /// scalars, vectors along `axis`, or, with a block size, tensors of `x`'s rank. The zero point has the result's type.
 public struct Quantize: PointwiseOp {
     public static let mnemonic = "quantize"
@@ -114,11 +114,9 @@ public struct Quantize: PointwiseOp {
             let (a, b) = (reader.load(at: i), scale.load(at: parameter(i)))
             return wide ? a / b : Double(Float(a) / Float(b))
         }
-        if let range = element.integerRange {
-            let (low, high) = (Double(range.lowerBound), Double(range.upperBound))
+        if element.isInteger {
             return [Tensor(element, x.shape, integers: { i in
-                let value = quotient(i).rounded(.toNearestOrEven) + zero.load(at: parameter(i))
-                return value.isNaN ? 0 : Int(Swift.min(Swift.max(value, low), high))
+                ElementWriter.roundSaturated(quotient(i).rounded(.toNearestOrEven) + zero.load(at: parameter(i)), to: element)
             })]
         }
         guard let format = NarrowFloat.format(of: element) else { throw Diagnostic(.internal, "cannot quantise to \(element.rawValue)") }
@@ -141,10 +139,10 @@ public struct Quantize: PointwiseOp {
         }
         let zero = try operands.load(2, at: at, in: &builder)
         let shifted = zero.constantNumber == 0 ? quotient : Expr.unary(.round, quotient) + zero.converted(to: type)
-        if element.computeType == element { return .roundSaturate(shifted, element) }
+        let rounded = Expr.roundSaturate(shifted, element.computeType)
+        if element.computeType == element { return rounded }
         // Sub-byte types saturate inside the byte that they compute in.
-        let clamped = Expr.min(.max(.unary(.round, shifted), .float(Double(range.lowerBound), type)), .float(Double(range.upperBound), type))
-        return .cast(clamped, element.computeType)
+        return .min(.max(rounded, .integer(range.lowerBound, rounded.type.element)), .integer(range.upperBound, rounded.type.element))
     }
 }
 

@@ -1,5 +1,5 @@
 /// Rounds floats half to even to the integers of a type, saturating: the last step of a requantisation whose scale and zero
-/// point are folded into the arithmetic before it. NaN gives 0.
+/// point are folded into the arithmetic before it. NaN gives the least integer of the type.
 public struct RoundSaturate: PointwiseOp {
     public static let mnemonic = "round_saturate"
     public static let summary = "Rounds half to even to an integer type, saturating"
@@ -12,7 +12,7 @@ public struct RoundSaturate: PointwiseOp {
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let x = try context.tensors(1)[0]
-        guard x.element.isFloat, to.isInteger, to.computeType == to, to.byteCount <= 4 else {
+        guard x.element.isFloat, [.u8, .i8, .u16, .i16, .i32].contains(to) else {
             throw Diagnostic(.invalid, "cannot round \(x.element.rawValue) to \(to.rawValue)")
         }
         return [.tensor(x.with(element: to))]
@@ -20,10 +20,7 @@ public struct RoundSaturate: PointwiseOp {
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let x = operands[0], reader = x.reader
-        guard let range = to.integerRange else { throw Diagnostic(.invalid, "cannot round to \(to.rawValue)") }
-        return [Tensor(to, x.shape, integers: { i in
-            Swift.min(Swift.max(ElementWriter.truncate(reader.load(at: i).rounded(.toNearestOrEven)), range.lowerBound), range.upperBound)
-        })]
+        return [Tensor(to, x.shape, integers: { ElementWriter.roundSaturated(reader.load(at: $0), to: to) })]
     }
 
     public var layoutBehavior: LayoutBehavior { .uniform }

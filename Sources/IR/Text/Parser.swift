@@ -142,7 +142,7 @@ public struct Parser {
         return value
     }
 
-    /// `%a, %b as "name", %c updates %state`, possibly empty; outputs without a name take their value's.
+    /// `%a, %b as "name", %c updates %state, %d squeezed [1]`, possibly empty; outputs without a name take their value's.
     private mutating func values(of block: BlockID) throws -> (values: [ValueID], names: [String]) {
         var list: [ValueID] = [], names: [String] = []
         guard tokens.current.kind == .value else { return (list, names) }
@@ -154,8 +154,15 @@ public struct Parser {
             if block == rewriter.function.body, tokens.accept(word: "updates") {
                 rewriter.addState(try lookUp(try tokens.take(.value, "a state")), output: list.count - 1)
             }
+            if block == rewriter.function.body, tokens.accept(word: "squeezed") { rewriter.squeeze(try axes(), ofOutput: list.count - 1) }
         } while tokens.accept(",")
         return (list, names)
+    }
+
+    private mutating func axes() throws -> [Int] {
+        let start = tokens.current
+        guard case .integers(let axes) = try attributes.value(&tokens) else { throw tokens.error("expected a list of axes, as [1, 2]", at: start) }
+        return axes
     }
 
     /// Nodes up to and including `return …` or `yield …` and the closing brace.

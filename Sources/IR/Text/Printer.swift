@@ -12,7 +12,7 @@
 /// ```
 ///
 /// An input that may be left out shows its default: `%w: f32[2] = f32[2](1.0, 2.0)`. An output whose name differs from its value's is written `return %y as "name"`,
-/// and one that is the new value of a state `return %y updates %cache`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
+/// one that is the new value of a state `return %y updates %cache`, and one that lacks axis 1 where that has one element `return %y squeezed [1]`. Values without a name are numbered in order of definition; `#k` tells values of one name apart. Attributes that have their
 /// default value are left out; an enumeration that comes first is written after the mnemonic. `assume 2147483647-200*batch` is a size that runs check not to be negative.
 public struct Printer {
     /// What happens to the elements of constants.
@@ -135,7 +135,8 @@ public struct Printer {
             let spelling = names[value] ?? "%?", name = function.outputNames.indices.contains(i) ? function.outputNames[i] : ""
             let known = function[value].name
             let update = function.states.first { $0.output == i }.map { " updates \(names[$0.input] ?? "%?")" } ?? ""
-            return (name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))") + update
+            let squeezed = function.squeezedAxes[i].map { " squeezed \($0)" } ?? ""
+            return (name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))") + update + squeezed
         }
         text += "  return \(outputs.joined(separator: ", "))".trimmingEnd() + "\n}\n"
     }
