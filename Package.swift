@@ -28,7 +28,7 @@ let package = Package(
             dependencies: ["GlmcIR", "GlmcFrontend", "GlmcPasses", "GlmcCodegen", "GlmcRuntime", "GlmcFuzz"],
             path: "Sources/Driver"),
         .testTarget(name: "CodegenTests", dependencies: ["GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/CodegenTests"),
-        .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses"], path: "Tests/FileTests", exclude: ["cases"]),
+        .testTarget(name: "FileTests", dependencies: ["GlmcIR", "GlmcPasses", "GlmcCodegen"], path: "Tests/FileTests", exclude: ["cases"]),
         .testTarget(name: "NativeTests", dependencies: ["GlmcFuzz", "GlmcIR", "GlmcCodegen", "GlmcRuntime"], path: "Tests/NativeTests"),
         .target(name: "GlmcTestSupport", dependencies: ["GlmcIR"], path: "Tests/Support"),
         .testTarget(name: "IRTests", dependencies: ["GlmcFuzz", "GlmcIR"], path: "Tests/IRTests", exclude: ["references"]),

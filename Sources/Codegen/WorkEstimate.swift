@@ -11,15 +11,10 @@ public enum WorkEstimate {
 
     static func of(_ id: NodeID, in function: Function) -> Extent {
         let node = function[id], op = node.op
-        if OperationCount.isContraction(op) { return OperationCount.of(id, in: function) }
-        if op is any RecurrentOp, node.operands.count > 2 {
-            // Every step of every sequence meets all weights.
-            let x = function.tensorType(node.operands[0])
-            return Extent(2) * elements(Array(node.operands[1...2]), function) * x.shape.dropLast().reduce(1, *)
-        }
+        if let products = function.multiplyAdds(of: id) { return Extent(2) * products }
         let made = elements(node.results, function)
         guard let pointwise = op as? any PointwiseOp else {
-            let isVectorised = op is LayerNorm || op is RMSNorm || op is Softmax || op is Pool
+            let isVectorised = (op as? any LoopOp)?.runsInVectors ?? false
             return (made + elements(node.operands, function)) * Extent(isVectorised ? expensive : scalar)
         }
         return switch pointwise.elementCost {

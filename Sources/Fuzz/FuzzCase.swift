@@ -97,8 +97,8 @@ struct FunctionCopier {
         }
         for (name, info) in source.dimensions {
             switch info.source {
-            case .value(let position):
-                if let at = kept.firstIndex(where: { $0.offset == position }) { rewriter.addDimension(name, DimensionInfo(.value(base + at))) }
+            case .value(let position, let element):
+                if let at = kept.firstIndex(where: { $0.offset == position }) { rewriter.addDimension(name, DimensionInfo(.value(base + at, element: element))) }
             case .input(let position, let axis):
                 if let at = kept.firstIndex(where: { $0.offset == position }) { rewriter.addDimension(name, DimensionInfo(.input(base + at, axis: axis))) }
             case .runtime:

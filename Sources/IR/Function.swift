@@ -53,8 +53,8 @@ public struct DimensionInfo: Hashable, Sendable {
     public enum Source: Hashable, Sendable {
         /// Read off axis `axis` of input `input` (position among the arguments).
         case input(Int, axis: Int)
-        /// What input `input` holds, an integer of rank 0: how much of a cache is filled.
-        case value(Int)
+        /// Element `element` of input `input`, an i64 of fixed shape: how much of a cache is filled, or a shape that the caller chooses.
+        case value(Int, element: Int = 0)
         /// Computed while the model runs; never larger than the bound.
         case runtime(bound: Extent)
     }

@@ -30,9 +30,11 @@ public struct Interpreter {
         }
         let frame = Frame(function, dimensions: dimensions, observe: observe, disturb: disturb)
         for (name, info) in function.dimensions {
-            guard case .value(let position) = info.source else { continue }
-            guard inputs[position].element == .i64, inputs[position].rank == 0 else { throw Diagnostic(.invalid, "must be an i64 of rank 0", at: ["input \(function[arguments[position]].name)"]) }
-            try frame.bind(name, to: inputs[position].integers[0], of: function[arguments[position]].name)
+            guard case .value(let position, let element) = info.source else { continue }
+            guard inputs[position].element == .i64, inputs[position].count > element else {
+                throw Diagnostic(.invalid, "must be \(function.type(arguments[position]))", at: ["input \(function[arguments[position]].name)"])
+            }
+            try frame.bind(name, to: inputs[position].integers[element], of: function[arguments[position]].name)
         }
         for (argument, tensor) in zip(arguments, inputs) {
             do {

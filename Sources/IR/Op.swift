@@ -192,6 +192,12 @@ public protocol LoopOp: Op {
     /// Emits statements that compute all results. Statements at the outermost level run on every thread: use parallel loops,
     /// `single` and `barrier`.
     func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws
+    /// Whether its rows are computed in vectors, which says how long it takes. Default: false.
+    var runsInVectors: Bool { get }
+}
+
+extension LoopOp {
+    public var runsInVectors: Bool { false }
 }
 
 /// An op whose result shows the operand's memory differently: no code, where strides can express it.

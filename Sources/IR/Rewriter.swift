@@ -75,7 +75,7 @@ public struct Rewriter {
         function.dimensions = function.dimensions.map { name, info in
             switch info.source {
             case .input(let old, let axis): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.input($0, axis: axis)) } ?? info)
-            case .value(let old): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.value($0)) } ?? info)
+            case .value(let old, let element): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.value($0, element: element)) } ?? info)
             case .runtime: (name, info)
             }
         }
@@ -86,6 +86,13 @@ public struct Rewriter {
     /// Makes output `output` the new value of the state that `input` is.
     public mutating func addState(_ input: ValueID, output: Int) {
         function.states.append(StateBinding(input: input, output: output))
+    }
+
+    /// Makes dimensions of what an input holds, an i64 of fixed shape: `names` has one for each element.
+    public mutating func addDimensions(_ names: [String], heldBy input: ValueID) {
+        guard let position = function.inputs.firstIndex(of: input) else { return }
+        for (element, name) in names.enumerated() { addDimension(name, DimensionInfo(.value(position, element: element))) }
+        function.valueArena[input.index].contents = names.map { .dimension($0) }
     }
 
     /// Lets results of output `output` lack those of the axes that have one element (`Function.squeezedAxes`).

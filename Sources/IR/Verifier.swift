@@ -56,9 +56,10 @@ public enum Verifier {
                     throw Diagnostic(.invalid, "the dimension '\(name)' is said to be axis \(axis) of input \(position), which is no axis of that size")
                 }
             }
-            guard case .value(let position) = info.source else { continue }
-            guard function.inputs.indices.contains(position), let type = function.type(function.inputs[position]).tensor, type.rank == 0, type.element == .i64 else {
-                throw Diagnostic(.invalid, "the dimension '\(name)' is the value of input \(position), which is no i64 of rank 0")
+            guard case .value(let position, let element) = info.source else { continue }
+            guard function.inputs.indices.contains(position), let type = function.type(function.inputs[position]).tensor, type.element == .i64,
+                  let count = type.elementCount.constant, 0..<count ~= element else {
+                throw Diagnostic(.invalid, "the dimension '\(name)' is element \(element) of input \(position), which is no i64 that always has it")
             }
         }
     }

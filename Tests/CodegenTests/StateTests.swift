@@ -6,6 +6,28 @@ import Testing
 
 /// States: updated in place where nothing reads them later, right in any case; entry points that share code, weights and states.
 @Suite struct StateTests {
+    /// Sizes that an input holds, in an order of its own, on all targets: a size that does not fit is refused.
+    @Test func inputsHoldSizes() throws {
+        let function = try Parser.parseFunction("""
+            func @chosen(%x: f32[n], %s: i64[3]) {
+              dimension p = input 1 value 2
+              dimension q = input 1 value
+              %y = reshape(%x, shape: [p, q])
+              %z = reduce(%y, fn: "add", axes: [1])
+              return %y, %z
+            }
+            """)
+        let x = Tensor((0..<12).map { Float($0) }, shape: [12])
+        for target in NativeRun.targets {
+            let sizes = Tensor([4, -7, 3], shape: [3]), results = try NativeRun(function, target: target)([x, sizes], threads: 2)
+            #expect(results == (try Interpreter.run(function, [x, sizes])) && results[0].shape == [3, 4])
+            for wrong in [[5, 0, 3], [-4, 0, -3], [1 << 40, 0, 0]] {
+                let error = #expect(throws: RuntimeError.self) { try NativeRun(function, target: target)([x, Tensor(wrong, shape: [3])], threads: 1) }
+                #expect(error?.kind == .badShape)
+            }
+        }
+    }
+
     private static let cache = """
         func @step(%cache: f32[8, 3], %rows: f32[n, 3], %filled: i64[]) {
           dimension filled = input 2 value

@@ -1,4 +1,5 @@
 import Foundation
+import GlmcCodegen
 import GlmcPasses
 import Testing
 
@@ -76,9 +77,19 @@ struct FileCase {
             let passes = try PassLibrary.standard.passes(named: mode.dropFirst().joined().components(separatedBy: ","))
             try PassManager(PassManager.Options(verifiesEach: true)).run(passes, on: &changed, PassContext(level: .o3))
             return Printer.print(changed, weights: .inline)
+        case "lower":
+            return try KernelListing.loops(of: function, target: try target())
+        case "emit":
+            return try KernelListing.source(of: function, target: try target())
         default:
-            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify, run and pass")
+            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify, run, pass, lower and emit")
         }
+    }
+
+    /// The target that follows the mode's name.
+    private func target() throws -> Target {
+        guard mode.count == 2, let target = Target.named(mode[1]) else { throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' names no target") }
+        return target
     }
 
     private func inputs() throws -> [Tensor] {

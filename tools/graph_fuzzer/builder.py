@@ -171,9 +171,11 @@ class Graph:
         return helper.make_node("Constant", [], [name], name=self.name("n") + "_Constant", **{form: forms[form]})
 
     def ints(self, values, dtype=I64, shape=None):
-        """A small constant, as operators take for sizes and axes."""
+        """A small constant, as operators take for sizes and axes; seldom an input, which is a size then or stays data."""
         data = np.array(values, dtype)
-        return self.leaf(dtype, (data if shape is None else data.reshape(shape)).shape, kind=self.choose("constant", "constant", "node"), data=data)
+        is_size = data.dtype == I64 and 0 < data.size <= 8 and data.min() >= 0 and data.max() < 1 << 20
+        kind = "input" if is_size and not self.closed and self.chance(0.04) else self.choose("constant", "constant", "node")
+        return self.leaf(dtype, (data if shape is None else data.reshape(shape)).shape, kind=kind, data=data)
 
     def scalar(self, value, dtype, shape=()):
         return self.leaf(dtype, shape, kind=self.choose("constant", "node"), data=np.full(shape, value, dtype))

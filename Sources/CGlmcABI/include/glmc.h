@@ -68,7 +68,7 @@ typedef struct glmc_tensor {
 
 /* glmc_tensor_info.flags */
 #define GLMC_DATA_DEPENDENT 1u /* the shape follows from the data: output_shapes gives an upper bound, run writes the actual shape */
-#define GLMC_DIMENSION 4u      /* of an input: an i64 of rank 0 on the host, whose value is a dimension; output_shapes and workspace_size read it */
+#define GLMC_DIMENSION 4u      /* of an input: i64 on the host, whose elements are dimensions; output_shapes and workspace_size read it */
 #define GLMC_OPTIONAL 2u       /* of an input: it has a default, which lies in the weights; a caller that feeds nothing passes null data */
 
 /* An input or output, as the model declares it. */

@@ -34,7 +34,7 @@ public enum CudaText {
 
         """
         for (i, kernel) in program.code.kernels.enumerated() {
-            var printer = KernelPrinter(kernel.function, dialect: .cuda, dimensionIndex: kernel.dimensionIndex)
+            var printer = SourcePrinter(kernel.function, dialect: .cuda, dimensionIndex: kernel.dimensionIndex)
             out += "\n\(ForeignText.comment(kernel.function.name))\n" + (try printer.text(symbol: name.kernel(i)))
         }
         let entry = EntryText(program: program, plan: plan, weights: weights, name: name)

@@ -41,10 +41,10 @@ extension EntryText {
         return out
     }
 
-    /// The input that holds each dimension's value, -1 for none; 0 where no dimension is a value.
+    /// The input that holds each dimension's value, -1 for none, and which of its elements that is; 0 where no dimension is a value.
     private var valueTable: String {
-        let inputs = dimensions.map { if case .value(let input) = $0.info.source { input } else { -1 } }
-        return inputs.allSatisfy { $0 < 0 } ? "0" : "(const int32_t[]){\(inputs.map(String.init).joined(separator: ", "))}"
+        let places = dimensions.map { if case .value(let input, let element) = $0.info.source { (input, element) } else { (-1, 0) } }
+        return places.allSatisfy { $0.0 < 0 } ? "0" : "(const int32_t[][2]){\(places.map { "{\($0.0), \($0.1)}" }.joined(separator: ", "))}"
     }
 
     /// The functions of the entry point where inputs have defaults, and how the names of its functions begin.
@@ -65,7 +65,7 @@ extension EntryText {
         let function = program.function
         var out = "static const glmc_tensor_info \(symbol(isInput ? "inputs" : "outputs"))[] = {\n"
         let runtime = Set(dimensions.compactMap { if case .runtime = $0.info.source { $0.name } else { nil } })
-        let held = Set(dimensions.compactMap { if case .value(let input) = $0.info.source { input } else { nil } })
+        let held = Set(dimensions.compactMap { if case .value(let input, _) = $0.info.source { input } else { nil } })
         for (number, (value, name)) in zip(values, names).enumerated() {
             let type = function.tensorType(value)
             let shape = type.shape.map { $0.constant.map(String.init) ?? "-1" }.joined(separator: ", ")

@@ -39,7 +39,7 @@ enum KernelFiles {
     /// A kernel as a function that launches call (`glmc_kernel`). Its body stays a function of its own: parameters keep that they do not overlap, which
     /// inlined ones may lose.
     static func definition(_ kernel: KernelFunction, symbol: String, dimensionIndex: [String: Int]) throws -> String {
-        var printer = KernelPrinter(kernel, dialect: .c, dimensionIndex: dimensionIndex)
+        var printer = SourcePrinter(kernel, dialect: .c, dimensionIndex: dimensionIndex)
         let body = symbol + "_body", count = kernel.buffers.count + (kernel.reports ? 1 : 0)
         let arguments = (["f"] + (0..<count).map { "a[\($0)]" } + ["part", "parts"]).joined(separator: ", ")
         return try printer.text(symbol: body) + """

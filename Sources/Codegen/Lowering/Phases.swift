@@ -38,20 +38,3 @@ extension KernelFunction {
         return needed
     }
 }
-
-extension Statement {
-    func mentions(_ variable: Variable) -> Bool {
-        anyExpression { $0 == .variable(variable) }
-    }
-
-    /// Whether the statement writes a buffer.
-    func stores(to buffer: BufferID) -> Bool {
-        switch self {
-        case .store(let access, _): access.buffer == buffer
-        case .loop(let loop): loop.body.contains { $0.stores(to: buffer) }
-        case .conditional(_, let a, let b): (a + b).contains { $0.stores(to: buffer) }
-        case .whileLoop(_, let body), .single(let body): body.contains { $0.stores(to: buffer) }
-        default: false
-        }
-    }
-}

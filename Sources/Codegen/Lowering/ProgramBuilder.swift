@@ -275,7 +275,7 @@ struct ProgramBuilder {
     }
 
     private func operations(of nodes: Set<NodeID>) -> Extent {
-        nodes.reduce(0) { $0 + OperationCount.of($1, in: function) }
+        nodes.reduce(0) { $0 + function.operationCount(of: $1) }
     }
 
     /// The launches of a kernel, one for each of its phases: launches are what threads wait between.

@@ -17,8 +17,8 @@ typedef struct glmc_program {
     glmc_entry entry; /* must be first: the functions below get a pointer to it */
     /* For every size of every input in turn: the number of the dimension that it binds, or one of the above. */
     const int32_t *input_dims;
-    /* For every dimension, the input (an i64 of rank 0) whose value it is; -1 for none. Null when no dimension is a value. */
-    const int32_t *dim_values;
+    /* For every dimension, the input (i64) that holds it, -1 for none, and which of its elements it is. Null when no input holds a dimension. */
+    const int32_t (*dim_values)[2];
     /* Writes every size of every input, then of every output, from the dimensions. Null when all are fixed. */
     void (*shapes)(const int64_t *dims, int64_t *inputs, int64_t *outputs);
     /* Writes the upper bounds of the data-dependent dimensions from the others. Null when there are none. */
@@ -116,14 +116,15 @@ static int glmc_bind(const glmc_program *program, const glmc_call *call, int64_t
         return glmc_error(call, GLMC_BAD_ARGUMENT, "%s takes %u inputs, %u were given", entry->name, entry->input_count, call->inputs ? call->input_count : 0);
     for (uint32_t i = 0; i < entry->dim_count; i++) {
         dims[i] = -1;
-        if (!program->dim_values || program->dim_values[i] < 0) continue;
-        const glmc_tensor *given = &call->inputs[program->dim_values[i]];
-        const char *name = entry->inputs[program->dim_values[i]].name;
-        if (given->dtype != GLMC_I64 || given->device != GLMC_HOST || !given->data || given->bytes < sizeof(int64_t))
-            return glmc_error(call, GLMC_BAD_ARGUMENT, "input '%s' must be an i64 on the host: its value is the dimension '%s'", name, entry->dims[i].name);
-        memcpy(&dims[i], given->data, sizeof(int64_t));
+        if (!program->dim_values || program->dim_values[i][0] < 0) continue;
+        const int32_t input = program->dim_values[i][0], element = program->dim_values[i][1];
+        const glmc_tensor *given = &call->inputs[input];
+        const char *name = entry->inputs[input].name;
+        if (given->dtype != GLMC_I64 || given->device != GLMC_HOST || !given->data || given->bytes / sizeof(int64_t) <= (uint64_t)element)
+            return glmc_error(call, GLMC_BAD_ARGUMENT, "input '%s' must be an i64 on the host: it holds the dimension '%s'", name, entry->dims[i].name);
+        memcpy(&dims[i], (const unsigned char *)given->data + (size_t)element * sizeof(int64_t), sizeof(int64_t));
         if (dims[i] < entry->dims[i].min || dims[i] > entry->dims[i].max)
-            return glmc_error(call, GLMC_BAD_SHAPE, "input '%s' is %lld, the model takes %lld to %lld", name, (long long)dims[i], (long long)entry->dims[i].min, (long long)entry->dims[i].max);
+            return glmc_error(call, GLMC_BAD_SHAPE, "input '%s' holds the size %lld, the model takes %lld to %lld", name, (long long)dims[i], (long long)entry->dims[i].min, (long long)entry->dims[i].max);
     }
     const int32_t *binds = program->input_dims;
     for (uint32_t i = 0; i < entry->input_count; i++) {

@@ -97,10 +97,26 @@ extension GraphImporter {
                 return free(own, axis)
             }
         }
-        let value = ValueType.tensor(TensorType(type, extents))
+        let tensor = TensorType(type, extents), value = ValueType.tensor(tensor)
         try Verifier.checkType(value)
-        return rewriter.addArgument(value, name: input.name)
+        let id = rewriter.addArgument(value, name: input.name)
+        if sizeInputs.contains(input.name), let count = tensor.elementCount.constant {
+            rewriter.addDimensions((0..<count).map { names.fresh(count == 1 ? input.name : "\(input.name)_\($0)") }, heldBy: id)
+        }
+        return id
     }
+
+    /// Inputs that may hold sizes: a few i64, as for the shape of a Reshape, the length of a Range or the number of rounds of a loop.
+    static func possibleSizeInputs(_ model: OnnxModel, _ options: ImportOptions) -> [String] {
+        let constants = Set(model.graph.initializers.map(\.name))
+        return model.graph.inputs.filter { input in
+            guard case .tensor(.int64, let shape?)? = input.type, shape.count <= 1, options.boundInputs[input.name] == nil, !constants.contains(input.name) else { return false }
+            return shape.allSatisfy { if case .constant(1...mostSizesOfInput) = $0 { true } else { false } }
+        }.map(\.name)
+    }
+
+    /// An input with more elements holds data: pads of the highest rank have as many.
+    private static let mostSizesOfInput = 16
 
     private mutating func bind(_ name: String, _ value: ValueID, _ tensor: Tensor) throws {
         let type = rewriter.function.tensorType(value)

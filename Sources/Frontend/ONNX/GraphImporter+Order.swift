@@ -46,7 +46,7 @@ extension GraphImporter {
     }
 
     /// The names that a node reads: its inputs, and what its subgraphs take from outside.
-    private static func reads(of node: OnnxNode) -> Set<String> {
+    static func reads(of node: OnnxNode) -> Set<String> {
         var names = Set(node.inputs)
         for attribute in node.attributes {
             switch attribute.value {

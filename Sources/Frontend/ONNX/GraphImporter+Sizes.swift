@@ -87,6 +87,13 @@ extension GraphImporter {
     /// Whether the extent depends on sizes of inputs alone, which artifacts know before they run.
     func isFree(_ extent: Extent) -> Bool { extent.dimensions.isSubset(of: reluctance.keys) }
 
+    /// Whether the extent depends on a size that an input holds.
+    func isHeldByInput(_ extent: Extent) -> Bool {
+        rewriter.function.dimensions.contains { name, info in
+            if case .value = info.source { extent.dimensions.contains(name) } else { false }
+        }
+    }
+
     /// Whether the equation, once expected, holds in the finished import because a free dimension is bound.
     func isBindable(_ equation: SizeEquation) -> Bool {
         let reluctance = reluctance

@@ -44,6 +44,8 @@ struct GraphImporter: GraphBuilding {
     var equations: [SizeEquation] = []
     /// Sizes of tensors that are always there, as far as it takes this to know that they are not negative.
     var neverNegative: Set<Extent> = []
+    /// The inputs whose elements are dimensions.
+    let sizeInputs: Set<String>
     /// Whether results whose rank depends on a size may stay so, and whether there is one.
     let keepsRanks: Bool
     var hasSqueezed = false
@@ -51,12 +53,13 @@ struct GraphImporter: GraphBuilding {
     var mayNotRun = false
     private let functions: [String: OnnxFunction]
 
-    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, defaults: Defaults, keepsRanks: Bool, budget: ImportBudget) {
+    init(_ model: OnnxModel, options: ImportOptions, sizes: SizeBindings, defaults: Defaults, keepsRanks: Bool, sizeInputs: Set<String>, budget: ImportBudget) {
         self.model = model
         self.options = options
         self.sizes = sizes
         self.defaults = defaults
         self.keepsRanks = keepsRanks
+        self.sizeInputs = sizeInputs
         neverNegative = sizes.neverNegative
         self.budget = budget
         let name = model.graph.name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }

@@ -17,7 +17,7 @@ public enum OnnxImporter {
     /// - Throws: `Diagnostics` listing everything that stands in the way, or a `Diagnostic` where the model as a whole is bad.
     public static func importModel(_ model: OnnxModel, file: String, options: ImportOptions = ImportOptions()) throws -> ImportedModel {
         do {
-            let importer = try settled(model, options)
+            let importer = try imported(model, options)
             var function = importer.rewriter.function
             if !options.states.isEmpty {
                 guard let capacity = options.context else {
@@ -34,15 +34,31 @@ public enum OnnxImporter {
         }
     }
 
-    /// The finished import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
+    /// The finished import of `model`. Where operators need to know at compile time what inputs hold, as few of these as possible become dimensions.
+    private static func imported(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
+        let budget = ImportBudget(model)
+        do {
+            return try settled(model, options, sizeInputs: [], budget)
+        } catch {
+            var names = Set(GraphImporter.possibleSizeInputs(model, options))
+            guard !names.isEmpty, var importer = try? settled(model, options, sizeInputs: names, budget) else { throw error }
+            for name in names.sorted() where names.count > 1 {
+                guard let other = try? settled(model, options, sizeInputs: names.subtracting([name]), budget) else { continue }
+                names.remove(name)
+                importer = other
+            }
+            return importer
+        }
+    }
+
+    /// An import of `model`. Where operators need sizes to be equal that the file leaves free, the import starts again with
     /// one of them bound to the other: what was built before could mention either. It also starts again with defaults of inputs as constants
     /// where operators need them, and without results whose rank depends on a size where operators need to know it. Every start binds a size, learns of one, freezes a default or fixes
     /// the ranks, so they end, and the budget is one for all of them.
-    private static func settled(_ model: OnnxModel, _ options: ImportOptions) throws -> GraphImporter {
+    private static func settled(_ model: OnnxModel, _ options: ImportOptions, sizeInputs: Set<String>, _ budget: ImportBudget) throws -> GraphImporter {
         var sizes = SizeBindings(), keepsRanks = true, defaults = Defaults(model, options)
-        let budget = ImportBudget(model)
         while true {
-            var importer = GraphImporter(model, options: options, sizes: sizes, defaults: defaults, keepsRanks: keepsRanks, budget: budget)
+            var importer = GraphImporter(model, options: options, sizes: sizes, defaults: defaults, keepsRanks: keepsRanks, sizeInputs: sizeInputs, budget: budget)
             var failure: (any Error)?
             do { try importer.importModel() } catch { failure = error }
             if failure != nil, importer.hasSqueezed {

@@ -9,7 +9,7 @@ import Glibc
 /// `i` attends key `j` only for `j ≤ i + causalOffset`. With `hasLengths`, the last operand, i64 [B], says how many keys count, from the first one on; what lies behind
 /// them is not read. A query all of whose keys are masked with −∞ gives
 /// zeros, or NaN, as the written-out softmax does, with `maskedIsNaN`; without any key it gives zeros.
-public struct Attention: LoopOp {
+public struct Attention: LoopOp, ContractionOp {
     public static let mnemonic = "attention"
     public static let summary = "Scaled dot-product attention, with grouped heads, masks and caps"
     public static var attributes: [Attribute<Self>] {
@@ -87,6 +87,11 @@ public struct Attention: LoopOp {
         let pairs = [(k[0], q[0]), (v[0], q[0]), (k[3], q[3]), (v[1], k[1]), (v[2], k[2])].map { SizeEquation($0, $1) }
         let (mask, lengths) = optionalParts(shapes)
         return pairs + (mask.map { SizeEquation.broadcast($0, to: [q[0], q[1], q[2], k[2]]) } ?? []) + (lengths?.first.map { [SizeEquation($0, q[0])] } ?? [])
+    }
+
+    /// Every query meets every key, and every score a value.
+    public func multiplyAdds(_ operands: [TensorType], _ results: [TensorType]) -> Extent? {
+        operands.count < 2 || operands[1].rank < 3 ? nil : (operands[0].elementCount + results[0].elementCount) * operands[1].shape[2]
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

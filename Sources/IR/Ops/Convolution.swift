@@ -1,6 +1,6 @@
 /// Convolution of `x` [N, C, spatial…] with `w` [O, C/groups, window…], without padding (an explicit `pad` before it) and without
 /// bias (an `add` after it). Floats of one type, of which f16 and bf16 give f32 sums, or u8/i8 against u8/i8 giving exact i32 sums.
-public struct Convolution: PointwiseOp {
+public struct Convolution: PointwiseOp, ContractionOp {
     public static let mnemonic = "conv"
     public static let summary = "Convolution without padding or bias"
     public static var attributes: [Attribute<Self>] {
@@ -51,6 +51,10 @@ public struct Convolution: PointwiseOp {
     /// A filter is at least one element large.
     public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
         context.shapes.count == 2 ? context.shapes[1].dropFirst(2).map { $0 - 1 } : []
+    }
+
+    public func multiplyAdds(_ operands: [TensorType], _ results: [TensorType]) -> Extent? {
+        operands.count < 2 ? nil : results[0].elementCount * operands[1].shape.dropFirst().reduce(1, *)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -15,6 +15,8 @@ public struct LayerNorm: LoopOp {
         self.epsilon = epsilon
     }
 
+    public var runsInVectors: Bool { true }
+
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         try inferNorm(context, operands: 3, axis: axis)
     }
@@ -72,6 +74,8 @@ public struct RMSNorm: LoopOp {
         self.axis = axis
         self.epsilon = epsilon
     }
+
+    public var runsInVectors: Bool { true }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         try inferNorm(context, operands: 2, axis: axis)

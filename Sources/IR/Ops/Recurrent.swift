@@ -49,7 +49,7 @@ public struct RecurrentAttributes: Hashable, Sendable {
 /// states [D, B, H], op-specific parameters, and sequence lengths if there are any; results Y [T, D, B, H] and the final states
 /// [D, B, H]. G is the number of gates, D of directions. Steps beyond a sequence's length give zeros and leave the state alone. The
 /// final states of a sequence of length 0 are zeros, whatever its initial ones: ONNX leaves them open, and ONNX Runtime gives zeros.
-public protocol RecurrentOp: LoopOp {
+public protocol RecurrentOp: LoopOp, ContractionOp {
     var common: RecurrentAttributes { get set }
     /// Blocks of rows in the weights.
     static var gateCount: Int { get }
@@ -131,6 +131,11 @@ extension RecurrentOp {
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
         if common.hasLengths, let lengths = constants.last { try checkLengths(lengths, upTo: types[0].shape[0]) }
+    }
+
+    /// Every step of every sequence meets all weights.
+    public func multiplyAdds(_ operands: [TensorType], _ results: [TensorType]) -> Extent? {
+        operands.count < 3 ? nil : (operands[1].elementCount + operands[2].elementCount) * operands[0].shape.dropLast().reduce(1, *)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -155,10 +155,13 @@ extension Resize {
             if excludeOutside { weight = .select(index >= .int(0) && index < Expr(shape[axis]), weight, .float(0, .f64)) }
             list.append((builder.bind(clamped(index), "i"), builder.bind(weight, "w")))
         }
-        let normalises = antialias || excludeOutside
-        let sum = normalises ? builder.bind(list.dropFirst().reduce(list[0].weight) { $0 + $1.weight }, "sum") : .float(1, .f64)
+        var divisor: Expr?
+        if antialias || excludeOutside {
+            let sum = builder.bind(list.dropFirst().reduce(list[0].weight) { $0 + $1.weight }, "sum")
+            divisor = builder.bind(.select(.binary(.equal, sum, .float(0, .f64)), .float(1, .f64), sum), "divisor")
+        }
         return list.map { tap in
-            (tap.index, builder.bind(.cast(normalises ? .binary(.divide, tap.weight, sum) : tap.weight, type), "w"))
+            (tap.index, builder.bind(.cast(divisor.map { .binary(.divide, tap.weight, $0) } ?? tap.weight, type), "w"))
         }
     }
 

@@ -47,6 +47,7 @@ public struct Softmax: LoopOp {
     }
 
     public var layoutBehavior: LayoutBehavior { .uniform }
+    public var runsInVectors: Bool { true }
 
     public func lower(_ operands: [TensorView], to results: [TensorView], in builder: inout KernelBuilder) throws {
         let (x, y) = (operands[0], results[0])

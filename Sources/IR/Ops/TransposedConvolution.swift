@@ -2,7 +2,7 @@
 /// filter to the result, which is then extended by `outputPadding` zeros at the end and cropped.
 ///
 /// Result extent: `(extent − 1)·stride + (window − 1)·dilation + 1 + outputPadding − cropBefore − cropAfter`.
-public struct TransposedConvolution: PointwiseOp {
+public struct TransposedConvolution: PointwiseOp, ContractionOp {
     public static let mnemonic = "conv_transpose"
     public static let summary = "Transposed convolution without bias"
     public static var attributes: [Attribute<Self>] {
@@ -71,6 +71,11 @@ public struct TransposedConvolution: PointwiseOp {
     /// A filter is at least one element large.
     public func nonNegativeSizes(in context: InferenceContext) -> [Extent] {
         context.shapes.count == 2 ? context.shapes[1].dropFirst(2).map { $0 - 1 } : []
+    }
+
+    /// Every element of the image meets the filter's output channels and taps.
+    public func multiplyAdds(_ operands: [TensorType], _ results: [TensorType]) -> Extent? {
+        operands.count < 2 ? nil : operands[0].elementCount * operands[1].shape.dropFirst().reduce(1, *)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {

@@ -84,7 +84,7 @@ public struct Parser {
             let position = try tokens.integer()
             if tokens.accept(word: "value") {
                 guard rewriter.function.inputs.indices.contains(position) else { throw tokens.error("there is no input \(position)", at: start) }
-                rewriter.addDimension(name, DimensionInfo(.value(position)))
+                rewriter.addDimension(name, DimensionInfo(.value(position, element: tokens.current.kind == .number ? try tokens.integer() : 0)))
                 return
             }
             try tokens.expect(word: "axis")

@@ -121,7 +121,7 @@ public struct Printer {
         for (name, info) in function.dimensions {
             let source = switch info.source {
             case .input(let position, let axis): "input \(position) axis \(axis)"
-            case .value(let position): "input \(position) value"
+            case .value(let position, let element): "input \(position) value" + (element == 0 ? "" : " \(element)")
             case .runtime(let bound): "runtime bound \(bound)"
             }
             text += "  dimension \(Spelling.identifierOrQuoted(name)) = \(source)\n"

@@ -85,6 +85,9 @@ extension GraphImporter {
                 inferred = axis
             } else if let size = extent.constant, size < 0 {
                 throw Diagnostic(.invalid, "the shape \(target) has a negative size")
+            } else if zeroCopies, isHeldByInput(extent) {
+                // A caller's 0 would mean the size of the axis.
+                rewriter.assume(extent - 1)
             }
         }
         if let inferred {

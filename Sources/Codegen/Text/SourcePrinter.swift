@@ -1,7 +1,7 @@
 import GlmcIR
 
-/// Writes one kernel of the loop language as C. Purely mechanical: every decision was made before.
-struct KernelPrinter {
+/// Writes one kernel of the loop language as C or CUDA. Purely mechanical: every decision was made before.
+struct SourcePrinter {
     let kernel: KernelFunction
     let dialect: CDialect
     /// Positions of named dimensions in the frame.
@@ -15,9 +15,6 @@ struct KernelPrinter {
         self.dialect = dialect
         self.dimensionIndex = dimensionIndex
     }
-
-    /// Whether the generated code needs the vector header.
-    static func usesVectors(_ kernel: KernelFunction) -> Bool { kernel.body.contains { $0.anyExpression { $0.type.lanes > 1 } } }
 
     static func parameters(_ kernel: KernelFunction, _ dialect: CDialect) -> String {
         let buffers = kernel.buffers.map { buffer in
@@ -231,7 +228,7 @@ struct KernelPrinter {
 
     private func binary(_ op: BinaryOperator, _ a: Expr, _ b: Expr) -> String {
         let type = a.type
-        if type == .index && (op == .divide || op == .remainder) && Self.isIndexArithmetic(b) {
+        if type == .index && (op == .divide || op == .remainder) && b.isSafeDivisor {
             return "(\(text(a)) \(op == .divide ? "/" : "%") \(text(b)))"
         }
         if let infix = dialect.infix(op, type.element) {
@@ -239,16 +236,6 @@ struct KernelPrinter {
             return dialect.promotes(type.element) && type.lanes == 1 && !op.isComparison ? "(\(dialect.type(type)))\(value)" : value
         }
         return "glmc_\(op.rawValue)_\(dialect.suffix(type))(\(text(a)), \(text(b)))"
-    }
-
-    /// Divisors that cannot be zero where they are evaluated: constants, and sizes of axes that a loop runs over.
-    private static func isIndexArithmetic(_ expr: Expr) -> Bool {
-        switch expr {
-        case .integer(let value, _): value != 0
-        case .dimension, .threadCount: true
-        case .binary(let op, let a, let b): (op == .add || op == .multiply || op == .subtract || op == .divide) && isIndexArithmetic(a) && isIndexArithmetic(b)
-        default: false
-        }
     }
 
     private func bitcast(_ a: Expr, _ type: KernelType) -> String {
@@ -301,32 +288,5 @@ struct KernelPrinter {
         let element = a.type.element
         if to == .i32 { return "glmc_saturate_i32_\(dialect.suffix(a.type))(\(text(a)))" }
         return "(\(dialect.scalar(to)))glmc_saturate_\(dialect.suffix(a.type))(\(text(a)), \(dialect.float(Double(range.lowerBound), element)), \(dialect.float(Double(range.upperBound), element)))"
-    }
-}
-
-extension Statement {
-    /// Whether the statement reads a buffer.
-    func loads(_ buffer: BufferID) -> Bool {
-        switch self {
-        case .store(let access, let value):
-            return [access.index, value].contains { $0.loads(buffer) }
-        case .loop(let loop): return loop.lower.loads(buffer) || loop.upper.loads(buffer) || loop.body.contains { $0.loads(buffer) }
-        case .conditional(let condition, let a, let b): return condition.loads(buffer) || (a + b).contains { $0.loads(buffer) }
-        case .whileLoop(let condition, let body): return condition.loads(buffer) || body.contains { $0.loads(buffer) }
-        case .single(let body): return body.contains { $0.loads(buffer) }
-        case .bind(_, let value), .declare(_, let value), .assign(_, let value), .setDimension(_, let value): return value.loads(buffer)
-        case .report(_, let value, let lower, let upper): return [value, lower, upper].contains { $0.loads(buffer) }
-        case .barrier, .prefetch, .pin, .comment: return false
-        }
-    }
-}
-
-extension Expr {
-    /// Whether the expression reads a buffer.
-    func loads(_ buffer: BufferID) -> Bool {
-        switch self {
-        case .load(let access) where access.buffer == buffer, .loadBroadcast(let access, _) where access.buffer == buffer: true
-        default: children.contains { $0.loads(buffer) }
-        }
     }
 }
