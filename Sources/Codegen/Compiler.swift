@@ -25,7 +25,7 @@ public struct CompileOptions: Sendable {
     /// Whether the weights lie in the artifact or in a file beside it.
     public var weights = WeightsPlace.auto
     /// The least work of a launch that threads divide, in units of about 10 ps; tests let them divide everything.
-    public var worthCutting = WorkEstimate.worthCutting
+    public var minParallelWork = WorkEstimate.minParallelWork
     /// Compilers that run at once.
     public var jobs = ProcessInfo.processInfo.activeProcessorCount
     /// Where compiled kernels are kept; nil = nowhere.
@@ -40,14 +40,14 @@ public struct CompileOptions: Sendable {
     /// File name and SHA-256 of the model, for the manifest.
     public var source: (file: String, sha256: String)?
     /// Extra flags for every C compilation and the link, such as `-fsanitize=address`: then every buffer of the workspace and
-    /// every weight also gets memory of its own with a gap behind it, so that the sanitizer sees one run over into the next.
+    /// every weight also gets memory of its own with a red zone behind it, so that the sanitizer sees one run over into the next.
     public var extraFlags: [String] = []
     /// The tuned kernels that may be used, in order of preference.
     public var families = KernelFamily.all
 
     public init(name: String) { self.name = name }
 
-    var watchesMemory: Bool { extraFlags.contains { $0.hasPrefix("-fsanitize=") && $0.contains("address") } }
+    var usesRedZones: Bool { extraFlags.contains { $0.hasPrefix("-fsanitize=") && $0.contains("address") } }
 }
 
 /// What was made.
@@ -98,8 +98,8 @@ public enum ArtifactCompiler {
         let name = ModelName(options.name)
         if options.kind == .cudaSource { return try compileCuda(module, to: path, options: options) }
         let programs = try ProgramBuilder.build(module, target: options.target, threads: options.threads, families: options.families)
-        let plans = programs.map { MemoryPlan($0, isWatched: options.watchesMemory) }
-        var weights = Weights(programs, isWatched: options.watchesMemory)
+        let plans = programs.map { MemoryPlan($0, hasRedZones: options.usesRedZones) }
+        var weights = Weights(programs, hasRedZones: options.usesRedZones)
         let work = try TemporaryFolder()
         defer { withExtendedLifetime(work) {} }
         let blob = work.file("weights.bin"), beside = WeightsFile.beside(path), isExternal = try options.weights.isExternal(weights.byteCount)
@@ -113,7 +113,7 @@ public enum ArtifactCompiler {
         let language = try options.language.map { try LanguageTables($0, programs.map(\.function)) }
         let main = try MainText(
             programs: programs, plans: plans, weights: weights, language: language, name: name, target: options.target, manifest: manifest, version: options.version,
-            worthCutting: options.worthCutting
+            minParallelWork: options.minParallelWork
         ).text()
         let files = try KernelFiles.split(programs, name: name)
 

@@ -78,7 +78,7 @@ struct Grouping {
         let node = function[id]
         if !node.regions.isEmpty { return .control }
         if let family = family(for: id) { return .tuned(family, anchor: id) }
-        if node.op is any ViewOp || node.op is any PlacementOp { return .movement }
+        if node.op is any ViewOp || node.op is any DestinationOp { return .movement }
         if node.op is any PointwiseOp { return .pointwise }
         return .loops
     }

@@ -16,9 +16,9 @@ struct MemoryPlan {
     }
 
     /// Bytes that nothing may touch.
-    struct Gap {
+    struct RedZone {
         var start: Address
-        /// Where the gap begins and ends, counted from `start`.
+        /// Where the red zone begins and ends, counted from `start`.
         var from: Extent
         var to: Extent
     }
@@ -36,12 +36,12 @@ struct MemoryPlan {
     private(set) var perThreadBytes: Extent = 0
     /// The most bytes that are alive at once, of areas with known size: no plan can be smaller.
     private(set) var lowerBound = 0
-    /// Behind every area of a watched plan.
-    private(set) var gaps: [Gap] = []
+    /// Behind every area of a plan with red zones.
+    private(set) var redZones: [RedZone] = []
     /// The size of each root of known size that is placed.
     private var sizes: [RootID: Int] = [:]
-    /// Bytes that every area is followed by: 0, but in a watched plan.
-    private let gap: Int
+    /// Bytes that every area is followed by: 0, but in a plan with red zones.
+    private let redZone: Int
 
     private struct Area {
         var id: AreaID
@@ -54,15 +54,15 @@ struct MemoryPlan {
         case scratch(Int)
     }
 
-    /// - Parameter isWatched: gives every area bytes of its own for the whole run with a gap behind, for tools that find stray accesses.
-    init(_ program: Program, isWatched: Bool = false) {
-        gap = isWatched ? Self.alignment : 0
+    /// - Parameter hasRedZones: gives every area bytes of its own for the whole run with a red zone behind, for tools that find stray accesses.
+    init(_ program: Program, hasRedZones: Bool = false) {
+        redZone = hasRedZones ? Self.alignment : 0
         var lives: [AreaID: (Int, Int)] = [:]
         var clock = 0
         Self.walk(program.steps, program, &clock, &lives)
         var areas: [Area] = []
         func add(_ id: AreaID, _ byteCount: Extent, _ life: (Int, Int)) {
-            areas.append(Area(id: id, size: program.bounded(byteCount), first: isWatched ? 0 : life.0, last: isWatched ? clock : life.1))
+            areas.append(Area(id: id, size: program.bounded(byteCount), first: hasRedZones ? 0 : life.0, last: hasRedZones ? clock : life.1))
         }
         for (i, root) in program.roots.enumerated() where root.kind == .arena {
             if let life = lives[.root(RootID(index: i))] { add(.root(RootID(index: i)), root.byteCount, life) }
@@ -76,10 +76,10 @@ struct MemoryPlan {
                 add(.scratch(i), area.byteCount, life)
                 continue
             }
-            let key = isWatched ? 0 : life.0, offset = ends[key] ?? 0, size = program.bounded(area.byteCount)
+            let key = hasRedZones ? 0 : life.0, offset = ends[key] ?? 0, size = program.bounded(area.byteCount)
             scratch[i] = .thread(offset)
             let end = offset + padded(size)
-            if isWatched { gaps.append(Gap(start: .thread(offset), from: size, to: padded(size))) }
+            if hasRedZones { redZones.append(RedZone(start: .thread(offset), from: size, to: padded(size))) }
             ends[key] = end
             perThreadBytes = .maximum(perThreadBytes, end)
         }
@@ -179,12 +179,12 @@ struct MemoryPlan {
             sizes[root] = area.size.constant
         case .scratch(let i): scratch[i] = address
         }
-        if gap > 0 { gaps.append(Gap(start: address, from: area.size, to: padded(area.size))) }
+        if redZone > 0 { redZones.append(RedZone(start: address, from: area.size, to: padded(area.size))) }
     }
 
-    /// The size that an area takes up: aligned, with its gap.
+    /// The size that an area takes up: aligned, with its red zone.
     private func padded(_ size: Extent) -> Extent {
-        (size + Extent(gap)).ceilDivided(by: Extent(Self.alignment)) * Extent(Self.alignment)
+        (size + Extent(redZone)).ceilDivided(by: Extent(Self.alignment)) * Extent(Self.alignment)
     }
 
     /// Whether two arena roots may share bytes.

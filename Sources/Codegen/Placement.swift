@@ -17,7 +17,7 @@ struct Root {
 }
 
 /// Where a value lies: a strided window of a root, strides and offset counted in elements by logical axis. Inside a loop the window
-/// may move from round to round.
+/// may move from iteration to iteration.
 struct TensorPlacement: Hashable {
     var root: RootID
     var element: ElementType
@@ -33,7 +33,7 @@ struct TensorPlacement: Hashable {
         TensorPlacement(root: root, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, advances: advances)
     }
 
-    /// One slice for each of `count` rounds of a loop.
+    /// One slice for each of `count` iterations of a loop.
     func slice(along axis: Int, isReversed: Bool, count: Extent, of loop: LoopID) -> TensorPlacement {
         var result = self
         let stride = result.strides.remove(at: axis)
@@ -183,7 +183,7 @@ struct Placements {
     // MARK: Backwards: operands inside results
 
     private mutating func placeOperands(of group: Group) {
-        guard case .movement = group.kind, let op = function[group.root].op as? any PlacementOp else { return }
+        guard case .movement = group.kind, let op = function[group.root].op as? any DestinationOp else { return }
         let node = function[group.root]
         let result = node.results[0]
         let isView = op is any ViewOp
@@ -193,7 +193,7 @@ struct Placements {
         let home = place(result)
         guard let views = op.placements(ofOperands: node.operands.map { function.tensorType($0) }, in: home.view) else { return }
         for i in eligible where placements[node.operands[i]] == nil {
-            // What is computed once may not lie in memory that moves from round to round.
+            // What is computed once may not lie in memory that moves from iteration to iteration.
             guard let producer = function.definingNode(node.operands[i]), function[producer].block == node.block else { continue }
             let place = home.showing(views[i])
             guard isKnown([place.offset] + place.strides, before: groupOf[producer]) else { continue }
@@ -215,7 +215,7 @@ struct Placements {
     /// A value that some kernel computes, that no view of other memory defines, and that is not shared with the outside.
     private func mayLieInside(_ value: ValueID) -> Bool {
         guard placements[value] == nil, isComputed(value), !internalValues.contains(value), let definition = function.definingNode(value) else { return false }
-        if function[definition].op is any ViewOp { return function[definition].op is any PlacementOp && !definesView(definition) }
+        if function[definition].op is any ViewOp { return function[definition].op is any DestinationOp && !definesView(definition) }
         return function[definition].regions.isEmpty && isRoot(definition)
     }
 
@@ -262,7 +262,7 @@ struct Placements {
         if let op = node.op as? any ControlOp, case .loop(let form) = op.control(node, in: function) { placeArguments(of: form, group.root) }
     }
 
-    /// States live where the loop leaves them, so the last round's need no copy; slices show the sequences.
+    /// States live where the loop leaves them, so the last iteration's need no copy; slices show the sequences.
     private mutating func placeArguments(of loop: LoopForm, _ node: NodeID) {
         for state in loop.states {
             if let result = state.result, let home = placements[result], function.type(result) == function.type(state.argument) {
@@ -313,7 +313,7 @@ struct Placements {
         let result = function.tensorType(function[group.root].results[0])
         for id in group.nodes.sorted(by: { $0.index < $1.index }) {
             for operand in function[id].operands where !internalValues.contains(operand) {
-                // What outer blocks or other rounds compute is read again.
+                // What outer blocks or other iterations compute is read again.
                 guard let definition = function.definingNode(operand), function[definition].block == function[group.root].block,
                       let place = placements[operand], roots[place.root.index].kind == .arena,
                       function.tensorType(operand).shape == result.shape, function.tensorType(operand).layout == result.layout,

@@ -1,9 +1,9 @@
 import GlmcIR
 
-/// A step from round to round of an enclosing loop.
+/// A step from iteration to iteration of an enclosing loop.
 struct Advance: Hashable {
     var loop: LoopID
-    /// Elements per round.
+    /// Elements per iteration.
     var stride: Extent
 }
 
@@ -59,21 +59,21 @@ indirect enum Step {
     case loop(LoopStep)
 }
 
-/// Rounds of `body`, while the round's number is below the limit and the condition holds.
+/// Iterations of `body`, while the iteration's number is below the limit and the condition holds.
 struct LoopStep {
     enum Limit {
         case extent(Extent)
-        /// Where an i64 lies; read once, before the first round.
+        /// Where an i64 lies; read once, before the first iteration.
         case value(TensorPlacement)
     }
     var id: LoopID
     var limit: Limit
-    /// Where a bool lies that must hold for a round to start.
+    /// Where a bool lies that must hold for an iteration to start.
     var condition: TensorPlacement?
-    /// Where each round finds its number (i64).
+    /// Where each iteration finds its number (i64).
     var counter: TensorPlacement?
-    /// The data-dependent dimension that is the number of rounds.
-    var rounds: String?
+    /// The data-dependent dimension that is the number of iterations.
+    var iterations: String?
     var body: [Step]
 
     /// The memory that the loop itself reads and writes.

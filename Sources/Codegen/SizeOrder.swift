@@ -31,7 +31,7 @@ extension Program {
             case .demand: break
             case .loop(let loop):
                 try verify(loop.body, &found)
-                if let rounds = loop.rounds { found.insert(rounds) }
+                if let iterations = loop.iterations { found.insert(iterations) }
             }
         }
     }

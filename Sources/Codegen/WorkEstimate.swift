@@ -4,7 +4,7 @@ import GlmcIR
 /// full speed, about 10 ps.
 public enum WorkEstimate {
     /// The least work of a launch that is divided (15 us): handing out less costs more than it saves on a busy machine.
-    public static let worthCutting = 1_500_000
+    public static let minParallelWork = 1_500_000
 
     /// The cost of one element, in units: read or combined from a cache, through a function, by a loop that is not vectorised.
     private static let cheap = 8, expensive = 60, scalar = 100

@@ -271,7 +271,7 @@ extension GraphBuilding {
 
 extension GraphImporter {
     /// A new named dimension that is known when the model runs, at most `bound`.
-    mutating func runtimeDimension(_ wish: String, bound: Extent) -> Extent {
+    mutating func dataDependentDimension(_ wish: String, bound: Extent) -> Extent {
         // Sizes of inputs have names of this form too, also those that are bound by now.
         if takenDimensions.isEmpty { takenDimensions = Set(rewriter.function.dimensions.map(\.name)).union(sizes.values.keys) }
         var name: String
@@ -279,7 +279,7 @@ extension GraphImporter {
             freshDimensions += 1
             name = "\(wish)_\(freshDimensions)"
         } while !takenDimensions.insert(name).inserted
-        rewriter.addDimension(name, DimensionInfo(.runtime(bound: bound)))
+        rewriter.addDimension(name, DimensionInfo(.dataDependent(bound: bound)))
         return .dimension(name)
     }
 }

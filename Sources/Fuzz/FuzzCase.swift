@@ -101,7 +101,7 @@ struct FunctionCopier {
                 if let at = kept.firstIndex(where: { $0.offset == position }) { rewriter.addDimension(name, DimensionInfo(.value(base + at, element: element))) }
             case .input(let position, let axis):
                 if let at = kept.firstIndex(where: { $0.offset == position }) { rewriter.addDimension(name, DimensionInfo(.input(base + at, axis: axis))) }
-            case .runtime:
+            case .dataDependent:
                 // A size that is found is one that an input has, where the value became an input.
                 if let at = all.firstIndex(where: { cuts[$0] != nil && source.tensorType($0).shape.contains(.dimension(name)) }),
                    let axis = source.tensorType(all[at]).shape.firstIndex(of: .dimension(name)) {

@@ -252,7 +252,7 @@ extension RandomGraph {
 
     private mutating func loop() throws {
         guard block == rewriter.function.body else { return }
-        let x = try item(rank: 0...3), rounds = noise.int(0...4), outer = try anyItem()
+        let x = try item(rank: 0...3), iterations = noise.int(0...4), outer = try anyItem()
         let state = (type: rewriter.function.type(x.id), tensor: x.tensor)
         let counter = (type: ValueType.tensor(TensorType(.i64, [])), tensor: Tensor([0], shape: []))
         let going = (type: ValueType.tensor(TensorType(.bool, [])), tensor: Tensor(.bool, [], integers: { _ in 1 }))
@@ -265,15 +265,15 @@ extension RandomGraph {
             let goesOn = stops ? try graph.add(Binary(.less), [arguments[0], try graph.add(Constant(Tensor([2], shape: [])), [], isVisible: false)]) : arguments[1]
             return [goesOn, next, try graph.chain(on: arguments[2], length: 1)]
         }
-        let limit = try add(Constant(Tensor([rounds], shape: [])), [], isVisible: false), first = try add(Constant(going.tensor), [], isVisible: false)
-        // A condition may end the loop earlier, which makes the number of rounds a size that is found while running.
-        var extent = Extent(rounds)
+        let limit = try add(Constant(Tensor([iterations], shape: [])), [], isVisible: false), first = try add(Constant(going.tensor), [], isVisible: false)
+        // A condition may end the loop earlier, which makes the number of iterations a size that is found while running.
+        var extent = Extent(iterations)
         if stops {
-            let dimension = "rounds\(nodes)\(name)"
+            let dimension = "iterations\(nodes)\(name)"
             extent = .dimension(dimension)
-            rewriter.addDimension(dimension, DimensionInfo(.runtime(bound: Extent(rounds))))
+            rewriter.addDimension(dimension, DimensionInfo(.dataDependent(bound: Extent(iterations))))
         }
-        try addControl(Iterate(rounds: extent), [limit, first, x], regions: [body.block], count: 2)
+        try addControl(Iterate(iterations: extent), [limit, first, x], regions: [body.block], count: 2)
     }
 
     private mutating func scan() throws {

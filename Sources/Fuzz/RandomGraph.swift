@@ -128,7 +128,7 @@ public struct RandomGraph {
         var shape = tensor.shape.map { Extent($0) }
         if isDynamic && !fixed {
             for (axis, size) in tensor.shape.enumerated() where noise.bool() {
-                let known = sizes.filter { $0.value == size && !rewriter.function.isFoundWhileRunning($0.key) }.keys.sorted()
+                let known = sizes.filter { $0.value == size && !rewriter.function.isDataDependent($0.key) }.keys.sorted()
                 let dimension = !known.isEmpty && noise.int(0...3) > 0 ? noise.pick(known) : "d\(sizes.count)\(name)"
                 sizes[dimension] = size
                 rewriter.addDimension(dimension, DimensionInfo(.input(inputs.count, axis: axis)))
@@ -241,7 +241,7 @@ public struct RandomGraph {
         }
         let bound = operands.map { rewriter.function.tensorType($0.id).elementCount }.max { ($0.evaluate(sizes) ?? 0) < ($1.evaluate(sizes) ?? 0) } ?? 0
         _ = try addMany(sample.op, operands)
-        for dimension in foundSizes { rewriter.addDimension(dimension, DimensionInfo(.runtime(bound: bound))) }
+        for dimension in foundSizes { rewriter.addDimension(dimension, DimensionInfo(.dataDependent(bound: bound))) }
     }
 
     /// `x` as a tensor of this type and shape: cast, reshaped, cut, padded or repeated.

@@ -11,25 +11,25 @@ public enum Control {
     case loop(LoopForm)
 }
 
-/// A loop over region 0 in the order of its steps: the round's number and slices are there, the region runs, what it stacks goes to
+/// A loop over region 0 in the order of its steps: the iteration's number and slices are there, the region runs, what it stacks goes to
 /// its place, and all states take their next values at once.
 public struct LoopForm {
-    /// How many rounds run at most.
+    /// How many iterations run at most.
     public enum Limit {
         case extent(Extent)
         /// One i64 that is known before the loop.
         case value(ValueID)
     }
 
-    /// A value that goes from round to round.
+    /// A value that goes from iteration to iteration.
     public struct State {
-        /// What the first round takes.
+        /// What the first iteration takes.
         public var initial: ValueID
         /// What the region takes.
         public var argument: ValueID
-        /// What the region yields for the next round.
+        /// What the region yields for the next iteration.
         public var next: ValueID
-        /// What the last round leaves; nil where nobody may read it.
+        /// What the last iteration leaves; nil where nobody may read it.
         public var result: ValueID?
 
         public init(initial: ValueID, argument: ValueID, next: ValueID, result: ValueID?) {
@@ -37,14 +37,14 @@ public struct LoopForm {
         }
     }
 
-    /// One slice of a tensor for each round, without the axis along which it is taken.
+    /// One slice of a tensor for each iteration, without the axis along which it is taken.
     public struct Slice {
         /// The whole tensor.
         public var whole: ValueID
         /// What the region takes or yields.
         public var part: ValueID
         public var axis: Int
-        /// Whether the first round has the last slice.
+        /// Whether the first iteration has the last slice.
         public var isReversed: Bool
 
         public init(whole: ValueID, part: ValueID, axis: Int, isReversed: Bool) {
@@ -53,25 +53,25 @@ public struct LoopForm {
     }
 
     public var limit: Limit
-    /// The argument that takes the round's number (i64, from 0).
+    /// The argument that takes the iteration's number (i64, from 0).
     public var counter: ValueID?
-    /// The position in `states` of the bool that must hold for a round to start.
+    /// The position in `states` of the bool that must hold for an iteration to start.
     public var condition: Int?
     public var states: [State]
     /// What the region takes slices of.
     public var sequences: [Slice]
     /// What the region's values are put together to.
-    public var stacks: [Slice]
-    /// The dimension that is the number of rounds, where only the loop finds it.
-    public var rounds: String?
+    public var scanOutputs: [Slice]
+    /// The dimension that is the number of iterations, where only the loop finds it.
+    public var iterations: String?
 
-    public init(limit: Limit, counter: ValueID? = nil, condition: Int? = nil, states: [State], sequences: [Slice] = [], stacks: [Slice] = [], rounds: String? = nil) {
+    public init(limit: Limit, counter: ValueID? = nil, condition: Int? = nil, states: [State], sequences: [Slice] = [], scanOutputs: [Slice] = [], iterations: String? = nil) {
         self.limit = limit
         self.counter = counter
         self.condition = condition
         self.states = states
         self.sequences = sequences
-        self.stacks = stacks
-        self.rounds = rounds
+        self.scanOutputs = scanOutputs
+        self.iterations = iterations
     }
 }

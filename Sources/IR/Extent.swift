@@ -304,7 +304,7 @@ extension Extent.Atom {
 extension Extent.Atom: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .dimension(let name): Spelling.identifierOrQuoted(name)
+        case .dimension(let name): Quoting.identifierOrQuoted(name)
         case .tooComplex: "(too complex)"
         case .floorDivide(let a, let b): "floordiv(\(a), \(b))"
         case .modulo(let a, let b): "mod(\(a), \(b))"

@@ -24,7 +24,7 @@ extension Function {
     /// What the dimensions that are found while the model runs can be at most, in terms of the sizes of inputs; `open` are those whose bounds mention each other.
     public func foundSizeBounds() -> (known: [String: Extent], open: [String]) {
         var open: [(name: String, bound: Extent)] = dimensions.compactMap { dimension in
-            if case .runtime(let bound) = dimension.info.source { (dimension.name, bound) } else { nil }
+            if case .dataDependent(let bound) = dimension.info.source { (dimension.name, bound) } else { nil }
         }
         // A bound may mention what was found before; declarations mostly stand in that order.
         var known: [String: Extent] = [:], names = Set(open.map(\.name)), count = -1

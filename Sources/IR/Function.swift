@@ -56,7 +56,7 @@ public struct DimensionInfo: Hashable, Sendable {
         /// Element `element` of input `input`, an i64 of fixed shape: how much of a cache is filled, or a shape that the caller chooses.
         case value(Int, element: Int = 0)
         /// Computed while the model runs; never larger than the bound.
-        case runtime(bound: Extent)
+        case dataDependent(bound: Extent)
     }
     public var source: Source
     public init(_ source: Source) { self.source = source }
@@ -118,15 +118,15 @@ public struct Function: Sendable {
     }
 
     /// The bound of a dimension that is known only while the model runs; nil for others.
-    public func boundFoundWhileRunning(_ dimension: String) -> Extent? {
-        guard case .runtime(let bound)? = dimensions.first(where: { $0.name == dimension })?.info.source else { return nil }
+    public func dataDependentBound(_ dimension: String) -> Extent? {
+        guard case .dataDependent(let bound)? = dimensions.first(where: { $0.name == dimension })?.info.source else { return nil }
         return bound
     }
 
     /// Whether a dimension is known only while the model runs.
-    public func isFoundWhileRunning(_ dimension: String) -> Bool {
+    public func isDataDependent(_ dimension: String) -> Bool {
         dimensions.contains { name, info in
-            if case .runtime = info.source { name == dimension } else { false }
+            if case .dataDependent = info.source { name == dimension } else { false }
         }
     }
 

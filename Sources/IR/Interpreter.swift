@@ -1,4 +1,4 @@
-/// Runs a function on concrete tensors through `Op.evaluate`: slow, simple, and the judge of everything else.
+/// Runs a function on concrete tensors through `Op.evaluate`: slow, simple, and the oracle of everything else.
 public struct Interpreter {
     private let function: Function
 
@@ -59,7 +59,7 @@ private final class Frame {
     private let function: Function
     private var values: [Tensor?]
     private var dimensions: [String: Int]
-    private let runtimeDimensions: Set<String>
+    private let dataDependentDimensions: Set<String>
     private let observe: ((ValueID, Tensor) throws -> Void)?
     private let disturb: Interpreter.Disturbance?
     /// By block: the values to drop after the node at each position.
@@ -71,7 +71,7 @@ private final class Frame {
         self.observe = observe
         self.disturb = disturb
         values = Array(repeating: nil, count: function.valueCount)
-        runtimeDimensions = Set(function.dimensions.filter { if case .runtime = $0.info.source { true } else { false } }.map(\.name))
+        dataDependentDimensions = Set(function.dimensions.filter { if case .dataDependent = $0.info.source { true } else { false } }.map(\.name))
     }
 
     /// Gives a dimension the size that an input holds.
@@ -85,7 +85,7 @@ private final class Frame {
         guard let type = type.tensor, type.rank == tensor.rank else { return }
         for (extent, size) in zip(type.shape, tensor.shape) {
             guard let name = extent.dimensionName else { continue }
-            if dimensions[name] == nil || runtimeDimensions.contains(name) { dimensions[name] = size }
+            if dimensions[name] == nil || dataDependentDimensions.contains(name) { dimensions[name] = size }
         }
     }
 

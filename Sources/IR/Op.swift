@@ -69,7 +69,7 @@ extension Op {
     public var isAxisAgnostic: Bool { true }
     /// Whether every result element depends only on the operand elements at its own, or the broadcast, index.
     public var isElementwise: Bool {
-        layoutBehavior == .uniform && self is any PointwiseOp && !(self is any ViewOp) && !(self is any PlacementOp)
+        layoutBehavior == .uniform && self is any PointwiseOp && !(self is any ViewOp) && !(self is any DestinationOp)
     }
     public var mnemonic: String { Self.mnemonic }
 }
@@ -148,12 +148,6 @@ public struct EvaluationContext {
         guard let value = extent.evaluate(dimensions) else { throw Diagnostic(.internal, "the extent \(extent) is not known here") }
         return value
     }
-
-    /// The element type of result `i`.
-    public func resultElement(_ i: Int = 0) throws -> ElementType {
-        guard resultTypes.indices.contains(i), let type = resultTypes[i].tensor else { throw Diagnostic(.internal, "result \(i) is no tensor") }
-        return type.element
-    }
 }
 
 // MARK: - Lowering
@@ -207,7 +201,7 @@ public protocol ViewOp: PointwiseOp {
 }
 
 /// An op whose operands can be placed inside its result's memory, so that producers write there directly.
-public protocol PlacementOp: PointwiseOp {
+public protocol DestinationOp: PointwiseOp {
     /// Where each operand lies inside the result's view; nil where that cannot be said.
     func placements(ofOperands operandTypes: [TensorType], in result: TensorView) -> [TensorView]?
     /// Emits what remains to be written when all operands are in place (a pad's halo); nothing for concat. As in `LoopOp.lower`,

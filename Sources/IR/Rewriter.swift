@@ -76,7 +76,7 @@ public struct Rewriter {
             switch info.source {
             case .input(let old, let axis): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.input($0, axis: axis)) } ?? info)
             case .value(let old, let element): (name, kept.firstIndex(of: inputs[old]).map { DimensionInfo(.value($0, element: element)) } ?? info)
-            case .runtime: (name, info)
+            case .dataDependent: (name, info)
             }
         }
         function.blockArena[body.index].arguments = kept
@@ -225,8 +225,8 @@ public struct Rewriter {
         for size in assumed { assume(size.substitute { values[$0] }) }
         function.dimensions = function.dimensions.compactMap { name, info in
             guard values[name] == nil else { return nil }
-            guard case .runtime(let bound) = info.source else { return (name, info) }
-            return (name, DimensionInfo(.runtime(bound: bound.substitute { values[$0] })))
+            guard case .dataDependent(let bound) = info.source else { return (name, info) }
+            return (name, DimensionInfo(.dataDependent(bound: bound.substitute { values[$0] })))
         }
     }
 

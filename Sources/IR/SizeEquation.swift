@@ -36,17 +36,17 @@ public struct SizeEquation: Hashable, Sendable {
     /// Nil where the equation holds already, and where it fixes no dimension: there are none, `left` may be 1, the equation is not
     /// linear in any, or only a negative size would do. The larger of two dimensions, which is how the common size of two operands is
     /// written, is taken to be equal to both.
-    /// - Parameter reluctance: how little a dimension should be given up for another expression; nil for one that cannot be.
-    public func solution(_ reluctance: (String) -> Int?) -> (dimension: String, value: Extent)? {
+    /// - Parameter eliminationRank: how little a dimension should be given up for another expression; nil for one that cannot be.
+    public func solution(_ eliminationRank: (String) -> Int?) -> (dimension: String, value: Extent)? {
         guard !leftMayBeOne, left != right else { return nil }
         for (whole, part) in [(left, right), (right, left)] {
-            if let (a, b) = whole.largerOfDimensions, part == a || part == b { return SizeEquation(a, b).solution(reluctance) }
+            if let (a, b) = whole.largerOfDimensions, part == a || part == b { return SizeEquation(a, b).solution(eliminationRank) }
         }
         let difference = left - right
-        guard difference.dimensions.allSatisfy({ reluctance($0) != nil }) else { return nil }
+        guard difference.dimensions.allSatisfy({ eliminationRank($0) != nil }) else { return nil }
         var best: (dimension: String, value: Extent, cost: Int)?
         for name in difference.dimensions.sorted() {
-            guard let value = difference.root(of: name), value.constant ?? 0 >= 0, let own = reluctance(name) else { continue }
+            guard let value = difference.root(of: name), value.constant ?? 0 >= 0, let own = eliminationRank(name) else { continue }
             // An expression that may become negative would refuse more than it must.
             let cost = value.isNeverNegative ? own : own + 1 << 32
             if best.map({ cost < $0.cost }) ?? true { best = (name, value, cost) }

@@ -68,7 +68,7 @@ public enum Verifier {
     /// and has room for the most that op may find. What importers declare does all that; a file may say anything.
     public static func checkFoundSizes(of function: Function) throws {
         let declared = Set(function.dimensions.map(\.name))
-        var open = declared.filter(function.isFoundWhileRunning)
+        var open = declared.filter(function.isDataDependent)
         func check(_ type: ValueType, _ place: String) throws {
             for name in type.tensor?.shape.flatMap(\.dimensions) ?? [] where open.contains(name) || !declared.contains(name) {
                 throw Diagnostic(.invalid, "the dimension '\(name)' \(declared.contains(name) ? "is used before it is found" : "is not declared")", at: [place])
@@ -83,8 +83,8 @@ public enum Verifier {
                 do { most = try node.op.mostFound(node, in: function) } catch let error as Diagnostic { throw error.inside(place) }
                 for (size, most) in zip(sizes, most) {
                     guard let most else { continue }
-                    guard let name = size.dimensionName, let bound = function.boundFoundWhileRunning(name), open.remove(name) != nil else {
-                        throw Diagnostic(.invalid, "the size \(size) is found while the model runs: it needs a runtime dimension of its own", at: [place])
+                    guard let name = size.dimensionName, let bound = function.dataDependentBound(name), open.remove(name) != nil else {
+                        throw Diagnostic(.invalid, "the size \(size) is found while the model runs: it needs a data-dependent dimension of its own", at: [place])
                     }
                     guard (bound - most).isNeverNegative else {
                         throw Diagnostic(.invalid, "the dimension '\(name)' is bound by \(bound), and \(most) may be found", at: [place])

@@ -30,7 +30,7 @@ extension Function {
         guard contains(id) else { return false }
         let node = self[id]
         guard node.op.isPure, node.results.allSatisfy({ self[$0].uses.isEmpty }) else { return false }
-        let found = Set(node.op.foundSizes.flatMap(\.dimensions)).filter(isFoundWhileRunning)
+        let found = Set(node.op.foundSizes.flatMap(\.dimensions)).filter(isDataDependent)
         return found.isEmpty || !allNodes.contains { $0 != id && mentions(found, $0) }
     }
 

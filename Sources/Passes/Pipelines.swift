@@ -78,7 +78,7 @@ public enum Pipelines {
         .quantizeWeights(),
         .lowerQuantized,
         .foldRequantization,
-        .narrowFloats(),
+        .mixedPrecision(),
         .lowerNarrowFloats,
         .assignLayouts,
     ]

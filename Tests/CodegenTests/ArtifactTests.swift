@@ -43,6 +43,13 @@ import Testing
             """),
         Case(name: "a result without an axis of one element", text: squeezed, dimensions: ["n": 5, "k": 1]),
         Case(name: "a result with an axis of several elements", text: squeezed, dimensions: ["n": 5, "k": 3]),
+        Case(name: "averages of windows that lie in the padding", text: """
+            func @padding(%x: f32[2, 16, 1, 5]) {
+              %a = pool.average(%x, window: [2, 2], strides: [1, 1], dilations: [2, 1], before: [1, 0], after: [1, 1])
+              %b = pool.average(%x, window: [2, 2], strides: [1, 1], dilations: [1, 1], before: [3, 2], after: [3, 2])
+              return %a, %b
+            }
+            """),
         Case(name: "NaN and infinities become integers", text: """
             func @special(%x: f32[37]) {
               %o = binary.subtract(%x, %x)

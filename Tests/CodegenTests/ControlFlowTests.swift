@@ -32,7 +32,7 @@ import Testing
             """),
         Case(name: "branches of different sizes", text: """
             func @branch(%c: bool[], %x: f32[4, 5]) {
-              dimension n = runtime bound 8
+              dimension n = data_dependent bound 8
               %y = if(%c, joined: [n]) {
                 %u = slice(%x, starts: [0, 0], sizes: [2, 5], steps: [1, 1])
                 yield %u
@@ -48,7 +48,7 @@ import Testing
         Case(name: "states that change places", text: """
             func @swap(%n: i64[], %a: f32[4, 4], %b: f32[4, 4]) {
               %go = constant(value: bool[](true))
-              %y, %z = loop(%n, %go, %a, %b, rounds: 0) {
+              %y, %z = loop(%n, %go, %a, %b, iterations: 0) {
               ^(%i: i64[], %c: bool[], %p: f32[4, 4], %q: f32[4, 4]):
                 %t = transpose(%q, permutation: [1, 0])
                 yield %c, %t, %p
@@ -60,7 +60,7 @@ import Testing
             func @outer(%n: i64[], %a: f32[70, 90]) {
               %go = constant(value: bool[](true))
               %w = unary.sin(%a)
-              %y = loop(%n, %go, %a, rounds: 0) {
+              %y = loop(%n, %go, %a, iterations: 0) {
               ^(%i: i64[], %c: bool[], %p: f32[70, 90]):
                 %e = unary.cos(%w)
                 %f = cast(%i, to: f32)
@@ -71,15 +71,15 @@ import Testing
               return %y
             }
             """, first: [0, 3, 4]),
-        Case(name: "rounds until a condition fails, stacked", text: """
+        Case(name: "iterations until a condition fails, stacked", text: """
             func @stacked(%n: i64[], %p: f32[3], %q: f32[3]) {
-              dimension rounds = runtime bound 40
+              dimension iterations = data_dependent bound 40
               %go = constant(value: bool[](true))
               %most = constant(value: i64[](40))
               %low = cast(%n, to: f32)
               %x = unary.absolute(%p)
               %y = unary.absolute(%q)
-              %a, %b, %k = loop(%most, %go, %x, %y, rounds: rounds) {
+              %a, %b, %k = loop(%most, %go, %x, %y, iterations: iterations) {
               ^(%i: i64[], %c: bool[], %u: f32[3], %v: f32[3]):
                 %s = binary.add(%u, %v)
                 %t = reduce(%s, fn: "add", axes: [0])
@@ -119,17 +119,17 @@ import Testing
         Case(name: "a loop in a loop with a branch", text: """
             func @nested(%n: i64[], %x: f32[N, 5]) {
               dimension N = input 1 axis 0
-              dimension found = runtime bound 5
+              dimension found = data_dependent bound 5
               %init = constant(value: f32[5](0.0, 0.0, 0.0, 0.0, 0.0))
               %go = constant(value: bool[](true))
               %half = constant(value: f32[](0.5))
               %rows = extents(values: [N], shape: [])
-              %a, %o, %k = loop(%rows, %go, %init, rounds: N) {
+              %a, %o, %k = loop(%rows, %go, %init, iterations: N) {
               ^(%i: i64[], %c: bool[], %acc: f32[5]):
                 %row = gather(%x, %i, axis: 0)
                 %nz = non_zero(%row, count: found)
                 %count = extents(values: [found], shape: [])
-                %r = loop(%n, %go, %row, rounds: 0) {
+                %r = loop(%n, %go, %row, iterations: 0) {
                 ^(%j: i64[], %d: bool[], %v: f32[5]):
                   %h = binary.multiply(%v, %half)
                   %m = reduce(%h, fn: "maximum", axes: [0])

@@ -98,7 +98,7 @@ import Testing
     @Test(arguments: [0, 1, 9, 10, 11, 19, 20]) func partsOfWhatIsFound(_ count: Int) throws {
         let function = try Parser.parseFunction("""
             func @f(%x: f32[20]) {
-              dimension n = runtime bound 20
+              dimension n = data_dependent bound 20
               %i = non_zero(%x, count: [n]) : i64[1, n]
               %s = slice(%i, starts: [0, max(n-10, 0)], sizes: [1, max(floordiv(min(10, n)-max(n-10, 0)+1, 2), 0)], steps: [1, 2])
               %t = binary.add(%s, %s)
@@ -118,8 +118,8 @@ import Testing
     func sizesThatTheDataMakeDoNotFit(_ body: String) throws {
         let function = try Parser.parseFunction("""
             func @f(%x: f32[6], %p: bool[6], %q: bool[6]) {
-              dimension n = runtime bound 6
-              dimension m = runtime bound 6
+              dimension n = data_dependent bound 6
+              dimension m = data_dependent bound 6
               %u = compress(%x, %p, axis: 0, count: [n]) : f32[n]
               %v = compress(%x, %q, axis: 0, count: [m]) : f32[m]
               \(body)
@@ -148,7 +148,7 @@ import Testing
         "%r = reshape(%x, shape: [3, 3])\n%t = binary.add(%r, %r)\n%d, %f, %i, %c = unique(%x, count: [n])\n%e = reshape(%d, shape: [1, n])\n%b = expand(%e, shape: [3, n])\n%y = concat(%t, %b, axis: 1)",
     ])
     func partsThatLieBehindWhatIsFound(_ body: String) throws {
-        let function = try Parser.parseFunction("func @f(%x: f32[9]) {\ndimension n = runtime bound 9\n\(body)\nreturn %y\n}")
+        let function = try Parser.parseFunction("func @f(%x: f32[9]) {\ndimension n = data_dependent bound 9\n\(body)\nreturn %y\n}")
         let x = Tensor([3, 1, 0, 3, 5, 1, 0, 3, 2] as [Float])
         let expected = try Interpreter.run(function, [x])
         for target in [Target.scalar, .native] {
@@ -161,7 +161,7 @@ import Testing
     @Test func normalisationOfWhatIsFound() throws {
         let function = try Parser.parseFunction("""
             func @f(%x: f32[6]) {
-              dimension n = runtime bound 6
+              dimension n = data_dependent bound 6
               %p = constant(value: f32[3](1, 2, 3))
               %i = non_zero(%x, count: [n]) : i64[1, n]
               %v = cast(%i, to: "f32")
@@ -200,7 +200,7 @@ import Testing
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"]
         let function = try Parser.parseFunction("""
             func @f(\(names.map { "%\($0): f32[\($0)]" }.joined(separator: ", "))) {
-              dimension n = runtime bound \(names.joined(separator: "+"))
+              dimension n = data_dependent bound \(names.joined(separator: "+"))
               %x = concat(\(names.map { "%\($0)" }.joined(separator: ", ")), axis: 0)
               %i = non_zero(%x, count: [n]) : i64[1, n]
               %v = cast(%i, to: "f32")
@@ -221,8 +221,8 @@ import Testing
         func function(_ n: String, _ m: String) throws -> Function {
             try Parser.parseFunction("""
                 func @f(%x: f32[6]) {
-                  dimension m = runtime bound \(m)
-                  dimension n = runtime bound \(n)
+                  dimension m = data_dependent bound \(m)
+                  dimension n = data_dependent bound \(n)
                   %u = non_zero(%x, count: [n]) : i64[1, n]
                   %v = non_zero(%u, count: [m]) : i64[2, m]
                   return %v

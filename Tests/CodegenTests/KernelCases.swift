@@ -80,7 +80,7 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         ])
     }
 
-    static let all: [KernelCase] = convolutions + narrowFloats + products + rows + recurrences
+    static let all: [KernelCase] = convolutions + mixedPrecision + products + rows + recurrences
 
     private static let convolutions: [KernelCase] = [
         convolution("3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
@@ -119,7 +119,7 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         transposed("transposed 4x3, cropped", x: "1, 8, 5, 6", w: "8, 16, 4, 3", strides: [2, 1], groups: 2, before: [1, 0], after: [1, 1], padding: [1, 0]),
     ]
 
-    private static let narrowFloats: [KernelCase] = [
+    private static let mixedPrecision: [KernelCase] = [
         narrow("bf16 3x3", x: "1, 16, 9, 11", w: "32, 16, 3, 3"),
         narrow("bf16 odd channels", x: "1, 5, 8, 9", w: "37, 5, 3, 3"),
         narrow("bf16 stem", x: "1, 3, 15, 15", w: "40, 3, 5, 5", strides: [2, 2]),

@@ -54,7 +54,7 @@ struct LinkedProgram {
     init(_ function: Function, target: Target = .native, flags: [String] = [], compiler: String? = nil, linker: String = "gcc") throws {
         let folder = try Scratch()
         var options = CompileOptions(name: "all")
-        options.worthCutting = 1
+        options.minParallelWork = 1
         options.kind = .staticLibrary
         options.target = target
         options.compiler = compiler

@@ -24,16 +24,16 @@ import Testing
         #expect(plan.perThreadBytes.evaluate(["n": 65]) == 128 + 65 * 64 + 128)
     }
 
-    @Test func watchedAreasHaveGapsBehindThem() throws {
+    @Test func areasHaveRedZonesBehindThem() throws {
         let n = Extent.dimension("n")
         let plan = MemoryPlan(program([
             ScratchArea(byteCount: 64, perThread: false), ScratchArea(byteCount: n, perThread: false), ScratchArea(byteCount: n, perThread: true),
-        ]), isWatched: true)
-        #expect(plan.gaps.count == 3)
-        for gap in plan.gaps {
-            let (from, to) = (try #require(gap.from.evaluate(["n": 63])), try #require(gap.to.evaluate(["n": 63])))
-            #expect(from == (gap.start == .fixed(0) ? 64 : 63) && to - from >= 64 && to % 64 == 0)
+        ]), hasRedZones: true)
+        #expect(plan.redZones.count == 3)
+        for redZone in plan.redZones {
+            let (from, to) = (try #require(redZone.from.evaluate(["n": 63])), try #require(redZone.to.evaluate(["n": 63])))
+            #expect(from == (redZone.start == .fixed(0) ? 64 : 63) && to - from >= 64 && to % 64 == 0)
         }
-        #expect(MemoryPlan(program([ScratchArea(byteCount: 64, perThread: false)])).gaps.isEmpty)
+        #expect(MemoryPlan(program([ScratchArea(byteCount: 64, perThread: false)])).redZones.isEmpty)
     }
 }

@@ -17,7 +17,7 @@ struct NativeRun {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("glmc-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         var options = CompileOptions(name: name)
-        options.worthCutting = 1
+        options.minParallelWork = 1
         options.target = target
         options.compiler = compiler
         options.optimization = "-O1"

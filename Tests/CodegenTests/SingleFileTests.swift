@@ -11,7 +11,7 @@ import Testing
         if target.family == .x86 && HostFeatures.family != .x86 || isForeign && !WholeArtifactTests.missingArmTools.isEmpty { return }
         let folder = try Scratch(), source = "\(folder.path)/all.c"
         var options = CompileOptions(name: "all")
-        options.worthCutting = 1
+        options.minParallelWork = 1
         options.kind = .cSource
         options.target = target
         try ArtifactCompiler.compile(collection.function, to: source, options: options)

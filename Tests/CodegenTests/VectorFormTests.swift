@@ -73,9 +73,9 @@ import Testing
                 scalar += ElementType.allCases.flatMap { [.cast(a, $0), .roundSaturate(a, $0)] }
                 for expr in scalar where (try? verify([.store(Access(Self.buffer(expr.type.element), .int(0), expr.type), expr.substituted(lane))])) != nil {
                     for mask in [nil, Expr.int(3)] {
-                        var widen = Widen(lane: lane, lanes: target.lanes(ofBytes: 4), mask: mask, replacements: [:])
+                        var vectorizer = Vectorizer(lane: lane, lanes: target.lanes(ofBytes: 4), mask: mask, replacements: [:])
                         let store = Statement.store(Access(Self.buffer(expr.type.element), .variable(lane), expr.type), expr)
-                        guard let wide = widen.widen([store]) else {
+                        guard let wide = vectorizer.vectorized([store]) else {
                             refused += 1
                             continue
                         }

@@ -13,7 +13,7 @@ import Testing
         try program.run(collection, callers: 8, threads: 2, runs: 4)
     }
 
-    /// Every buffer and weight has a gap behind it in these builds: an access that runs over ends the program.
+    /// Every buffer and weight has a red zone behind it in these builds: an access that runs over ends the program.
     @Test(arguments: sizes) func touchesOnlyItsOwnMemory(free: Bool) throws {
         let collection = try KernelCollection(free: free)
         for target in [Target.native, .scalar] {

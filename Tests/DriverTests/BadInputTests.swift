@@ -191,9 +191,9 @@ import Testing
 
     /// Sizes that ops find have room for the most that they can find, whatever a file says.
     @Test(arguments: [
-        ("n = runtime bound 3", "[n]", "n", "is bound by 3, and 4 may be found"), ("n = runtime bound 0", "[n]", "n", "is bound by 0"),
-        ("d = input 0 axis 0", "[d]", "d", "needs a runtime dimension of its own"), ("n = runtime bound 4", "[2]", "2", "needs a runtime dimension of its own"),
-        ("m = runtime bound 4", "[n]", "n", "runtime dimension"), ("d = input 1 axis 0", "[n]", "n", "which is no axis of that size"),
+        ("n = data_dependent bound 3", "[n]", "n", "is bound by 3, and 4 may be found"), ("n = data_dependent bound 0", "[n]", "n", "is bound by 0"),
+        ("d = input 0 axis 0", "[d]", "d", "needs a data-dependent dimension of its own"), ("n = data_dependent bound 4", "[2]", "2", "needs a data-dependent dimension of its own"),
+        ("m = data_dependent bound 4", "[n]", "n", "data-dependent dimension"), ("d = input 1 axis 0", "[n]", "n", "which is no axis of that size"),
     ])
     func refusesSizesWithoutRoom(_ declared: String, _ count: String, _ size: String, _ message: String) throws {
         let text = """
@@ -206,7 +206,7 @@ import Testing
         try expect(1, message, "compile", write("found.glm", Array(text.utf8)), "--dry-run")
         let twice = """
             func @f(%k: f32[4]) {
-              dimension n = runtime bound 4
+              dimension n = data_dependent bound 4
               %a = non_zero(%k, count: [n]) : i64[1, n]
               %b, %p, %i, %c = unique(%k, axis: -1, count: [n]) : f32[n], i64[n], i64[4], i64[n]
               return %a
@@ -217,7 +217,7 @@ import Testing
             func @f(%x: f32[1]) {
               %n = constant(value: i64[](90000)) : i64[]
               %t = constant(value: bool[](true)) : bool[]
-              %r, %s = loop(%n, %t, %x, rounds: 3) : f32[1], f32[3, 1] {
+              %r, %s = loop(%n, %t, %x, iterations: 3) : f32[1], f32[3, 1] {
               ^(%i: i64[], %c: bool[], %v: f32[1]):
                 %w = binary.add(%v, %v) : f32[1]
                 yield %c, %w, %w

@@ -25,7 +25,7 @@ import Testing
 
     /// A model that says `text` wherever a model can say something.
     private static func model(_ text: String, isFree: Bool = true) -> String {
-        func quoted(_ suffix: String) -> String { Spelling.quoted(text + suffix) }
+        func quoted(_ suffix: String) -> String { Quoting.quoted(text + suffix) }
         let (n, k) = isFree ? (quoted(" zqxw n"), quoted(" zqxw k")) : ("2", "3")
         return """
             func @\(quoted(" zqxw f"))(%\(quoted(" zqxw x")): f32[\(n), \(k)], %\(quoted(" zqxw w")): f32[\(isFree ? quoted(" zqxw m") : "3"), 4]) {
@@ -69,9 +69,9 @@ import Testing
         for text in Self.texts + random {
             for trigraphs in [false, true] {
                 let comment = CTokens(Array("a \(ForeignText.comment(text)) b".utf8), trigraphs: trigraphs)
-                #expect(comment.code == ["a", "b"] && !comment.isBroken, "\(Spelling.quoted(text))")
+                #expect(comment.code == ["a", "b"] && !comment.isBroken, "\(Quoting.quoted(text))")
                 let literal = CTokens(Array("a \(ForeignText.literal(text)) b".utf8), trigraphs: trigraphs)
-                #expect(literal.code == ["a", "b"] && literal.literals == [Array(text.utf8)] && !literal.isBroken, "\(Spelling.quoted(text))")
+                #expect(literal.code == ["a", "b"] && literal.literals == [Array(text.utf8)] && !literal.isBroken, "\(Quoting.quoted(text))")
             }
             let long = String(repeating: text, count: 30), pieces = CTokens(Array(ForeignText.literals(long).utf8), trigraphs: true)
             #expect(pieces.code.isEmpty && Array(pieces.literals.joined()) == Array(long.utf8))

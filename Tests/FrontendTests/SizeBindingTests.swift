@@ -137,7 +137,7 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         let function = try load(nodes, [float("nonzero", "", ""), float("boxes", "", "")])
         let result = try #require(function.outputs.first.map { function.tensorType($0) })
         let count = try #require(result.shape.last?.dimensionName)
-        #expect(function.isFoundWhileRunning(count) && function.dimensions.count { $0.name == count } == 1)
+        #expect(function.isDataDependent(count) && function.dimensions.count { $0.name == count } == 1)
         #expect(function.inputs.allSatisfy { !function.tensorType($0).shape.contains(.dimension(count)) })
     }
 

@@ -16,7 +16,7 @@ struct NativeRunner {
         let path = NSTemporaryDirectory() + "/glmc-test-\(UUID().uuidString).so"
         defer { try? FileManager.default.removeItem(atPath: path) }
         var options = CompileOptions(name: "test")
-        options.worthCutting = 1
+        options.minParallelWork = 1
         options.optimization = optimization
         options.families = tuned ? KernelFamily.all : []
         options.jobs = 1

@@ -105,7 +105,7 @@ import Testing
         for extent in results.flatMap({ rewriter.function.tensorType($0).shape }) {
             if let found = extent.dimensionName, found.hasPrefix("found") {
                 let bound = types.map(\.elementCount).max { ($0.constant ?? 0) < ($1.constant ?? 0) } ?? 0
-                rewriter.addDimension(found, DimensionInfo(.runtime(bound: types.count == 1 ? types[0].elementCount : bound)))
+                rewriter.addDimension(found, DimensionInfo(.dataDependent(bound: types.count == 1 ? types[0].elementCount : bound)))
             }
         }
         return results

@@ -10,7 +10,7 @@ import Testing
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "FileTests/cases")
 
     /// Parts of the names of files whose passes change results on purpose.
-    private static let lossy = ["quantiz", "narrow-floats/narrow-floats"]
+    private static let lossy = ["quantiz", "mixed-precision/mixed-precision"]
 
     /// Files whose mode is `pass` and whose passes keep results.
     static let files: [String] = {

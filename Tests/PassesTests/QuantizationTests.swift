@@ -91,7 +91,7 @@ import Testing
     @Test(arguments: [ElementType.f32, .f16]) func narrowWeightsLieOnce(_ element: ElementType) throws {
         let model = try Self.tied(element)
         for activations in [true, false] {
-            let pass = Pass.narrowFloats(activations: activations)
+            let pass = Pass.mixedPrecision(activations: activations)
             let constants = try (0..<2).flatMap { _ -> [Tensor] in
                 var function = model
                 try PassManager().run([pass, .lowerNarrowFloats, .eliminateDeadCode], on: &function, PassContext())

@@ -45,19 +45,19 @@ struct BodyWriter {
         for step in steps {
             switch step {
             case .launch(let launch):
-                if let first = pending.first, isUncut(first) ? !isUncut(launch) : pending.count >= Self.largestSegment || pending.contains(where: { conflict($0, launch) }) {
+                if let first = pending.first, isSerial(first) ? !isSerial(launch) : pending.count >= Self.largestSegment || pending.contains(where: { conflict($0, launch) }) {
                     endSegment(indent)
                 }
                 pending.append(launch)
                 table.add(kernel: launch.kernel, try operands(of: launch), nodes: launch.provenance)
             case .define(let dimension, let size):
-                meet(indent)
+                join(indent)
                 define(dimension, "(int64_t)(\(entry.text(size, "d")))", indent)
-                meet(indent)
+                join(indent)
             case .conditional(let condition, let then, let otherwise):
-                meet(indent)
+                join(indent)
                 out += "\(indent){\n\(indent)    const int holds = *\(try pointer(condition)) != 0;\n"
-                meet(indent + "    ")
+                join(indent + "    ")
                 out += "\(indent)    if (holds) {\n"
                 try write(then, depth: depth + 2)
                 close(indent + "        ")
@@ -69,7 +69,7 @@ struct BodyWriter {
                 out += "\(indent)    }\n\(indent)}\n"
             case .demand(let demands):
                 // All threads see the same sizes, so all go the same way.
-                if demands.contains(where: \.dependsOnData) { meet(indent) } else { close(indent) }
+                if demands.contains(where: \.dependsOnData) { join(indent) } else { close(indent) }
                 for demand in demands {
                     out += "\(indent)if (\(entry.violation(demand))) {\n\(indent)    glmc_fail(f, GLMC_BAD_SHAPE, \(ForeignText.literal(entry.complaint(demand))));\n\(indent)    goto end;\n\(indent)}\n"
                     hasDemands = true
@@ -80,13 +80,13 @@ struct BodyWriter {
         if depth == 1 { close(indent) }
     }
 
-    /// Every thread counts the rounds for itself and reads the condition, which no thread changes before all have read it.
+    /// Every thread counts the iterations for itself and reads the condition, which no thread changes before all have read it.
     private mutating func write(_ loop: LoopStep, depth: Int) throws {
         let outer = String(repeating: "    ", count: depth), indent = outer + "        "
         loops.append(loop.id)
         defer { loops.removeLast() }
-        meet(outer)
-        let n = round(loop.id)
+        join(outer)
+        let n = iteration(loop.id)
         let limit = switch loop.limit {
         case .extent(let extent): "(int64_t)(\(entry.text(extent, "d")))"
         case .value(let place): "*\(try pointer(place))"
@@ -94,26 +94,26 @@ struct BodyWriter {
         let condition = try loop.condition.map { " && *\(try pointer($0))" } ?? ""
         out += "\(outer){\n\(outer)    const int64_t \(n)_limit = \(limit);\n\(outer)    int64_t \(n) = 0;\n"
         out += "\(outer)    for (;; \(n)++) {\n\(indent)const int goes_on = \(n) < \(n)_limit\(condition);\n"
-        if loop.condition != nil || loop.counter != nil { meet(indent) }
+        if loop.condition != nil || loop.counter != nil { join(indent) }
         out += "\(indent)if (!goes_on) break;\n"
         if let counter = loop.counter {
             out += "\(indent)if (tid == 0) *\(try pointer(counter)) = \(n);\n"
-            meet(indent)
+            join(indent)
         }
         try write(loop.body, depth: depth + 2)
-        meet(indent)
+        join(indent)
         out += "\(outer)    }\n"
-        if let rounds = loop.rounds {
+        if let iterations = loop.iterations {
             // The dimension had its bound until now, which others may still be reading.
-            meet(outer + "    ")
-            define(rounds, n, outer + "    ")
-            meet(outer + "    ")
+            join(outer + "    ")
+            define(iterations, n, outer + "    ")
+            join(outer + "    ")
         }
         out += "\(outer)}\n"
     }
 
-    /// The C variable that holds the number of a loop's round.
-    private func round(_ loop: LoopID) -> String { "n\(loops.firstIndex(of: loop) ?? 0)" }
+    /// The C variable that holds the number of a loop's iteration.
+    private func iteration(_ loop: LoopID) -> String { "n\(loops.firstIndex(of: loop) ?? 0)" }
 
     private mutating func define(_ dimension: String, _ size: String, _ indent: String) {
         guard let index = entry.dimensionIndex[dimension] else { return }
@@ -127,20 +127,20 @@ struct BodyWriter {
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
 
-    /// How far a value that lies elsewhere in each round lies from its first place, as text behind that.
+    /// How far a value that lies elsewhere in each iteration lies from its first place, as text behind that.
     private func advance(_ advances: [Advance], _ element: ElementType) -> String {
-        advances.map { " + \(round($0.loop)) * (int64_t)(\(entry.text($0.stride * Extent(element.byteCount), "d")))" }.joined()
+        advances.map { " + \(iteration($0.loop)) * (int64_t)(\(entry.text($0.stride * Extent(element.byteCount), "d")))" }.joined()
     }
 
     /// Whether a launch is done by one thread in any case.
-    private func isUncut(_ launch: Launch) -> Bool {
-        launch.isSingle || launch.work.constant.map { $0 < entry.worthCutting } ?? false
+    private func isSerial(_ launch: Launch) -> Bool {
+        launch.isSingle || launch.work.constant.map { $0 < entry.minParallelWork } ?? false
     }
 
     /// Ends the segment that is being collected.
     private mutating func endSegment(_ indent: String) {
         if pending.isEmpty { return }
-        let work = pending.allSatisfy(isUncut) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
+        let work = pending.allSatisfy(isSerial) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
         if work != 0 { splitWork.append(work) }
         if !pointers.isEmpty { run(indent) }
         let segment = table.endSegment(work: entry.work(work))
@@ -166,9 +166,9 @@ struct BodyWriter {
     }
 
     /// Lets all threads come together, so that each may read what the others wrote outside of segments.
-    private mutating func meet(_ indent: String) {
+    private mutating func join(_ indent: String) {
         close(indent)
-        out += "\(indent)glmc_meet(f, worker);\n"
+        out += "\(indent)glmc_join(f, worker);\n"
     }
 
     /// Where a launch's buffers lie, in the order of the kernel's parameters.

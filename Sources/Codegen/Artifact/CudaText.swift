@@ -19,12 +19,12 @@ public enum CudaText {
     }
 
     /// The source of `function` for a CUDA target.
-    /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and sizes found while running.
+    /// - Throws: `Diagnostic`/`Diagnostics` for what has no CUDA form yet: control flow and data-dependent sizes.
     public static func emit(_ function: Function, options: CompileOptions) throws -> Source {
         let name = ModelName(options.name)
         let program = try ProgramBuilder.build(function, target: options.target, threads: 1, families: options.families)
-        guard !function.dimensions.contains(where: { if case .runtime = $0.info.source { true } else { false } }) else {
-            throw Diagnostic(.unsupported, "a CUDA artifact cannot hold dimensions that are found while running yet")
+        guard !function.dimensions.contains(where: { if case .dataDependent = $0.info.source { true } else { false } }) else {
+            throw Diagnostic(.unsupported, "a CUDA artifact cannot hold data-dependent dimensions yet")
         }
         let plan = MemoryPlan(program), weights = Weights([program])
         var out = """
@@ -40,7 +40,7 @@ public enum CudaText {
         let entry = EntryText(program: program, plan: plan, weights: weights, name: name)
         let presets = weights.defaultOffsets[0].keys.sorted().map(String.init).joined(separator: ", ")
         let optional = presets.isEmpty ? "" : "\n * Null among `in` at \(presets): the input's default, which lies in the weights."
-        out += "\n" + SizeText.helpers(worthCutting: entry.worthCutting) + "\n"
+        out += "\n" + SizeText.helpers(minParallelWork: entry.minParallelWork) + "\n"
         out += """
         /* Bytes of device memory that a run needs beside inputs, outputs and weights, for these dimensions in `d`: */
         \(ForeignText.comment(function.dimensions.map(\.name).joined(separator: ", "), limit: 1000))

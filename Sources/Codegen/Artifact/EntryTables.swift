@@ -11,7 +11,7 @@ extension EntryText {
             for dimension in dimensions {
                 switch dimension.info.source {
                 case .input, .value: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = \(limit), .flags = 0},\n"
-                case .runtime: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
+                case .dataDependent: out += "    {.name = \(ForeignText.literal(dimension.name)), .min = 0, .max = INT64_MAX, .flags = GLMC_DATA_DEPENDENT},\n"
                 }
             }
             out += "};\n"
@@ -33,7 +33,7 @@ extension EntryText {
                       .kernel_count = \(program.launches.count), .name = \(ForeignText.literal(program.function.name)), .inputs = \(function.inputs.isEmpty ? "0" : symbol("inputs")), .outputs = \(symbol("outputs")), .dims = \(dimensions.isEmpty ? "0" : symbol("dims")),
                       .output_shapes = \(defaults.names)_shapes, .workspace_size = \(defaults.names)_workspace, .run = \(defaults.names)_run},
             .input_dims = (const int32_t[]){\((bindings.isEmpty ? ["0"] : bindings).joined(separator: ", "))},
-            .dim_values = \(valueTable), .shapes = \(dimensions.isEmpty ? "0" : symbol("shapes")), .bounds = \(hasRuntimeDimensions ? symbol("bounds") : "0"), .most = \(hasRuntimeDimensions ? symbol("most") : "0"), .agree = \(agreement.name), .workspace = \(symbol("workspace")), .least_work = \(worthCutting), .split_work = \(symbol("split_work")), .body = \(symbol("body")),
+            .dim_values = \(valueTable), .shapes = \(dimensions.isEmpty ? "0" : symbol("shapes")), .bounds = \(hasDataDependentDimensions ? symbol("bounds") : "0"), .most = \(hasDataDependentDimensions ? symbol("most") : "0"), .agree = \(agreement.name), .workspace = \(symbol("workspace")), .least_work = \(minParallelWork), .split_work = \(symbol("split_work")), .body = \(symbol("body")),
             .weights = \(weights.symbol(name)), .cpu_features = \(features), .cpu_checked = &glmc_this_checked,
         };
 
@@ -64,7 +64,7 @@ extension EntryText {
         if values.isEmpty { return "" }
         let function = program.function
         var out = "static const glmc_tensor_info \(symbol(isInput ? "inputs" : "outputs"))[] = {\n"
-        let runtime = Set(dimensions.compactMap { if case .runtime = $0.info.source { $0.name } else { nil } })
+        let runtime = Set(dimensions.compactMap { if case .dataDependent = $0.info.source { $0.name } else { nil } })
         let held = Set(dimensions.compactMap { if case .value(let input, _) = $0.info.source { input } else { nil } })
         for (number, (value, name)) in zip(values, names).enumerated() {
             let type = function.tensorType(value)

@@ -10,19 +10,19 @@ struct EntryText {
     /// The position among the module's entry points.
     let number: Int
     /// See `CompileOptions`.
-    let worthCutting: Int
+    let minParallelWork: Int
 
     var dimensions: [(name: String, info: DimensionInfo)] { program.function.dimensions }
     /// The position of each dimension in the entry point's table.
     let dimensionIndex: [String: Int]
 
-    init(program: Program, plan: MemoryPlan, weights: Weights, name: ModelName, number: Int = 0, worthCutting: Int = WorkEstimate.worthCutting) {
+    init(program: Program, plan: MemoryPlan, weights: Weights, name: ModelName, number: Int = 0, minParallelWork: Int = WorkEstimate.minParallelWork) {
         self.program = program
         self.plan = plan
         self.weights = weights
         self.name = name
         self.number = number
-        self.worthCutting = worthCutting
+        self.minParallelWork = minParallelWork
         dimensionIndex = Dictionary(uniqueKeysWithValues: program.function.dimensions.enumerated().map { ($1.name, $0) })
     }
 
@@ -73,8 +73,8 @@ struct EntryText {
         }
     }
 
-    var hasRuntimeDimensions: Bool {
-        dimensions.contains { if case .runtime = $0.info.source { true } else { false } }
+    var hasDataDependentDimensions: Bool {
+        dimensions.contains { if case .dataDependent = $0.info.source { true } else { false } }
     }
 
     private func sizes() -> String {
@@ -88,10 +88,10 @@ struct EntryText {
             }
             out += "}\n\n"
         }
-        if hasRuntimeDimensions {
+        if hasDataDependentDimensions {
             out += "static void \(symbol("bounds"))(int64_t *d)\n{\n"
             for (i, dimension) in dimensions.enumerated() {
-                if case .runtime(let bound) = dimension.info.source { out += "    d[\(i)] = glmc_fit(\(text(program.bounded(bound), "d")));\n" }
+                if case .dataDependent(let bound) = dimension.info.source { out += "    d[\(i)] = glmc_fit(\(text(program.bounded(bound), "d")));\n" }
             }
             out += "}\n\nstatic void \(symbol("most"))(const int64_t *d, int64_t *out)\n{\n    (void)d; (void)out;\n"
             for (i, extent) in function.outputs.flatMap({ function.tensorType($0).shape }).enumerated() {
@@ -111,13 +111,13 @@ struct EntryText {
     // MARK: Body
 
     private func body() throws -> String {
-        let watch = MemoryWatch(entry: self)
-        var out = watch.function + "static void \(symbol("body"))(glmc_frame *f, glmc_worker *worker)\n{\n    const int tid = worker->number;\n    (void)tid;\n" + memoryNames
+        let redZones = RedZones(entry: self)
+        var out = redZones.function + "static void \(symbol("body"))(glmc_frame *f, glmc_worker *worker)\n{\n    const int tid = worker->number;\n    (void)tid;\n" + memoryNames
         if plan.perThreadBytes != 0 { out += "    unsigned char *const t = \(threadMemory("tid"));\n" }
-        out += watch.begin
+        out += redZones.begin
         var writer = BodyWriter(entry: self)
         try writer.write(program.steps, depth: 1)
-        out = writer.tables + out + writer.declarations + writer.out + (writer.hasDemands ? "end:;\n" : "") + watch.end + "}\n\n"
+        out = writer.tables + out + writer.declarations + writer.out + (writer.hasDemands ? "end:;\n" : "") + redZones.end + "}\n\n"
         let known = writer.splitWork.compactMap(\.constant).reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
         out += "static int64_t \(symbol("split_work"))(const int64_t *d)\n{\n    glmc_size sum = \(known);\n    (void)d;\n"
         var counts: [Extent: Int] = [:], order: [Extent] = []
@@ -135,7 +135,7 @@ struct EntryText {
     /// Whether a size is known from the beginning of a run.
     func isBound(_ size: Extent) -> Bool {
         !dimensions.contains { dimension in
-            if case .runtime = dimension.info.source { size.dimensions.contains(dimension.name) } else { false }
+            if case .dataDependent = dimension.info.source { size.dimensions.contains(dimension.name) } else { false }
         }
     }
 

@@ -11,7 +11,7 @@ struct MainText {
     let manifest: String
     let version: String
     /// See `CompileOptions`.
-    let worthCutting: Int
+    let minParallelWork: Int
 
     /// - Parameters:
     ///   - programs: the entry points' programs, in order, which share their code.
@@ -19,10 +19,10 @@ struct MainText {
     ///   - language: nil for a model that is no language model.
     init(
         programs: [Program], plans: [MemoryPlan], weights: Weights, language: LanguageTables? = nil, name: ModelName, target: Target, manifest: String, version: String,
-        worthCutting: Int = WorkEstimate.worthCutting
+        minParallelWork: Int = WorkEstimate.minParallelWork
     ) {
         entries = zip(programs, plans).enumerated().map { number, pair in
-            EntryText(program: pair.0, plan: pair.1, weights: weights, name: name, number: number, worthCutting: worthCutting)
+            EntryText(program: pair.0, plan: pair.1, weights: weights, name: name, number: number, minParallelWork: minParallelWork)
         }
         self.weights = weights
         self.language = language
@@ -30,7 +30,7 @@ struct MainText {
         self.target = target
         self.manifest = manifest
         self.version = version
-        self.worthCutting = worthCutting
+        self.minParallelWork = minParallelWork
     }
 
     /// The table of all kernels, by their position in `SharedCode.kernels`.
@@ -50,7 +50,7 @@ struct MainText {
         #define GLMC_HIDDEN __attribute__((visibility("hidden")))
         #define GLMC_EXPORT __attribute__((visibility("default")))
 
-        \(SizeText.helpers(worthCutting: worthCutting))
+        \(SizeText.helpers(minParallelWork: minParallelWork))
 
         \(weights.external == nil ? "extern GLMC_HIDDEN const unsigned char \(name.weights)[];" : "/* The weights lie in a file of their own. */")
         static _Atomic int glmc_this_checked;

@@ -3,7 +3,7 @@ import GlmcIR
 /// Sizes as C: expressions over an array of dimensions.
 enum SizeText {
     /// Helpers of the C expressions below.
-    static func helpers(worthCutting: Int) -> String {
+    static func helpers(minParallelWork: Int) -> String {
         """
         /* Arithmetic on sizes, in 128 bits so that nothing overflows. A divisor of 0 occurs only for shapes that are refused. */
         typedef __int128 glmc_size;
@@ -12,7 +12,7 @@ enum SizeText {
         __attribute__((unused)) static inline glmc_size glmc_larger(glmc_size a, glmc_size b) { return a > b ? a : b; }
         __attribute__((unused)) static inline int64_t glmc_fit(glmc_size a) { return a > INT64_MAX ? INT64_MAX : a < INT64_MIN ? INT64_MIN : (int64_t)a; }
         __attribute__((unused)) static inline int64_t glmc_work(glmc_size a) { return a > INT64_MAX ? INT64_MAX : (int64_t)a; }
-        __attribute__((unused)) static inline glmc_size glmc_cut(int64_t work) { return work < \(worthCutting) ? 0 : work; }
+        __attribute__((unused)) static inline glmc_size glmc_cut(int64_t work) { return work < \(minParallelWork) ? 0 : work; }
         __attribute__((unused)) static inline glmc_size glmc_smaller(glmc_size a, glmc_size b) { return a < b ? a : b; }
         """
     }

@@ -12,9 +12,9 @@ struct Weights {
     private(set) var byteCount = 0
     /// The file that the blob lies in, and its id, where that is not the artifact.
     var external: (file: String, id: String)?
-    /// Bytes behind every constant that nothing may touch, where the blob is watched.
-    private(set) var gaps: [Range<Int>] = []
-    private let gap: Int
+    /// Bytes behind every constant that nothing may touch, where the blob has red zones.
+    private(set) var redZones: [Range<Int>] = []
+    private let redZone: Int
     private var segments: [Segment] = []
 
     private struct Segment {
@@ -27,9 +27,9 @@ struct Weights {
     /// Lays out the blob.
     /// - Parameters:
     ///   - programs: the entry points, which share their code.
-    ///   - isWatched: leaves gaps, for tools that find stray accesses.
-    init(_ programs: [Program], isWatched: Bool = false) {
-        gap = isWatched ? 64 : 0
+    ///   - hasRedZones: leaves red zones, for tools that find stray accesses.
+    init(_ programs: [Program], hasRedZones: Bool = false) {
+        redZone = hasRedZones ? 64 : 0
         for constant in programs.first?.code.packed ?? [] {
             packedOffsets.append(add(constant.byteCount, constant.key.sources, constant.pack))
         }
@@ -58,8 +58,8 @@ struct Weights {
     private mutating func add(_ bytes: Int, _ sources: [Tensor], _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
         let offset = byteCount
         segments.append(Segment(range: offset..<offset + bytes, sources: sources, write: write))
-        byteCount = (offset + bytes + gap + 63) / 64 * 64
-        if gap > 0 { gaps.append(offset + bytes..<byteCount) }
+        byteCount = (offset + bytes + redZone + 63) / 64 * 64
+        if redZone > 0 { redZones.append(offset + bytes..<byteCount) }
         return offset
     }
 

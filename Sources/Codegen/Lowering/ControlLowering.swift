@@ -17,14 +17,14 @@ extension ProgramBuilder {
         return [.conditional(try placements.placement(ofOperand: condition), then: branches[0], otherwise: branches[1])]
     }
 
-    /// Every state has a home, where each round finds it and leaves its next value. What is stacked goes to its slice first, while
+    /// Every state has a home, where each iteration finds it and leaves its next value. What is stacked goes to its slice first, while
     /// the states still have their old values.
     mutating func loop(_ id: NodeID, _ form: LoopForm) throws -> [Step] {
         let node = function[id], loop = LoopID(index: id.index)
         // A condition that always holds is a state that only the region may read.
         let states = form.states.filter { $0.result != nil || form.condition != nil || !function[$0.argument].uses.isEmpty }
         for state in states where ![state.initial, state.next].allSatisfy({ hasType(of: state.argument, $0) }) {
-            throw Diagnostic.unsupported("'\(function[state.argument].name)' changes its shape from round to round")
+            throw Diagnostic.unsupported("'\(function[state.argument].name)' changes its shape from iteration to iteration")
         }
         let homes = try states.map { try place($0.argument) }
         var before: [Step] = [], after: [Step] = []
@@ -34,10 +34,10 @@ extension ProgramBuilder {
         }
 
         // Slices of nothing have no place: a region that never runs is not written.
-        if case .extent(0) = form.limit { return before + (form.rounds.map { [.define(dimension: $0, 0)] } ?? []) + after }
+        if case .extent(0) = form.limit { return before + (form.iterations.map { [.define(dimension: $0, 0)] } ?? []) + after }
 
         var body = demands(of: node.regions[0]) + (try lower(node.regions[0]))
-        for stack in form.stacks {
+        for stack in form.scanOutputs {
             let whole = try place(stack.whole)
             let slot = whole.slice(along: stack.axis, isReversed: stack.isReversed, count: whole.shape[stack.axis], of: loop)
             body += try copy(stack.part, to: slot, nodes: [id])
@@ -49,7 +49,7 @@ extension ProgramBuilder {
             limit: try limit(form.limit),
             condition: try form.condition.map { try place(form.states[$0].argument) },
             counter: try form.counter.flatMap { function[$0].uses.isEmpty ? nil : try place($0) },
-            rounds: form.rounds, body: body))] + after
+            iterations: form.iterations, body: body))] + after
     }
 
     /// A region may be one that the sizes of the inputs do not fit.
@@ -90,7 +90,7 @@ extension ProgramBuilder {
     /// Where branches disagree on a size, the one that runs defines it.
     private func defineSizes(of joined: TensorType, as type: TensorType) -> [Step] {
         zip(joined.shape, type.shape).compactMap { extent, size in
-            guard extent != size, let name = extent.dimensionName, function.isFoundWhileRunning(name) else { return nil }
+            guard extent != size, let name = extent.dimensionName, function.isDataDependent(name) else { return nil }
             return .define(dimension: name, size)
         }
     }

@@ -19,8 +19,8 @@ struct Epilogue {
         var laneIndex = index
         laneIndex[axis] = index[axis] + .variable(lane)
         let code = try assembly.builder.block { try storeScalar(.variable(scalar), at: laneIndex, in: &$0) }
-        var widen = Widen(lane: lane, lanes: lanes, mask: count, replacements: [scalar: named])
-        if let wide = widen.widen(code) {
+        var vectorizer = Vectorizer(lane: lane, lanes: lanes, mask: count, replacements: [scalar: named])
+        if let wide = vectorizer.vectorized(code) {
             assembly.builder.emit(wide)
             return
         }

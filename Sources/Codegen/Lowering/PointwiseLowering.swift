@@ -29,7 +29,7 @@ struct PointwiseLowering {
             return try builder.single { builder in try nest(order, view.shape, origin, in: &builder, body) }
         }
         guard let last = order.last else { return try builder.single { try body(&$0, origin) } }
-        if target.family == .cuda { return try dealt(order, view, origin, in: &builder, body) }
+        if target.family == .cuda { return try gridStride(order, view, origin, in: &builder, body) }
         // A few contiguous elements, such as the channels of a picture, are written out; the loop runs along the axis before.
         if order.count > 1, let few = view.shape[last].constant, few <= 4, few * cost <= 64 {
             return try rows(Array(order.dropLast()), view, origin, in: &builder) { builder, index in
@@ -67,8 +67,8 @@ struct PointwiseLowering {
         }
     }
 
-    /// One loop over all elements, dealt out in turn: neighbouring threads of a GPU then touch neighbouring elements.
-    private func dealt(
+    /// One loop over all elements, in grid-stride order: neighbouring threads of a GPU then touch neighbouring elements.
+    private func gridStride(
         _ order: [Int], _ view: TensorView, _ origin: [Expr], in builder: inout KernelBuilder, _ body: (inout KernelBuilder, [Expr]) throws -> Void
     ) throws {
         try builder.loop("e", to: Expr(view.shape.product), kind: .parallel) { builder, element in
@@ -122,8 +122,8 @@ struct PointwiseLowering {
         } }) else { return nil }
         let lane = Variable(variable.name + "_lane", .index), base = Variable(variable.name + "_vector", .index)
         let shifted = statements.map { $0.substituting(variable, with: .variable(base) + .variable(lane)) }
-        var widen = Widen(lane: lane, lanes: target.lanes(ofBytes: 4), mask: nil, replacements: [:])
-        return widen.widen(shifted).map { (base, $0) }
+        var vectorizer = Vectorizer(lane: lane, lanes: target.lanes(ofBytes: 4), mask: nil, replacements: [:])
+        return vectorizer.vectorized(shifted).map { (base, $0) }
     }
 }
 

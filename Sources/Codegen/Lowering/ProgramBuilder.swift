@@ -171,7 +171,7 @@ struct ProgramBuilder {
                let shown = view.view(of: source.view, resultType: function.tensorType(node.results[0])), source.showing(shown) == home { return [] }
             return try pointwise(group, node.results[0])
         }
-        guard let op = node.op as? any PlacementOp else { return try pointwise(group, node.results[0]) }
+        guard let op = node.op as? any DestinationOp else { return try pointwise(group, node.results[0]) }
         let types = node.operands.map { function.tensorType($0) }
         guard let views = op.placements(ofOperands: types, in: home.view) else { return try pointwise(group, node.results[0]) }
         var steps: [Step] = []
@@ -282,7 +282,7 @@ struct ProgramBuilder {
     private mutating func launch(_ assembly: KernelAssembly, name: String, nodes: Set<NodeID>, operations: Extent, results: [TensorView] = [], isFill: Bool = false) throws -> [Step] {
         var builder = assembly.builder
         let ordered = nodes.sorted { $0.index < $1.index }
-        let kernel = KernelFunction(name, buffers: builder.buffers, body: builder.finish(), provenance: [])
+        let kernel = KernelFunction(name, buffers: builder.buffers, body: builder.finish())
         try KernelVerifier.verify(kernel, forms: target.vectorForms, results: results)
         let arguments = arguments(of: assembly, builder.buffers)
         let origins = builder.origins.map { origin in nodes.first { $0.index == origin }.map(self.name(of:)) ?? "" }

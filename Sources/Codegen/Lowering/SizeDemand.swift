@@ -23,14 +23,14 @@ struct SizeDemand: Hashable {
 extension Function {
     /// What the ops of a block demand of the sizes of inputs. The sizes of the function's own values are checked where the workspace is measured.
     func sizeDemands(of block: BlockID) -> [SizeDemand] {
-        let assumed = block == body ? assumptions.filter { !$0.dimensions.contains(where: isFoundWhileRunning) } : []
-        return demands(of: nodes(in: block), resultsToo: block != body) { !$0.contains(where: isFoundWhileRunning) }
+        let assumed = block == body ? assumptions.filter { !$0.dimensions.contains(where: isDataDependent) } : []
+        return demands(of: nodes(in: block), resultsToo: block != body) { !$0.contains(where: isDataDependent) }
             + assumed.map { SizeDemand(rule: .notNegative($0), place: "a size that the model computes in fewer than 64 bits") }
     }
 
     /// What nodes demand of sizes that are found while the model runs, before they are computed.
     func foundSizeDemands(of ids: [NodeID]) -> [SizeDemand] {
-        dimensions.isEmpty ? [] : demands(of: ids, resultsToo: true) { $0.contains(where: isFoundWhileRunning) }.map {
+        dimensions.isEmpty ? [] : demands(of: ids, resultsToo: true) { $0.contains(where: isDataDependent) }.map {
             SizeDemand(rule: $0.rule, place: $0.place, dependsOnData: true)
         }
     }

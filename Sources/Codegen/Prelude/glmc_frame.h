@@ -18,7 +18,7 @@ typedef struct glmc_frame {
     const char *_Atomic reason;   /* its text, a string constant; of a value out of range, what demands the range */
     int64_t value, low, high;     /* a value in the data and the range that it should lie in */
     int out_of_range;             /* whether these three are set */
-    glmc_barrier barrier;         /* of all threads, for glmc_meet */
+    glmc_barrier barrier;         /* of all threads, for glmc_join */
 } glmc_frame;
 
 /* Records why the result is undefined (an index out of range, a size that does not fit); the first call wins. The kernel then goes on with
@@ -49,7 +49,7 @@ static inline void glmc_split(int64_t count, int64_t grain, int tid, int nt, int
 
 /* Returns once all threads have come and all earlier segments are complete: around what every thread reads, such as the condition of a
  * branch. Unlike segments it waits for threads that come late. */
-__attribute__((unused)) static void glmc_meet(glmc_frame *frame, glmc_worker *worker) {
+__attribute__((unused)) static void glmc_join(glmc_frame *frame, glmc_worker *worker) {
     if (worker->count > 1 && glmc_segment(worker)) glmc_barrier_wait(&frame->barrier);
 }
 

@@ -24,13 +24,13 @@ struct Compilation: Sendable {
     var printAfter: Set<String> = []
     var stopAfter: (pass: Int, rewrite: Int)?
     var quantization: Quantization?
-    var narrowFloats: NarrowFloats?
+    var mixedPrecision: MixedPrecision?
     /// What makes the model's floats narrow, one for all its functions.
     private var narrowing: [Pass] = []
     /// The words that matter, for the manifest.
     var recordedFlags: [String] = []
     /// The least work of a launch that threads divide; nil: what is worth it.
-    var worthCutting: Int?
+    var minParallelWork: Int?
     /// As if a language model's folder had no tokenizer.
     var leavesTokenizerOut = false
     /// Those of the given flags that mean something for language models only.
@@ -63,7 +63,7 @@ struct Compilation: Sendable {
     ]
 
     /// Flags that choose types narrower than fp32.
-    static let precisionFlags: [Flag] = Quantization.flags + NarrowFloats.flags
+    static let precisionFlags: [Flag] = Quantization.flags + MixedPrecision.flags
 
     /// Flags of everything that compiles a model.
     static let flags: [Flag] = modelFlags + precisionFlags + passFlags + [
@@ -135,8 +135,8 @@ struct Compilation: Sendable {
             stopAfter = (pass, rewrite)
         }
         quantization = try Quantization(arguments)
-        narrowFloats = try NarrowFloats(arguments)
-        narrowing = narrowFloats.map { [$0.pass(for: target)] } ?? []
+        mixedPrecision = try MixedPrecision(arguments)
+        narrowing = mixedPrecision.map { [$0.pass(for: target)] } ?? []
         weights = arguments.string("weights").flatMap(WeightsPlace.init) ?? weights
         saveFolder = arguments.string("save-temps")
         if let folder = saveFolder, Files.exists(folder), !Files.isFolder(folder) { throw arguments.misuse("--save-temps takes a folder, and '\(folder)' is none") }
@@ -146,7 +146,7 @@ struct Compilation: Sendable {
         recordedFlags = ["-O\(level.rawValue)", "-march=\(target.name)"] + arguments.all("shape").map { "--shape=\($0)" } + arguments.all("dim").map { "--dim=\($0)" } + arguments.all("length").map { "--length=\($0)" }
             + (imports.context.map { ["--context=\($0)"] } ?? []) + (imports.sequences.map { ["--batch=\($0)"] } ?? []) + arguments.all("kv").map { "--kv=\($0)" } + arguments.all("task").map { "--task=\($0)" } + arguments.all("state").map { "--state=\($0)" } + (imports.freezesInitializers ? ["--freeze-initializers"] : [])
             + (arguments.string("passes").map { ["--passes=\($0)"] } ?? []) + arguments.all("disable-pass").map { "--disable-pass=\($0)" }
-            + (quantization?.recordedFlags ?? []) + (narrowFloats.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
+            + (quantization?.recordedFlags ?? []) + (mixedPrecision.map { ["--\($0.name)"] } ?? []) + arguments.all("keep").map { "--keep=\($0)" }
     }
 
     /// Reads the model and prints what it has to warn about.
@@ -176,7 +176,7 @@ struct Compilation: Sendable {
         }
         // What is printed on the way, and passes that stop half-way, are easier to follow one after the other. The first function rounds the weights that the
         // others share, with all threads.
-        let isFollowed = !printAfter.isEmpty || stopAfter != nil, alone = isFollowed ? module.functions.count : quantization == nil && narrowFloats == nil ? 0 : 1
+        let isFollowed = !printAfter.isEmpty || stopAfter != nil, alone = isFollowed ? module.functions.count : quantization == nil && mixedPrecision == nil ? 0 : 1
         let results = try module.functions.prefix(alone).map { try optimised($0, mode) } + Array(module.functions.dropFirst(alone)).concurrentMap { try optimised($0, mode) }
         var reports: [PassManager.PassReport] = []
         for (i, (function, more)) in results.enumerated() {
@@ -263,7 +263,7 @@ struct Compilation: Sendable {
         options.families = level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct
         options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
         options.jobs = jobs
-        if let worthCutting { options.worthCutting = worthCutting }
+        if let minParallelWork { options.minParallelWork = minParallelWork }
         options.cache = cache
         options.saveFolder = saveFolder
         options.weights = weights

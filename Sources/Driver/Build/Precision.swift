@@ -3,7 +3,7 @@ import GlmcIR
 import GlmcPasses
 
 /// `--bf16` and `--fp16`: 16-bit floats for weights and, where the target multiplies them, for activations.
-struct NarrowFloats: Sendable {
+struct MixedPrecision: Sendable {
     /// As users say it.
     var name: String
     var element: ElementType
@@ -19,7 +19,7 @@ struct NarrowFloats: Sendable {
 
     /// nil without one of the flags.
     init?(_ arguments: Arguments) throws(Diagnostic) {
-        let asked = NarrowFloats.elements.filter { arguments.has($0.name) }
+        let asked = MixedPrecision.elements.filter { arguments.has($0.name) }
         guard asked.count < 2 else { throw arguments.misuse("--bf16 and --fp16 exclude each other") }
         guard let choice = asked.first else {
             guard !arguments.has("keep") || arguments.has("int8") || arguments.has("int4") else { throw arguments.misuse("--keep means nothing without --int8, --int4, --bf16 or --fp16") }
@@ -30,17 +30,17 @@ struct NarrowFloats: Sendable {
     }
 
     /// Activations are rounded only where that makes products faster.
-    func pass(for target: Target) -> Pass { .narrowFloats(to: element, activations: target.dots.contains(element), options: options) }
+    func pass(for target: Target) -> Pass { .mixedPrecision(to: element, activations: target.dots.contains(element), options: options) }
 }
 
 extension Compilation {
     /// Says how much computes in less than fp32, and what stays in fp32 and why.
     func reportPrecision(_ reports: [PassManager.PassReport]) {
-        let narrow = narrowFloats?.name ?? ""
+        let narrow = mixedPrecision?.name ?? ""
         let kinds = [
             ("quantize-static", "int8", "compute in int8"), ("quantize-dynamic", "int8", "compute in int8"), ("quantize-blocks", "int4", "have weights in int4"),
             ("quantize-byte-blocks", "int8", "have weights in int8"), ("quantize-weights", "int8", "have weights in int8"),
-            ("quantize-block-activations", "int8", "compute in integers"), ("narrow-floats", narrow, "compute in \(narrow)"),
+            ("quantize-block-activations", "int8", "compute in integers"), ("mixed-precision", narrow, "compute in \(narrow)"),
         ]
         for (pass, name, what) in kinds {
             let remarks = reports.filter { $0.name == pass }.flatMap(\.remarks)

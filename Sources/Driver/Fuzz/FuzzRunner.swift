@@ -19,7 +19,7 @@ struct FuzzRunner {
     init(_ compilation: Compilation) {
         self.compilation = compilation
         self.compilation.cache = nil
-        self.compilation.worthCutting = 1
+        self.compilation.minParallelWork = 1
         self.compilation.verifiesEach = true
         // The later flag wins: these kernels run once.
         self.compilation.extraFlags.append("-O1")
@@ -27,7 +27,7 @@ struct FuzzRunner {
 
     private var precision: Expectation.Precision {
         if compilation.quantization != nil { return .int8 }
-        return compilation.narrowFloats.flatMap { Expectation.Precision(rawValue: $0.name) } ?? .full
+        return compilation.mixedPrecision.flatMap { Expectation.Precision(rawValue: $0.name) } ?? .full
     }
 
     /// Compiles the cases into one artifact, runs it, and says which of them give something else than they should.

@@ -20,7 +20,7 @@ extension GraphImporter {
         var regions: [BlockID?] = []
         var problems: [[Diagnostic]] = []
         for graph in graphs {
-            trial.blockers = []
+            trial.errors = []
             do {
                 regions.append(try trial.importRegion([], names: [], mayNotRun: true) { g, _ in
                     let results = try g.importSubgraph(graph, inputs: [])
@@ -30,17 +30,17 @@ extension GraphImporter {
                 // A graph that is none is wrong whether it runs or not.
                 if error.kind == .invalid { throw error }
                 regions.append(nil)
-                trial.blockers.append(error)
+                trial.errors.append(error)
             }
-            problems.append(trial.blockers)
+            problems.append(trial.errors)
         }
         if let then = regions[0], let otherwise = regions[1] {
             let results = zip(trial.rewriter.function[then].results, trial.rewriter.function[otherwise].results).map { (trial.type($0), trial.type($1)) }
             if results.allSatisfy({ $0.element == $1.element && $0.rank == $1.rank }) {
-                trial.blockers = blockers
+                trial.errors = errors
                 self = trial
                 let joined = results.flatMap { a, b in
-                    zip(a.shape, b.shape).filter { $0 != $1 }.map { runtimeDimension("branch", bound: .maximum($0, $1)) }
+                    zip(a.shape, b.shape).filter { $0 != $1 }.map { dataDependentDimension("branch", bound: .maximum($0, $1)) }
                 }
                 return try emitMany(If(joined: joined), [condition], results.count, regions: [then, otherwise]).map { .tensor($0) }
             }
@@ -54,7 +54,7 @@ extension GraphImporter {
             throw Diagnostic.unsupported(reason + ", and whether it is taken is not known at compile time", hint: "fix the shapes with --shape")
         }
         if problems.contains(where: { !$0.isEmpty }) {
-            blockers += problems.joined()
+            errors += problems.joined()
             return [.failed]
         }
         throw Diagnostic.unsupported(

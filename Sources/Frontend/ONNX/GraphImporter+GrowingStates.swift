@@ -1,11 +1,11 @@
 import GlmcIR
 
-/// A value that a loop carries only to put something before or behind it in every round: how exporters write a list that is filled and joined later. What is put
+/// A value that a loop carries only to put something before or behind it in every iteration: how exporters write a list that is filled and joined later. What is put
 /// there is stacked instead, and joined with the first value when the loop is over.
 struct GrowingState {
     /// Among the carried values.
     let position: Int
-    /// The name of what each round adds.
+    /// The name of what each iteration adds.
     let part: String
     /// Along which it is added; negative from the back.
     let axis: Int
@@ -54,7 +54,7 @@ extension GraphImporter {
     /// The slices of `stack` along axis 0 one after the other along their own `axis`.
     private mutating func merged(_ stack: ValueID, axis: Int, isReversed: Bool) throws -> ValueID {
         let sizes = shape(stack)
-        guard axis + 1 < sizes.count else { throw Diagnostic(.invalid, "what a round adds along axis \(axis) has rank \(sizes.count - 1)") }
+        guard axis + 1 < sizes.count else { throw Diagnostic(.invalid, "what an iteration adds along axis \(axis) has rank \(sizes.count - 1)") }
         let ordered = isReversed ? try slice(stack, starts: [.maximum(sizes[0] - 1, 0)] + sizes.dropFirst().map { _ in 0 }, sizes: sizes, steps: [-1] + sizes.dropFirst().map { _ in 1 }) : stack
         let permutation = Array(1...axis + 1).dropLast() + [0] + Array(axis + 1..<sizes.count)
         var target = Array(sizes.dropFirst())

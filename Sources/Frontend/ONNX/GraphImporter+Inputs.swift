@@ -106,7 +106,7 @@ extension GraphImporter {
         return id
     }
 
-    /// Inputs that may hold sizes: a few i64, as for the shape of a Reshape, the length of a Range or the number of rounds of a loop.
+    /// Inputs that may hold sizes: a few i64, as for the shape of a Reshape, the length of a Range or the number of iterations of a loop.
     static func possibleSizeInputs(_ model: OnnxModel, _ options: ImportOptions) -> [String] {
         let constants = Set(model.graph.initializers.map(\.name))
         return model.graph.inputs.filter { input in

@@ -1,11 +1,11 @@
 import GlmcIR
 
-/// Loops. Short ones with a known number of rounds are written out, which lets every round be optimised for itself; the others stay
-/// loops. What no loop of the IR can hold (sequences, values that change their shape) is written out however long it is.
+/// Loops. Short ones with a known number of iterations are unrolled, which lets every iteration be optimised for itself; the others stay
+/// loops. What no loop of the IR can hold (sequences, values that change their shape) is unrolled however long it is.
 extension GraphImporter {
-    /// Loops of at most this many rounds are written out where they need not be.
+    /// Loops of at most this many iterations are unrolled where they need not be.
     static let shortLoop = 16
-    /// Loops of more rounds are never written out.
+    /// Loops of more iterations are never unrolled.
     static let unrollLimit = 256
 
     /// The first of `attempts` that succeeds, or `[.failed]` where all need what has failed before. A failed attempt leaves nothing behind.
@@ -16,13 +16,13 @@ extension GraphImporter {
             var trial = trial()
             // What was tried counts too, lest nested loops take for ever.
             defer {
-                (writtenRounds, equations) = (trial.writtenRounds, trial.equations)
+                (unrolledIterations, equations) = (trial.unrolledIterations, trial.equations)
                 // What an attempt needs is taken from given inputs only where no other attempt does without.
                 missing.formUnion(trial.neededSizes)
             }
             do {
                 let results = try attempt(&trial)
-                let new = trial.blockers.dropFirst(blockers.count)
+                let new = trial.errors.dropFirst(errors.count)
                 if new.isEmpty && !results.contains(where: \.isFailed) {
                     self = trial
                     return results
@@ -56,9 +56,9 @@ extension GraphImporter {
 
     /// Every import of a body counts: loops in loops multiply.
     private mutating func countRound() throws {
-        writtenRounds += 1
-        guard writtenRounds <= Self.unrollLimit * 16 else {
-            throw Diagnostic.unsupported("the loops of the model would have more than \(Self.unrollLimit * 16) rounds together if written out")
+        unrolledIterations += 1
+        guard unrolledIterations <= Self.unrollLimit * 16 else {
+            throw Diagnostic.unsupported("the loops of the model would have more than \(Self.unrollLimit * 16) iterations together if unrolled")
         }
     }
 
@@ -77,18 +77,18 @@ extension GraphImporter {
         return results.contains(where: \.isFailed) ? nil : results
     }
 
-    /// What must hold of a value that goes from round to round.
+    /// What must hold of a value that goes from iteration to iteration.
     private mutating func checkState(_ name: String, _ argument: ValueID, _ next: ValueID) throws {
         expect(SizeEquation.pairs(shape(argument), shape(next)))
         guard type(argument) == type(next) else {
-            throw Diagnostic.unsupported("'\(name)' is \(type(argument)) in one round and \(type(next)) in the next")
+            throw Diagnostic.unsupported("'\(name)' is \(type(argument)) in one iteration and \(type(next)) in the next")
         }
     }
 
-    /// What is stacked has one size in all rounds: not one that a round finds.
+    /// What is stacked has one size in all iterations: not one that an iteration finds.
     private func checkStacked(_ name: String, _ part: ValueID, _ known: Set<String>) throws {
         for extent in shape(part) where !extent.dimensions.isSubset(of: known) {
-            throw Diagnostic.unsupported("'\(name)' is stacked, but each round finds its size \(extent) anew")
+            throw Diagnostic.unsupported("'\(name)' is stacked, but each iteration finds its size \(extent) anew")
         }
     }
 
@@ -96,7 +96,7 @@ extension GraphImporter {
 
     // MARK: Loop
 
-    /// ONNX's Loop: rounds until the trip count is reached or the condition fails; carried values, then stacked ones.
+    /// ONNX's Loop: iterations until the trip count is reached or the condition fails; carried values, then stacked ones.
     mutating func loop(_ c: OnnxCall) throws -> [Imported] {
         let body = try c.graph("body")
         let carriedCount = c.inputCount - 2
@@ -104,9 +104,9 @@ extension GraphImporter {
             throw Diagnostic(.invalid, "the body does not fit \(c.inputCount) inputs")
         }
         return try firstSuccess([
-            { g in try g.unbound { try $0.writeOut(loop: c, body, atMost: Self.shortLoop) } },
+            { g in try g.unbound { try $0.unroll(loop: c, body, atMost: Self.shortLoop) } },
             { g in try g.iterate(c, body) },
-            { g in try g.writeOut(loop: c, body, atMost: Self.unrollLimit) },
+            { g in try g.unroll(loop: c, body, atMost: Self.unrollLimit) },
         ])
     }
 
@@ -124,7 +124,7 @@ extension GraphImporter {
         let types = [.tensor(TensorType(.i64, [])), .tensor(TensorType(.bool, []))] + carried.map { rewriter.function.type($0) }
         var isUnconditional = knownConstantUnlessBound(condition)?.splat == 1
         let region = try importRegion(types, names: body.inputs.map(\.name), mayNotRun: true) { g, arguments in
-            // A round that runs was allowed to.
+            // An iteration that runs was allowed to.
             let inputs = [arguments[0], try g.scalar(1, .bool)] + arguments[2...]
             guard let results = try g.importBody(body, inputs.map { .tensor($0) }) else { return nil }
             var yielded = try g.tensors(results)
@@ -136,35 +136,35 @@ extension GraphImporter {
         }
         guard let region else { return [.failed] }
         let stacks = body.outputs.count - 1 - carried.count
-        let rounds = stacks == 0 ? 0 : try rounds(limit, isUnconditional)
-        return try emitMany(Iterate(rounds: rounds), [limit, condition] + carried, carried.count + stacks, regions: [region]).map { .tensor($0) }
+        let iterations = stacks == 0 ? 0 : try iterations(limit, isUnconditional)
+        return try emitMany(Iterate(iterations: iterations), [limit, condition] + carried, carried.count + stacks, regions: [region]).map { .tensor($0) }
     }
 
-    /// How many rounds a loop has whose trip count is `limit`.
-    private mutating func rounds(_ limit: ValueID, _ isUnconditional: Bool) throws -> Extent {
+    /// How many iterations a loop has whose trip count is `limit`.
+    private mutating func iterations(_ limit: ValueID, _ isUnconditional: Bool) throws -> Extent {
         guard var bound = rewriter.function.symbolicContents(limit)?.first, bound.constant ?? 0 <= 1 << 24 else {
             throw Diagnostic.unsupported("what the loop stacks has no bound that is known at compile time")
         }
         bound = clamped(bound)
-        return isUnconditional ? bound : runtimeDimension("rounds", bound: bound)
+        return isUnconditional ? bound : dataDependentDimension("iterations", bound: bound)
     }
 
-    private mutating func writeOut(loop c: OnnxCall, _ body: OnnxGraph, atMost most: Int) throws -> [Imported] {
-        let limit = try c.optional(0).map { try requiredInt($0, "the number of rounds") } ?? Int.max
+    private mutating func unroll(loop c: OnnxCall, _ body: OnnxGraph, atMost most: Int) throws -> [Imported] {
+        let limit = try c.optional(0).map { try requiredInt($0, "the number of iterations") } ?? Int.max
         var carried = try (2..<c.inputCount).map { try c.value($0) }
         var isRunning = try c.optional(1).map { try requiredScalar($0, "the first condition") != 0 } ?? true
         var stacked = [[ValueID]](repeating: [], count: body.outputs.count - 1 - carried.count)
-        var round = 0
-        while isRunning, round < limit {
-            guard round < most else { throw Diagnostic.unsupported("a loop of more than \(most) rounds is not written out") }
-            let index = try constant(Tensor(.i64, [], integers: { _ in round }))
+        var iteration = 0
+        while isRunning, iteration < limit {
+            guard iteration < most else { throw Diagnostic.unsupported("a loop of more than \(most) iterations is not unrolled") }
+            let index = try constant(Tensor(.i64, [], integers: { _ in iteration }))
             guard let results = try importBody(body, [.tensor(index), .tensor(try scalar(1, .bool))] + carried) else { return [.failed] }
             guard case .tensor(let again) = results[0] else { throw Diagnostic(.invalid, "the body's condition is not a tensor") }
             for (i, part) in try tensors(Array(results[(carried.count + 1)...])).enumerated() { stacked[i].append(part) }
             carried = Array(results[1...carried.count])
             guard let next = knownConstant(again)?.splat else { throw Diagnostic.unsupported("the condition must be known at compile time") }
             isRunning = next != 0
-            round += 1
+            iteration += 1
         }
         return carried + (try zip(stacked, body.outputs[(carried.count + 1)...]).map { parts, info in
             guard !parts.isEmpty else { return .tensor(try emptyStack(info)) }
@@ -172,7 +172,7 @@ extension GraphImporter {
         })
     }
 
-    /// What a loop without rounds stacks up: nothing, in the declared type.
+    /// What a loop without iterations stacks up: nothing, in the declared type.
     private mutating func emptyStack(_ info: OnnxValueInfo) throws -> ValueID {
         guard case .tensor(let element, let shape?)? = info.type else { throw Diagnostic.unsupported("the type of '\(info.name)' is not known") }
         let extents = try shape.map { dim -> Extent in
@@ -217,9 +217,9 @@ extension GraphImporter {
                 inputAxes: axes, inputReversed: try list("scan_input_directions", scanned),
                 outputAxes: try list("scan_output_axes", outputs), outputReversed: try list("scan_output_directions", outputs)))
         return try firstSuccess([
-            { g in try g.writeOut(call, atMost: Self.shortLoop) },
+            { g in try g.unroll(call, atMost: Self.shortLoop) },
             { g in try g.scanRegion(call) },
-            { g in try g.writeOut(call, atMost: Self.unrollLimit) },
+            { g in try g.unroll(call, atMost: Self.unrollLimit) },
         ])
     }
 
@@ -246,15 +246,15 @@ extension GraphImporter {
         return try emitMany(op, states + call.sequences, states.count + op.outputAxes.count, regions: [region]).map { .tensor($0) }
     }
 
-    private mutating func writeOut(_ call: ScanCall, atMost most: Int) throws -> [Imported] {
+    private mutating func unroll(_ call: ScanCall, atMost most: Int) throws -> [Imported] {
         guard let length = known(call.length), length <= most else {
-            throw Diagnostic.unsupported("a scan of \(call.length) rounds is not written out, as they are not known to be at most \(most)")
+            throw Diagnostic.unsupported("a scan of \(call.length) iterations is not unrolled, as they are not known to be at most \(most)")
         }
         var carried = call.states
         var stacked = [[ValueID]](repeating: [], count: call.op.outputAxes.count)
-        for round in 0..<length {
+        for iteration in 0..<length {
             let slices = try call.sequences.indices.map { i -> Imported in
-                let position = call.op.inputReversed[i] == 1 ? length - 1 - round : round, axis = call.op.inputAxes[i]
+                let position = call.op.inputReversed[i] == 1 ? length - 1 - iteration : iteration, axis = call.op.inputAxes[i]
                 return .tensor(try squeeze(try slice(call.sequences[i], axis: axis, start: Extent(position), size: 1), [axis]))
             }
             guard let results = try importBody(call.body, carried + slices) else { return [.failed] }

@@ -11,15 +11,15 @@ struct SizeBindings {
 
     /// Adds what follows from `equations` among the dimensions that are free. What has no solution is left to the operators to refuse,
     /// or to the artifact to check.
-    /// - Parameter reluctance: how little a free dimension should be given up for another one; nil for what is no free dimension.
+    /// - Parameter eliminationRank: how little a free dimension should be given up for another one; nil for what is no free dimension.
     /// - Returns: whether anything followed.
-    mutating func solve(_ equations: [SizeEquation], _ reluctance: (String) -> Int?) -> Bool {
+    mutating func solve(_ equations: [SizeEquation], _ eliminationRank: (String) -> Int?) -> Bool {
         let before = (values.count, neverNegative)
         for var equation in equations {
             equation.left = equation.left.substitute { values[$0] }
             equation.right = equation.right.substitute { values[$0] }
             neverNegative.formUnion(equation.clamped)
-            guard let (name, value) = equation.solution(reluctance) else { continue }
+            guard let (name, value) = equation.solution(eliminationRank) else { continue }
             values = values.mapValues { $0.substitute { $0 == name ? value : nil } }
             values[name] = value
         }
@@ -63,29 +63,29 @@ extension GraphImporter {
     /// The bindings with what this import found out; nil where that is nothing new.
     /// - Parameter failed: whether something stood in the way, so that sizes of given inputs may help.
     func improvedSizes(failed: Bool) -> SizeBindings? {
-        let reluctance = reluctance
+        let eliminationRank = eliminationRank
         var improved = sizes
-        if improved.solve(equations, { reluctance[$0] }) { return improved }
+        if improved.solve(equations, { eliminationRank[$0] }) { return improved }
         // Only what does not follow from the model is taken from the inputs that were given.
         guard failed else { return nil }
         let given = neededSizes.sorted().compactMap { name in givenSizes[name].map { SizeEquation(.dimension(name), Extent($0.size)) } }
         improved.builtIn.formUnion(neededSizes.compactMap { givenSizes[$0]?.input })
-        return improved.solve(given, { reluctance[$0] }) ? improved : nil
+        return improved.solve(given, { eliminationRank[$0] }) ? improved : nil
     }
 
     /// How little each free dimension should be given up for another one: names that the file gives are kept rather than those made up, and
     /// earlier ones rather than later ones.
-    private var reluctance: [String: Int] {
-        var reluctance: [String: Int] = [:]
+    private var eliminationRank: [String: Int] {
+        var eliminationRank: [String: Int] = [:]
         for (i, dimension) in rewriter.function.dimensions.enumerated() {
             guard case .input = dimension.info.source else { continue }
-            reluctance[dimension.name] = (unnamed.contains(dimension.name) ? 0 : 1 << 32) - i
+            eliminationRank[dimension.name] = (unnamed.contains(dimension.name) ? 0 : 1 << 32) - i
         }
-        return reluctance
+        return eliminationRank
     }
 
     /// Whether the extent depends on sizes of inputs alone, which artifacts know before they run.
-    func isFree(_ extent: Extent) -> Bool { extent.dimensions.isSubset(of: reluctance.keys) }
+    func isFree(_ extent: Extent) -> Bool { extent.dimensions.isSubset(of: eliminationRank.keys) }
 
     /// Whether the extent depends on a size that an input holds.
     func isHeldByInput(_ extent: Extent) -> Bool {
@@ -96,8 +96,8 @@ extension GraphImporter {
 
     /// Whether the equation, once expected, holds in the finished import because a free dimension is bound.
     func isBindable(_ equation: SizeEquation) -> Bool {
-        let reluctance = reluctance
-        return !mayNotRun && equation.solution { reluctance[$0] } != nil
+        let eliminationRank = eliminationRank
+        return !mayNotRun && equation.solution { eliminationRank[$0] } != nil
     }
 
     // MARK: Sizes that operators need

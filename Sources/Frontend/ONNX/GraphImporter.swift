@@ -19,7 +19,7 @@ struct GraphImporter: GraphBuilding {
     var callStack: [String] = []
     var callNames: [String] = []
     let budget: ImportBudget
-    var blockers: [Diagnostic] = []
+    var errors: [Diagnostic] = []
     var warnings: [Diagnostic] = []
     /// Bound inputs by value, and the names of those whose value was used.
     var bound: [ValueID: (name: String, value: Tensor)] = [:]
@@ -29,8 +29,8 @@ struct GraphImporter: GraphBuilding {
     var freshDimensions = 0
     /// Names of dimensions that are in use, once new ones are made up.
     var takenDimensions: Set<String> = []
-    /// Rounds of loops written out so far.
-    var writtenRounds = 0
+    /// Iterations of loops unrolled so far.
+    var unrolledIterations = 0
     /// The initializers that are inputs too.
     let defaults: Defaults
     /// What free sizes of inputs have to be, as far as it is known before the import.
@@ -80,7 +80,7 @@ struct GraphImporter: GraphBuilding {
         }
         try defineInputs()
         try importBody(defaults.withoutInitializers(model.graph))
-        if blockers.isEmpty {
+        if errors.isEmpty {
             var results: [ValueID] = [], squeezes: [(axes: [Int], output: Int)] = []
             var names: Set<String> = [], taken = Set(rewriter.function.inputs)
             for output in model.graph.outputs {
@@ -106,7 +106,7 @@ struct GraphImporter: GraphBuilding {
             rewriter.setResults(results)
             for (axes, output) in squeezes { rewriter.squeeze(axes, ofOutput: output) }
         }
-        guard blockers.isEmpty else { throw Diagnostics(blockers) }
+        guard errors.isEmpty else { throw Diagnostics(errors) }
         rewriter.setMetadata("producer", model.producer + (model.producerVersion.isEmpty ? "" : " " + model.producerVersion))
         rewriter.setMetadata("opset", opsets.keys.sorted().map { "\($0.isEmpty ? "ai.onnx" : $0) \(opsets[$0] ?? 0)" }.joined(separator: ", "))
     }
@@ -152,7 +152,7 @@ struct GraphImporter: GraphBuilding {
     /// Imports one node; what stands in the way is recorded and its outputs are marked.
     private mutating func importNode(_ node: OnnxNode) {
         guard budget.spend(1) else {
-            if blockers.last?.message != exhausted.message { blockers.append(exhausted) }
+            if errors.last?.message != exhausted.message { errors.append(exhausted) }
             try? defineOutputs(node, nil, "")
             return
         }
@@ -171,13 +171,13 @@ struct GraphImporter: GraphBuilding {
                 try defineOutputs(node, results, place)
             }
         } catch let error as Diagnostic {
-            blockers.append(error.location.first == place ? error : error.inside(place))
+            errors.append(error.location.first == place ? error : error.inside(place))
             try? defineOutputs(node, nil, place)
         } catch let error as Diagnostics {
-            blockers += error.all
+            errors += error.all
             try? defineOutputs(node, nil, place)
         } catch {
-            blockers.append(Diagnostic(.internal, "\(error)", at: [place]))
+            errors.append(Diagnostic(.internal, "\(error)", at: [place]))
             try? defineOutputs(node, nil, place)
         }
     }
@@ -249,7 +249,7 @@ struct GraphImporter: GraphBuilding {
         if !function.opsets.isEmpty { opsets = function.opsets.mapValues { Int($0) } }
         callAttributes = [:]
         for attribute in function.defaults + call.attributes { callAttributes[attribute.name] = attribute.value }
-        let known = blockers.count
+        let known = errors.count
         for (i, name) in function.inputs.enumerated() where inputs.indices.contains(i) {
             if let value = inputs[i] { try define(name, value, at: "function '\(function.name)'") }
         }
@@ -260,7 +260,7 @@ struct GraphImporter: GraphBuilding {
             node.inputs = node.inputs.map { absent.contains($0) ? "" : $0 }
             importNode(node)
         }
-        if blockers.count > known { return [.failed] }
+        if errors.count > known { return [.failed] }
         return try function.outputs.map { name in
             guard let value = lookup(name) else { throw Diagnostic(.invalid, "the function '\(function.name)' does not compute its output '\(name)'") }
             return value
@@ -275,9 +275,9 @@ struct GraphImporter: GraphBuilding {
         scopes.append([:])
         defer { scopes.removeLast() }
         for (info, value) in zip(graph.inputs, inputs) { try define(info.name, value, at: "subgraph '\(graph.name)'") }
-        let known = blockers.count
+        let known = errors.count
         try importBody(graph)
-        if blockers.count > known { return graph.outputs.map { _ in .failed } }
+        if errors.count > known { return graph.outputs.map { _ in .failed } }
         return try graph.outputs.map { output in
             guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "the subgraph's output '\(output.name)' is not defined") }
             return value

@@ -1,6 +1,6 @@
 import GlmcIR
 
-/// How much an import may do, all attempts and new starts together. Functions that call functions, loops written out and branches that
+/// How much an import may do, all attempts and new starts together. Functions that call functions, loops unrolled and branches that
 /// are tried twice multiply, so that a small file could ask for more than ever ends; what is done here stays linear in the file.
 final class ImportBudget {
     /// The most nodes that may be imported.
@@ -38,10 +38,10 @@ extension GraphImporter {
         return self
     }
 
-    /// What is said where the budget ends, in the words of the function that was being written out, if there is one.
+    /// What is said where the budget ends, in the words of the function that was being unrolled, if there is one.
     var exhausted: Diagnostic {
         let place = callNames.first.map { ["function '\($0)'"] } ?? []
         return Diagnostic(
-            .unsupported, "the functions, loops and branches of the model come to more than \(budget.most) nodes when they are written out", at: place)
+            .unsupported, "the functions, loops and branches of the model come to more than \(budget.most) nodes when they are unrolled", at: place)
     }
 }

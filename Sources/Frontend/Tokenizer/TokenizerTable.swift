@@ -79,7 +79,7 @@ extension TableBuilder {
             kinds[id] |= UInt8(GLMC_TOKEN_ADDED)
             let bytes = Array(content.utf8)
             if try item["special"].flag(default: false) {
-                for twin in [id] + repeated where twin == id || tokens[twin] == bytes { kinds[twin] |= UInt8(GLMC_TOKEN_SPECIAL) }
+                for same in [id] + repeated where same == id || tokens[same] == bytes { kinds[same] |= UInt8(GLMC_TOKEN_SPECIAL) }
             }
             var flags: UInt32 = 0
             for (key, flag) in [("single_word", GLMC_ADDED_SINGLE_WORD), ("lstrip", GLMC_ADDED_LSTRIP), ("rstrip", GLMC_ADDED_RSTRIP)] where try item[key].flag(default: false) { flags |= UInt32(flag) }

@@ -22,7 +22,7 @@ public struct KernelMemory: Sendable {
     }
 }
 
-/// Runs kernels of the loop language directly, on one thread, checking every access: the judge of lowerings, and of what the text
+/// Runs kernels of the loop language directly, on one thread, checking every access: the oracle of lowerings, and of what the text
 /// emitter makes of them.
 public struct KernelInterpreter {
     /// In which order iterations run that are declared independent.

@@ -1,7 +1,7 @@
 /// Writes kernels of the loop language as text, for people and for tests.
 ///
 /// ```
-/// kernel @relu(read x: f32, write y: f32) loc("Relu_0") {
+/// kernel @relu(read x: f32, write y: f32) {
 ///   parallel for i1 in 0..<1024 {
 ///     let t2: f32 = max(x[i1], 0.0)
 ///     y[i1] = t2
@@ -47,10 +47,9 @@ public struct KernelPrinter {
     private mutating func printKernel() {
         let parameters = kernel.buffers.compactMap { buffer -> String? in
             guard case .parameter = buffer.role else { return nil }
-            return "\(buffer.isWritten ? "write" : "read") \(buffer.name): \(buffer.element.rawValue)" + (buffer.alignment == 64 ? "" : " align \(buffer.alignment)")
+            return "\(buffer.isWritten ? "write" : "read") \(buffer.name): \(buffer.element.rawValue)"
         }
-        let provenance = kernel.provenance.isEmpty ? "" : " loc(\(kernel.provenance.map(Spelling.quoted).joined(separator: ", ")))"
-        line("kernel @\(kernel.name)(\(parameters.joined(separator: ", ")))\(provenance) {")
+        line("kernel @\(kernel.name)(\(parameters.joined(separator: ", "))) {")
         depth += 1
         for buffer in kernel.buffers {
             guard case .scratch(let count, let perThread) = buffer.role else { continue }
@@ -74,7 +73,7 @@ public struct KernelPrinter {
             block("if \(spell(condition))", then)
             if !otherwise.isEmpty { block("else", otherwise) }
         case .whileLoop(let condition, let body): block("while \(spell(condition))", body)
-        case .setDimension(let name, let value): line("dimension \(Spelling.identifierOrQuoted(name)) = \(spell(value))")
+        case .setDimension(let name, let value): line("dimension \(Quoting.identifierOrQuoted(name)) = \(spell(value))")
         case .report(let origin, let value, let lower, let upper): line("report \(origin): \(spell(value)) in \(spell(lower))...\(spell(upper))")
         case .barrier: line("barrier")
         case .single(let body): block("single", body)
@@ -108,7 +107,7 @@ public struct KernelPrinter {
         case .float(let value, let element):
             element == .f32 ? TensorPrinter.spell(value.wrappedValue) : "\(element.rawValue)(\(TensorPrinter.spell(value.wrappedValue)))"
         case .variable(let variable): variable.name
-        case .dimension(let name): "$" + Spelling.identifierOrQuoted(name)
+        case .dimension(let name): "$" + Quoting.identifierOrQuoted(name)
         case .threadIndex: "thread"
         case .threadCount: "threads"
         case .unary(let op, let a): "\(op.rawValue)(\(spell(a)))"

@@ -20,11 +20,11 @@ extension KernelVerifier {
         /// What the innermost of them combines in any order.
         var accumulators: Set<String> = []
         /// How often the statement runs on one thread, at the most; nil where that is not known.
-        var rounds: Int? = 1
+        var iterations: Int? = 1
         /// Counts the outermost statements.
         var position = 0
 
-        mutating func enter(rounds inner: Int?) { rounds = rounds.flatMap { outer in inner.map { saturatingProduct(outer, $0) } } }
+        mutating func enter(iterations inner: Int?) { iterations = iterations.flatMap { outer in inner.map { saturatingProduct(outer, $0) } } }
     }
 
     /// What has happened to a buffer.
@@ -67,7 +67,7 @@ extension KernelVerifier {
         let name = kernel.buffers[access.buffer.index].name
         guard context.isDivided || isOwn(access.buffer) else { throw fail("\(name) is stored to by every thread") }
         var use = memory[access.buffer.index]
-        use.stored = use.stored.flatMap { sum in context.rounds.map { saturatingSum(sum, saturatingProduct($0, access.type.lanes)) } }
+        use.stored = use.stored.flatMap { sum in context.iterations.map { saturatingSum(sum, saturatingProduct($0, access.type.lanes)) } }
         use.isStored = true
         use.isStoredHere = true
         if let part, !isOwn(access.buffer) {
@@ -141,7 +141,7 @@ extension KernelVerifier {
     }
 
     /// How often a loop's body runs.
-    func rounds(of loop: Loop) -> Int? {
+    func iterations(of loop: Loop) -> Int? {
         guard let low = constant(loop.lower), let high = constant(loop.upper) else { return nil }
         let (length, overflow) = high.subtractingReportingOverflow(low)
         return overflow ? nil : length <= 0 ? 0 : (length - 1) / loop.step + 1

@@ -110,7 +110,7 @@ public struct KernelVerifier {
         case .whileLoop(let condition, let body):
             try expect(condition, KernelType(.bool), "a condition")
             var inner = context
-            inner.rounds = nil
+            inner.iterations = nil
             try check(body, in: inner)
         case .setDimension(let name, let value):
             try expect(value, .index, "the dimension \(name)")
@@ -156,7 +156,7 @@ public struct KernelVerifier {
         try expect(loop.lower, .index, "a loop bound")
         try expect(loop.upper, .index, "a loop bound")
         var inner = context
-        inner.enter(rounds: rounds(of: loop))
+        inner.enter(iterations: iterations(of: loop))
         let isOfThread = isOfThread(loop.lower) || isOfThread(loop.upper)
         if isOfThread { inner.isDivided = true }
         switch loop.kind {
@@ -174,7 +174,7 @@ public struct KernelVerifier {
             inner.level += 1
             inner.accumulators = Set(reductions.map(\.variable.name))
         case .unrolled:
-            guard rounds(of: loop) != nil else { throw fail("the unrolled loop over \(loop.variable.name) runs an unknown number of times") }
+            guard iterations(of: loop) != nil else { throw fail("the unrolled loop over \(loop.variable.name) runs an unknown number of times") }
         case .serial: break
         }
         scope[loop.variable.name] = Declaration(type: .index, level: inner.level, isOfThread: isOfThread)

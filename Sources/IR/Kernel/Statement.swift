@@ -128,15 +128,12 @@ public struct Buffer: Hashable, Sendable {
     public var element: ElementType
     public var role: Role
     public var isWritten: Bool
-    /// Guaranteed alignment of element 0 in bytes.
-    public var alignment: Int
 
-    public init(_ name: String, _ element: ElementType, role: Role = .parameter, isWritten: Bool, alignment: Int = 64) {
+    public init(_ name: String, _ element: ElementType, role: Role = .parameter, isWritten: Bool) {
         self.name = name
         self.element = element
         self.role = role
         self.isWritten = isWritten
-        self.alignment = alignment
     }
 }
 
@@ -146,17 +143,11 @@ public struct KernelFunction: Hashable, Sendable {
     public var name: String
     public var buffers: [Buffer]
     public var body: [Statement]
-    /// Where the kernel comes from: names of source nodes, shown in the emitted code, profiles and errors.
-    public var provenance: [String]
-    /// Floating-point operations or integer multiply-adds times two, for profiles and for the decision to run in parallel.
-    public var operations: Extent
 
-    public init(_ name: String, buffers: [Buffer] = [], body: [Statement] = [], provenance: [String] = [], operations: Extent = 0) {
+    public init(_ name: String, buffers: [Buffer] = [], body: [Statement] = []) {
         self.name = name
         self.buffers = buffers
         self.body = body
-        self.provenance = provenance
-        self.operations = operations
     }
 }
 

@@ -64,14 +64,6 @@ public enum ActivationKind: String, Hashable, Sendable, CaseIterable, EnumAttrib
         }
     }
 
-    /// Whether x ≤ y implies f(x) ≤ f(y), so that it commutes with max pooling and integer clamps.
-    public var isMonotone: Bool {
-        switch self {
-        case .relu, .elu, .selu, .celu, .sigmoid, .softplus, .softsign, .tanh: true
-        default: false
-        }
-    }
-
     /// The function on a real number.
     public func evaluate(_ x: Double, _ alpha: Double, _ beta: Double) -> Double {
         switch self {

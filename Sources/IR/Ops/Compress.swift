@@ -23,7 +23,7 @@ public struct Compress: LoopOp {
         if let spare = (room - types[1].shape[0]).constant, spare < 0 {
             throw Diagnostic(.invalid, "the condition \(types[1]) is longer than the \(room) slices of \(types[0])")
         }
-        try checkRuntimeExtent(count)
+        try checkDataDependentExtent(count)
         var shape = axis == -1 ? [count] : types[0].shape
         if axis != -1 { shape[axis] = count }
         return [.tensor(TensorType(types[0].element, shape))]

@@ -1,5 +1,5 @@
 /// Joins tensors along one axis.
-public struct Concat: PlacementOp {
+public struct Concat: DestinationOp {
     public static let mnemonic = "concat"
     public static let summary = "Joins tensors along one axis"
     public static var attributes: [Attribute<Self>] { [Attribute("axis", \.axis)] }

@@ -1,19 +1,19 @@
-/// ONNX's Loop: runs a region until a number of rounds or a condition ends it.
+/// ONNX's Loop: runs a region until a number of iterations or a condition ends it.
 ///
-/// Operands: the largest number of rounds (one i64), the first condition (one bool), and the carried values. The region takes the
-/// round (i64 scalar), the condition and the carried values, and yields the next condition, the next carried values, and any
-/// number of values to stack. Results: the final carried values, then the stacked ones with a new axis 0 of `rounds` elements.
+/// Operands: the largest number of iterations (one i64), the first condition (one bool), and the carried values. The region takes the
+/// iteration (i64 scalar), the condition and the carried values, and yields the next condition, the next carried values, and any
+/// number of values to stack. Results: the final carried values, then the stacked ones with a new axis 0 of `iterations` elements.
 public struct Iterate: ControlOp {
     public static let mnemonic = "loop"
     public static let summary = "Repeats a region while a condition holds"
-    public static var attributes: [Attribute<Self>] { [Attribute("rounds", \.rounds)] }
+    public static var attributes: [Attribute<Self>] { [Attribute("iterations", \.iterations)] }
 
-    /// How many rounds run: a size that is known before, or a dimension that is known afterwards. Where nothing is stacked it
+    /// How many iterations run: a size that is known before, or a dimension that is known afterwards. Where nothing is stacked it
     /// means nothing.
-    public var rounds: Extent
+    public var iterations: Extent
 
-    public init() { self.init(rounds: 0) }
-    public init(rounds: Extent) { self.rounds = rounds }
+    public init() { self.init(iterations: 0) }
+    public init(iterations: Extent) { self.iterations = iterations }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let carried = context.operands.count - 2
@@ -28,16 +28,16 @@ public struct Iterate: ControlOp {
             throw Diagnostic(.invalid, "the region's condition is \(region.results[0]), not one bool")
         }
         guard region.arguments[0] == .tensor(TensorType(.i64, [])), region.arguments[1] == .tensor(TensorType(.bool, [])) else {
-            throw Diagnostic(.invalid, "the region takes \(region.arguments[0]) and \(region.arguments[1]) for the round and the condition")
+            throw Diagnostic(.invalid, "the region takes \(region.arguments[0]) and \(region.arguments[1]) for the iteration and the condition")
         }
         var types = try (0..<carried).map { i in
             let ways = [context.operands[i + 2], region.arguments[i + 2], region.results[i + 1]], plain = ways.map(\.rowMajor)
-            guard plain[0] == plain[1], plain[0] == plain[2] else { throw Diagnostic(.invalid, "value \(i) is \(ways[0]), \(ways[1]) in a round and \(ways[2]) behind it") }
+            guard plain[0] == plain[1], plain[0] == plain[2] else { throw Diagnostic(.invalid, "value \(i) is \(ways[0]), \(ways[1]) in an iteration and \(ways[2]) behind it") }
             return ways[0] == ways[2] ? ways[0] : plain[0]
         }
         for result in region.results[(carried + 1)...] {
             guard let type = result.tensor else { throw Diagnostic(.invalid, "\(result) cannot be stacked") }
-            types.append(.tensor(TensorType(type.element, [rounds] + type.shape)))
+            types.append(.tensor(TensorType(type.element, [iterations] + type.shape)))
         }
         return types
     }
@@ -52,25 +52,25 @@ public struct Iterate: ControlOp {
             LoopForm.State(initial: node.operands[i + 2], argument: region.arguments[i + 2], next: region.results[i + 1], result: node.results[i])
         }
         states.append(LoopForm.State(initial: node.operands[1], argument: region.arguments[1], next: region.results[0], result: nil))
-        let stacks = node.results.indices.dropFirst(carried).map { i in
+        let scanOutputs = node.results.indices.dropFirst(carried).map { i in
             LoopForm.Slice(whole: node.results[i], part: region.results[i + 1], axis: 0, isReversed: false)
         }
         return .loop(LoopForm(
-            limit: limit, counter: region.arguments[0], condition: isUnconditional ? nil : carried, states: states, stacks: stacks,
-            rounds: rounds.dimensionName.flatMap { function.isFoundWhileRunning($0) ? $0 : nil }))
+            limit: limit, counter: region.arguments[0], condition: isUnconditional ? nil : carried, states: states, scanOutputs: scanOutputs,
+            iterations: iterations.dimensionName.flatMap { function.isDataDependent($0) ? $0 : nil }))
     }
 
-    public var foundSizes: [Extent] { [rounds] }
+    public var foundSizes: [Extent] { [iterations] }
 
     public func mostFound(_ node: Node, in function: Function) throws -> [Extent?] {
         guard node.results.count > node.operands.count - 2 else { return [nil] }
         guard let limit = function.symbolicContents(node.operands[0])?.first else {
-            throw Diagnostic(.invalid, "nothing says how many rounds a loop runs at most that stacks values")
+            throw Diagnostic(.invalid, "nothing says how many iterations a loop runs at most that stacks values")
         }
         let most = limit.isNeverNegative ? limit : Extent.maximum(limit, 0)
-        if let name = rounds.dimensionName, function.isFoundWhileRunning(name) { return [most] }
-        guard case .loop(let form) = control(node, in: function), form.condition == nil, rounds == most else {
-            throw Diagnostic(.invalid, "a loop stacks the values of \(rounds) rounds, which need not be as many as it runs")
+        if let name = iterations.dimensionName, function.isDataDependent(name) { return [most] }
+        guard case .loop(let form) = control(node, in: function), form.condition == nil, iterations == most else {
+            throw Diagnostic(.invalid, "a loop stacks the values of \(iterations) iterations, which need not be as many as it runs")
         }
         return [nil]
     }
@@ -78,16 +78,16 @@ public struct Iterate: ControlOp {
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let limit = operands[0].reader.loadInteger(at: 0)
         var isRunning = operands[1].reader.loadInteger(at: 0) != 0
-        var carried = Array(operands[2...]), round = 0
-        var stacks = [[Tensor]](repeating: [], count: context.resultTypes.count - carried.count)
-        while isRunning && round < limit {
-            let results = try context.region(0, [Tensor([round], shape: []), Tensor(.bool, [], integers: { _ in 1 })] + carried)
+        var carried = Array(operands[2...]), iteration = 0
+        var scanOutputs = [[Tensor]](repeating: [], count: context.resultTypes.count - carried.count)
+        while isRunning && iteration < limit {
+            let results = try context.region(0, [Tensor([iteration], shape: []), Tensor(.bool, [], integers: { _ in 1 })] + carried)
             isRunning = results[0].reader.loadInteger(at: 0) != 0
-            for i in stacks.indices { stacks[i].append(results[1 + carried.count + i]) }
+            for i in scanOutputs.indices { scanOutputs[i].append(results[1 + carried.count + i]) }
             carried = Array(results[1...carried.count])
-            round += 1
+            iteration += 1
         }
-        return carried + (try stacks.enumerated().map { try Tensor.stacked($1, axis: 0, like: context.resultTypes[carried.count + $0], in: context) })
+        return carried + (try scanOutputs.enumerated().map { try Tensor.stacked($1, axis: 0, like: context.resultTypes[carried.count + $0], in: context) })
     }
 }
 

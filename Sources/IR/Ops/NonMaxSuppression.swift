@@ -29,7 +29,7 @@ public struct NonMaxSuppression: LoopOp {
         for (type, element) in zip(types[2...], [ElementType.i64, .f32, .f32]) where type.element != element || type.elementCount != 1 {
             throw Diagnostic(.invalid, "the limits should be one i64 and two f32 numbers, not \(types[2]), \(types[3]) and \(types[4])")
         }
-        try checkRuntimeExtent(count)
+        try checkDataDependentExtent(count)
         return [.tensor(TensorType(.i64, [count, 3]))]
     }
 

@@ -13,7 +13,7 @@ public struct NonZero: LoopOp {
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let type = try context.tensors(1)[0]
         guard !type.element.isComplex, type.element != .string else { throw Diagnostic(.unsupported, "non_zero of \(type)") }
-        try checkRuntimeExtent(count)
+        try checkDataDependentExtent(count)
         return [.tensor(TensorType(.i64, [Extent(type.rank), count]))]
     }
 
@@ -56,7 +56,7 @@ public struct NonZero: LoopOp {
 
 /// Checks the attribute that names a size found while the model runs: a dimension of its own, or a constant known in advance.
 /// - Throws: `Diagnostic` for other expressions.
-func checkRuntimeExtent(_ extent: Extent) throws {
+func checkDataDependentExtent(_ extent: Extent) throws {
     guard extent.isConstant || extent.dimensionName != nil else {
         throw Diagnostic(.invalid, "a size found while the model runs is one named dimension, not \(extent)")
     }

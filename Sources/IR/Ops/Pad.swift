@@ -45,7 +45,7 @@ public enum PadMode: String, Hashable, Sendable, CaseIterable, EnumAttribute {
 }
 
 /// Surrounds a tensor with more elements: `before` and `after` along each axis, never negative.
-public struct Pad: PlacementOp {
+public struct Pad: DestinationOp {
     public static let mnemonic = "pad"
     public static let summary = "Surrounds a tensor with a constant, or with its own elements"
     public static var attributes: [Attribute<Self>] {

@@ -4,7 +4,7 @@ import Glibc
 
 public enum PoolFunction: String, Hashable, Sendable, CaseIterable, EnumAttribute {
     case max
-    /// Divides by the number of elements inside the image, or inside the padded image with `countIncludePad`.
+    /// Divides by the number of elements inside the image, or inside the padded image with `countIncludePad`; 0 where there are none, as in ONNX Runtime.
     case average
     /// (Σ |x|^p)^(1/p).
     case lp
@@ -136,7 +136,7 @@ public struct Pool: PointwiseOp {
                         }
                         y[plane * outputs + output] = switch function {
                         case .max: best
-                        case .average: sum / Double(count)
+                        case .average: sum / Double(Swift.max(count, 1))
                         case .lp: pow(sum, 1 / Double(p))
                         }
                         if indices { positions.append(plane * planeSize + where_) }
@@ -230,7 +230,7 @@ public struct Pool: PointwiseOp {
             let end = Expr.max(high - origin, .int(0)) + dilation - .int(1)
             product = product * (.min(end / dilation, .int(window[axis])) - first / dilation)
         }
-        return product
+        return .max(product, .int(1))
     }
 
     /// The flat position of the first maximum.

@@ -2,7 +2,7 @@
 ///
 /// Operands: the initial states, then the sequences, one for each entry of `inputAxes`. The region takes the states and one slice
 /// of every sequence (without the scanned axis), and yields the next states and the values to stack, one for each entry of
-/// `outputAxes`. Results: the final states, then the stacks.
+/// `outputAxes`. Results: the final states, then the scan outputs.
 public struct Scan: ControlOp {
     public static let mnemonic = "scan"
     public static let summary = "Runs a region over slices of sequences"
@@ -77,7 +77,7 @@ public struct Scan: ControlOp {
             sequences: inputAxes.indices.map { i in
                 LoopForm.Slice(whole: node.operands[states + i], part: region.arguments[states + i], axis: inputAxes[i], isReversed: inputReversed[i] != 0)
             },
-            stacks: outputAxes.indices.map { i in
+            scanOutputs: outputAxes.indices.map { i in
                 LoopForm.Slice(whole: node.results[states + i], part: region.results[states + i], axis: outputAxes[i], isReversed: outputReversed[i] != 0)
             }))
     }
@@ -87,20 +87,20 @@ public struct Scan: ControlOp {
         let sequences = Array(operands[states...])
         let length = sequences[0].shape[inputAxes[0]]
         var carried = Array(operands[..<states])
-        var stacks = [[Tensor]](repeating: [], count: outputAxes.count)
-        for round in 0..<length {
+        var scanOutputs = [[Tensor]](repeating: [], count: outputAxes.count)
+        for iteration in 0..<length {
             let slices = try sequences.enumerated().map { i, sequence in
                 let axis = inputAxes[i], strides = rowMajorStrides(sequence.shape)
                 var shape = sequence.shape, kept = strides
                 shape.remove(at: axis)
                 kept.remove(at: axis)
-                return try sequence.strided(shape, strides: kept, offset: (inputReversed[i] != 0 ? length - 1 - round : round) * strides[axis])
+                return try sequence.strided(shape, strides: kept, offset: (inputReversed[i] != 0 ? length - 1 - iteration : iteration) * strides[axis])
             }
             let results = try context.region(0, carried + slices)
             carried = Array(results[..<states])
-            for i in stacks.indices { stacks[i].append(results[states + i]) }
+            for i in scanOutputs.indices { scanOutputs[i].append(results[states + i]) }
         }
-        return carried + (try stacks.enumerated().map { i, parts in
+        return carried + (try scanOutputs.enumerated().map { i, parts in
             try Tensor.stacked(outputReversed[i] != 0 ? parts.reversed() : parts, axis: outputAxes[i], like: context.resultTypes[states + i], in: context)
         })
     }

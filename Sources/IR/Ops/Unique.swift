@@ -29,7 +29,7 @@ public struct Unique: LoopOp {
         guard type.element.isFloat || type.element.isInteger || type.element == .bool else {
             throw Diagnostic(.unsupported, "elements of type \(type.element.rawValue) have no order")
         }
-        try checkRuntimeExtent(count)
+        try checkDataDependentExtent(count)
         var shape = axis == -1 ? [count] : type.shape
         if axis != -1 { shape[axis] = count }
         let positions = ValueType.tensor(TensorType(.i64, [count]))

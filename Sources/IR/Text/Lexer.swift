@@ -46,8 +46,8 @@ struct Lexer {
             Token(kind: kind, text: text, spelling: spelling, line: line, column: column)
         }
         guard let byte = current else { return token(.end, "the end of the file") }
-        if Spelling.isLetter(byte) { return token(.identifier, take { Spelling.isLetter($0) || Spelling.isDigit($0) }) }
-        if Spelling.isDigit(byte) { return token(.number, takeNumber()) }
+        if Quoting.isLetter(byte) { return token(.identifier, take { Quoting.isLetter($0) || Quoting.isDigit($0) }) }
+        if Quoting.isDigit(byte) { return token(.number, takeNumber()) }
         switch byte {
         case UInt8(ascii: "\""): return token(.string, try takeString())
         case UInt8(ascii: "%"):
@@ -56,8 +56,8 @@ struct Lexer {
             let name = try takeName()
             if current == UInt8(ascii: "#") {
                 position += 1
-                guard let digit = current, Spelling.isDigit(digit) else { throw fail("expected a number after '#'") }
-                _ = take(while: Spelling.isDigit)
+                guard let digit = current, Quoting.isDigit(digit) else { throw fail("expected a number after '#'") }
+                _ = take(while: Quoting.isDigit)
             }
             return token(.value, name, spelling: String(decoding: bytes[start..<position], as: UTF8.self))
         case UInt8(ascii: "@"):
@@ -83,15 +83,15 @@ struct Lexer {
 
     private mutating func takeNumber() -> String {
         let start = position
-        func digits(_ lexer: inout Lexer) { _ = lexer.take(while: Spelling.isDigit) }
+        func digits(_ lexer: inout Lexer) { _ = lexer.take(while: Quoting.isDigit) }
         digits(&self)
-        if current == UInt8(ascii: "."), let next = peek(1), Spelling.isDigit(next) {
+        if current == UInt8(ascii: "."), let next = peek(1), Quoting.isDigit(next) {
             position += 1
             digits(&self)
         }
         if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
             let signed = peek(1) == UInt8(ascii: "-") || peek(1) == UInt8(ascii: "+")
-            if let digit = peek(signed ? 2 : 1), Spelling.isDigit(digit) {
+            if let digit = peek(signed ? 2 : 1), Quoting.isDigit(digit) {
                 position += signed ? 2 : 1
                 digits(&self)
             }
@@ -102,7 +102,7 @@ struct Lexer {
     /// What follows `%` or `@`.
     private mutating func takeName() throws -> String {
         if current == UInt8(ascii: "\"") { return try takeString() }
-        let name = take(while: Spelling.isValueNameByte)
+        let name = take(while: Quoting.isValueNameByte)
         guard !name.isEmpty else { throw fail("expected a name") }
         return name
     }

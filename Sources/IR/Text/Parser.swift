@@ -95,9 +95,9 @@ public struct Parser {
             }
             rewriter.addDimension(name, DimensionInfo(.input(position, axis: axis)))
         } else {
-            try tokens.expect(word: "runtime")
+            try tokens.expect(word: "data_dependent")
             try tokens.expect(word: "bound")
-            rewriter.addDimension(name, DimensionInfo(.runtime(bound: try tokens.extent())))
+            rewriter.addDimension(name, DimensionInfo(.dataDependent(bound: try tokens.extent())))
         }
     }
 
@@ -130,7 +130,7 @@ public struct Parser {
 
     /// A value's stored name: numbers are given by the printer.
     private static func name(of token: Token) -> String {
-        token.spelling.utf8.dropFirst().allSatisfy(Spelling.isDigit) ? "" : token.text
+        token.spelling.utf8.dropFirst().allSatisfy(Quoting.isDigit) ? "" : token.text
     }
 
     private mutating func define(_ token: Token, _ value: ValueID) throws {

@@ -57,7 +57,7 @@ public struct Printer {
     public static func module(_ functions: [Function], weights: Weights) -> Text {
         var tensors = TensorPrinter(weights)
         var text = ""
-        if case .external(let fileName) = weights { text += "resources \(Spelling.quoted(fileName))\n\n" }
+        if case .external(let fileName) = weights { text += "resources \(Quoting.quoted(fileName))\n\n" }
         for (i, function) in functions.enumerated() {
             var printer = Printer(function, tensors)
             printer.printFunction()
@@ -90,7 +90,7 @@ public struct Printer {
                 number += 1
                 return
             }
-            let spelling = "%" + (Spelling.isPlainValueName(name) ? name : Spelling.quoted(name))
+            let spelling = "%" + (Quoting.isPlainValueName(name) ? name : Quoting.quoted(name))
             let earlier = count[name, default: 0]
             count[name] = earlier + 1
             names[value] = earlier == 0 ? spelling : "\(spelling)#\(earlier)"
@@ -117,18 +117,18 @@ public struct Printer {
     }
 
     private mutating func printFunction() {
-        text += "func @\(Spelling.isPlainValueName(function.name) ? function.name : Spelling.quoted(function.name))(\(declare(function.inputs))) {\n"
+        text += "func @\(Quoting.isPlainValueName(function.name) ? function.name : Quoting.quoted(function.name))(\(declare(function.inputs))) {\n"
         for (name, info) in function.dimensions {
             let source = switch info.source {
             case .input(let position, let axis): "input \(position) axis \(axis)"
             case .value(let position, let element): "input \(position) value" + (element == 0 ? "" : " \(element)")
-            case .runtime(let bound): "runtime bound \(bound)"
+            case .dataDependent(let bound): "data_dependent bound \(bound)"
             }
-            text += "  dimension \(Spelling.identifierOrQuoted(name)) = \(source)\n"
+            text += "  dimension \(Quoting.identifierOrQuoted(name)) = \(source)\n"
         }
         for size in function.assumptions { text += "  assume \(size)\n" }
         for (key, value) in function.metadata.sorted(by: { $0.key < $1.key }) {
-            text += "  metadata \(Spelling.quoted(key)) = \(Spelling.quoted(value))\n"
+            text += "  metadata \(Quoting.quoted(key)) = \(Quoting.quoted(value))\n"
         }
         printNodes(in: function.body, depth: 1)
         let outputs = function.outputs.enumerated().map { i, value -> String in
@@ -136,7 +136,7 @@ public struct Printer {
             let known = function[value].name
             let update = function.states.first { $0.output == i }.map { " updates \(names[$0.input] ?? "%?")" } ?? ""
             let squeezed = function.squeezedAxes[i].map { " squeezed \($0)" } ?? ""
-            return (name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Spelling.quoted(name))") + update + squeezed
+            return (name == (known.isEmpty ? "output\(i)" : known) ? spelling : "\(spelling) as \(Quoting.quoted(name))") + update + squeezed
         }
         text += "  return \(outputs.joined(separator: ", "))".trimmingEnd() + "\n}\n"
     }
@@ -151,7 +151,7 @@ public struct Printer {
         let arguments = (node.operands.map { names[$0] ?? "%?" } + attributes).joined(separator: ", ")
         text += indent + (node.results.isEmpty ? "" : spell(node.results) + " = ") + "\(node.op.mnemonic)\(suffix)(\(arguments))"
         if !node.results.isEmpty { text += " : " + node.results.map { function.type($0).description }.joined(separator: ", ") }
-        if !node.provenance.isEmpty { text += " loc(\(node.provenance.map(Spelling.quoted).joined(separator: ", ")))" }
+        if !node.provenance.isEmpty { text += " loc(\(node.provenance.map(Quoting.quoted).joined(separator: ", ")))" }
         for region in node.regions {
             text += " {\n"
             if !function[region].arguments.isEmpty { text += "\(indent)^(\(declare(function[region].arguments))):\n" }

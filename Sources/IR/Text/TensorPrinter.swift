@@ -13,8 +13,8 @@ struct TensorPrinter {
         case .integers(let x): "[\(x.map(String.init).joined(separator: ", "))]"
         case .float(let x): TensorPrinter.spell(x.wrappedValue)
         case .floats(let x): "[\(x.wrappedValue.map(TensorPrinter.spell).joined(separator: ", "))]"
-        case .string(let x): Spelling.isIdentifier(x) && !TensorPrinter.reserved.contains(x) ? x : Spelling.quoted(x)
-        case .strings(let x): "[\(x.map(Spelling.quoted).joined(separator: ", "))]"
+        case .string(let x): Quoting.isIdentifier(x) && !TensorPrinter.reserved.contains(x) ? x : Quoting.quoted(x)
+        case .strings(let x): "[\(x.map(Quoting.quoted).joined(separator: ", "))]"
         case .extents(let x): "[\(x.map(\.description).joined(separator: ", "))]"
         case .tensor(let x): spell(x)
         }

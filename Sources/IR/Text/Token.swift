@@ -26,7 +26,7 @@ struct Token: Hashable, Sendable {
 }
 
 /// How names and strings are spelled in the textual IR; the printer's half of the lexer.
-public enum Spelling {
+public enum Quoting {
     /// Whether `name` can stand for itself as a dimension, a symbol or an enumeration value.
     public static func isIdentifier(_ name: String) -> Bool {
         var first = true

@@ -15,7 +15,7 @@ extension Pass {
     public static func quantizeBlocks(_ options: QuantizationOptions = QuantizationOptions(), sharing known: QuantizedWeightTable = QuantizedWeightTable()) -> Pass {
         Pass("quantize-blocks", "Stores weights of products in four bits by blocks, and computes with them in f32") { rewriter, _ in
             for id in rewriter.function.allNodes where rewriter.function.contains(id) {
-                if let obstacle = try quantize(id, .four, options, known, &rewriter) { rewriter.remark("has no weights in int4: \(obstacle)", at: id, missed: true) }
+                if let reason = try quantize(id, .four, options, known, &rewriter) { rewriter.remark("has no weights in int4: \(reason)", at: id, missed: true) }
             }
         }
     }
@@ -54,7 +54,7 @@ extension Pass {
     private static func quantize(_ id: NodeID, _ width: BlockWeights.Width, _ options: QuantizationOptions, _ known: QuantizedWeightTable, _ rewriter: inout Rewriter) throws -> String? {
         let node = rewriter.function[id]
         guard node.op is MatMul, let weights = rewriter.function.constant(node.operands[1]) else { return nil }
-        if let obstacle = obstacle(node, weights, width, rewriter.function, options) { return obstacle }
+        if let reason = reason(node, weights, width, rewriter.function, options) { return reason }
         guard let blocks = known.blocks(weights, width) else { return "one is not finite, or too large" }
         guard rewriter.beginRewrite() else { return nil }
         rewriter.remark("has weights in int\(width.rawValue) by blocks", at: id)
@@ -63,8 +63,8 @@ extension Pass {
         return nil
     }
 
-    private static func obstacle(_ node: Node, _ weights: Tensor, _ width: BlockWeights.Width, _ function: Function, _ options: QuantizationOptions) -> String? {
-        if let obstacle = options.obstacle(node, in: function) { return obstacle }
+    private static func reason(_ node: Node, _ weights: Tensor, _ width: BlockWeights.Width, _ function: Function, _ options: QuantizationOptions) -> String? {
+        if let reason = options.reason(node, in: function) { return reason }
         guard weights.rank == 2, weights.shape[0] % BlockWeights.block == 0 else { return "\(weights.shape) is no matrix of whole blocks" }
         return width == .four && function.leaves(node.results[0]) ? "its results leave the model" : nil
     }

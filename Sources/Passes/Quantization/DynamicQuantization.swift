@@ -30,8 +30,8 @@ extension Pass {
                     if node.op is Convolution { rewriter.remark("stays in fp32: convolutions need calibration data (--calib)", at: id, missed: true) }
                     continue
                 }
-                if let obstacle = obstacle(node, rewriter.function, options) {
-                    rewriter.remark("stays in fp32: \(obstacle)", at: id, missed: true)
+                if let reason = reason(node, rewriter.function, options) {
+                    rewriter.remark("stays in fp32: \(reason)", at: id, missed: true)
                     continue
                 }
                 let axis = rewriter.function.tensorType(node.operands[1]).rank - 1
@@ -57,8 +57,8 @@ extension Pass {
         let value: ValueID
     }
 
-    private static func obstacle(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
-        if let obstacle = options.obstacle(node, in: function) { return obstacle }
+    private static func reason(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
+        if let reason = options.reason(node, in: function) { return reason }
         guard let weights = function.constant(node.operands[1]) else { return nil }
         return weights.shape[weights.rank - 2] <= IntegerSum.maximumTerms ? nil : "its sums of products may overflow 32 bits"
     }

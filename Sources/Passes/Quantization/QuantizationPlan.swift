@@ -14,7 +14,7 @@ public struct QuantizationOptions: Hashable, Sendable {
     func keeps(_ provenance: [String]) -> Bool { provenance.contains { name in keep.contains { Self.matches(name, $0) } } }
 
     /// Why a matrix product keeps its weights whatever they would become; nil where it need not.
-    func obstacle(_ product: Node, in function: Function) -> String? {
+    func reason(_ product: Node, in function: Function) -> String? {
         if keeps(product.provenance) { return "kept by request" }
         guard let weights = function.constant(product.operands[1]) else { return "both operands are computed at run time" }
         return weights.element.isProductWeight && function.tensorType(product.operands[0]).element == .f32 ? nil : "the operands are not f32"
@@ -51,7 +51,7 @@ public struct QuantizationPlan: Sendable {
     /// Values to store in the narrow type, in order of definition, each with the operand positions that read it quantised.
     public private(set) var values: [(value: ValueID, uses: [Use])] = []
     /// Values that must share one scale, by any one of them.
-    private var leaders: [ValueID: ValueID] = [:]
+    private var parents: [ValueID: ValueID] = [:]
 
     private enum Role { case compute, movement, arithmetic }
     private var roles: [NodeID: Role] = [:]
@@ -79,9 +79,9 @@ public struct QuantizationPlan: Sendable {
     }
 
     /// One value of every set of values with a common scale stands for the others.
-    public func leader(_ value: ValueID) -> ValueID {
+    public func representative(_ value: ValueID) -> ValueID {
         var current = value
-        while let next = leaders[current] { current = next }
+        while let next = parents[current] { current = next }
         return current
     }
 
@@ -90,8 +90,8 @@ public struct QuantizationPlan: Sendable {
     private mutating func role(of id: NodeID, _ function: Function, _ options: QuantizationOptions) -> Role? {
         let node = function[id]
         guard node.regions.isEmpty, node.results.count == 1, function.tensorType(node.results[0]).element == .f32 else { return nil }
-        if let obstacle = obstacle(node, function, options) {
-            kept.append((id, obstacle))
+        if let reason = reason(node, function, options) {
+            kept.append((id, reason))
             return nil
         }
         if node.op is Convolution || node.op is MatMul || node.op is TransposedConvolution { return .compute }
@@ -104,7 +104,7 @@ public struct QuantizationPlan: Sendable {
     }
 
     /// Why a node with weights does not compute in the narrow type; nil for nodes without weights and those that do.
-    private func obstacle(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
+    private func reason(_ node: Node, _ function: Function, _ options: QuantizationOptions) -> String? {
         switch node.op {
         case is Convolution, is MatMul,
              is TransposedConvolution where element.isFloat:
@@ -149,8 +149,8 @@ public struct QuantizationPlan: Sendable {
     private mutating func choose(_ values: [ValueID]) {
         chosen.formUnion(values)
         for value in values.dropFirst() {
-            let (a, b) = (leader(values[0]), leader(value))
-            if a != b { leaders[b] = a }
+            let (a, b) = (representative(values[0]), representative(value))
+            if a != b { parents[b] = a }
         }
     }
 

@@ -48,12 +48,12 @@ public struct StaticQuantization: Sendable {
         var ranges: [ValueID: ValueRange] = [:]
         for (value, _) in plan.values {
             guard let histogram = histograms[value], histogram.count > 0, histogram.invalid == 0 else { continue }
-            let range = histogram.range(options.method, percentile: options.percentile), leader = plan.leader(value)
-            ranges[leader] = ranges[leader].map { $0.union(range) } ?? range
+            let range = histogram.range(options.method, percentile: options.percentile), representative = plan.representative(value)
+            ranges[representative] = ranges[representative].map { $0.union(range) } ?? range
         }
         var parameters: [ValueID: ActivationParameters] = [:]
         for (value, _) in plan.values {
-            guard let range = ranges[plan.leader(value)], Self.spreads ~= range.high - range.low else { continue }
+            guard let range = ranges[plan.representative(value)], Self.spreads ~= range.high - range.low else { continue }
             parameters[value] = ActivationParameters(range)
         }
         return parameters

@@ -29,7 +29,7 @@ extension Pass {
     static func quantizeByChannel(_ id: NodeID, _ options: QuantizationOptions, _ known: QuantizedWeightTable, _ rewriter: inout Rewriter) throws {
         let node = rewriter.function[id]
         if node.op is MatMul {
-            if let obstacle = options.obstacle(node, in: rewriter.function) { return rewriter.remark("keeps its weights: \(obstacle)", at: id, missed: true) }
+            if let reason = options.reason(node, in: rewriter.function) { return rewriter.remark("keeps its weights: \(reason)", at: id, missed: true) }
             guard let weights = rewriter.function.constant(node.operands[1]), let quantized = known.weights(weights, axis: weights.rank - 1) else {
                 return rewriter.remark("keeps its weights: one is not finite", at: id, missed: true)
             }

@@ -194,8 +194,8 @@ extension Scores {
             case .chosen(let condition, let value, let isMasked):
                 // A number so large that adding it drowns the score replaces the score, as the select does: a row without any
                 // key then weighs all keys alike.
-                let drowning = value.isFinite ? (element == .f16 ? -60000 : -1e30) : value
-                let masked = try rewriter.scalar(drowning, element, at: .before(id)), kept = try rewriter.scalar(0, element, at: .before(id))
+                let maskBias = value.isFinite ? (element == .f16 ? -60000 : -1e30) : value
+                let masked = try rewriter.scalar(maskBias, element, at: .before(id)), kept = try rewriter.scalar(0, element, at: .before(id))
                 term = try rewriter.create1(Select(), isMasked ? [condition, masked, kept] : [condition, kept, masked], at: .before(id))
             }
             sum = try sum.map { try rewriter.create1(Binary(.add), [$0, term], at: .before(id)) } ?? term

@@ -88,8 +88,8 @@ public struct RuleDriver {
                     affected += erased.producers
                     lost += erased.provenance
                 }
-                let heir = rewriter.inherit(lost, byNodesFrom: firstNew)
-                if let message = rule.message, let heir { rewriter.remark(message, at: heir) }
+                let inheritor = rewriter.inherit(lost, byNodesFrom: firstNew)
+                if let message = rule.message, let inheritor { rewriter.remark(message, at: inheritor) }
                 for node in affected.reversed() where rewriter.function.contains(node) && queued.insert(node).inserted { queue.append(node) }
                 break
             }

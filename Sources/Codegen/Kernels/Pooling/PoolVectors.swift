@@ -88,7 +88,7 @@ struct PoolVectors {
         let isPadded = (op.padBefore + op.padAfter).contains { $0 != 0 }
         if isPadded && !op.countIncludePad {
             let count = ranges.reduce(Expr.int(1)) { $0 * ($1.to - $1.from) }
-            factor = builder.bind(.binary(.divide, .float(1, .f32), .cast(count, .f32)), "r")
+            factor = builder.bind(.binary(.divide, .float(1, .f32), .cast(.max(count, .int(1)), .f32)), "r")
         }
         return lanes == 1 ? factor : builder.bind(.broadcast(factor, lanes), "r")
     }

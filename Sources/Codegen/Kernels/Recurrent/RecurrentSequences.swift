@@ -168,8 +168,8 @@ private struct PackedSums: RecurrentSums {
         let lanes = kernel.model.lanes, lane = builder.variable("lane", .index)
         if lanes > 1 {
             let scalar = try builder.block { try body(&$0, RecurrentUnit(row: row, j: start + .variable(lane))) }
-            var widen = Widen(lane: lane, lanes: lanes, mask: count < lanes ? .int(count) : nil, replacements: [:])
-            if let wide = widen.widen(scalar) { return builder.emit(wide) }
+            var vectorizer = Vectorizer(lane: lane, lanes: lanes, mask: count < lanes ? .int(count) : nil, replacements: [:])
+            if let wide = vectorizer.vectorized(scalar) { return builder.emit(wide) }
         }
         try builder.loop("lane", to: .int(count)) { try body(&$0, RecurrentUnit(row: row, j: start + $1)) }
     }

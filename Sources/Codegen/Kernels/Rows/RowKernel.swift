@@ -66,12 +66,6 @@ struct RowKernel {
         return .load(Access(view.buffer, address, KernelType(.f32, lanes: lanes), mask: count))
     }
 
-    /// Whether `parameter` can read the view by vectors.
-    func isReadable(_ view: TensorView) -> Bool {
-        let last = axis - (input.shape.count - view.shape.count)
-        return last < 0 || view.shape[last] == 1 || view.strides[last] == 1
-    }
-
     /// The sum over the row of `term`, whose missing lanes must be zero.
     func sum(_ builder: inout KernelBuilder, _ term: (inout KernelBuilder, _ position: Expr, _ count: Expr?) -> Expr) -> Expr {
         let total = builder.declare(splat(.float(0, .f32)), "sum")

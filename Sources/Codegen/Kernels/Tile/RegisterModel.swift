@@ -22,9 +22,4 @@ public struct RegisterModel: Hashable, Sendable {
         self.loadsPerCycle = loadsPerCycle
         self.cacheBytes = cacheBytes
     }
-
-    public static let avx512 = RegisterModel(lanes: 16, registers: 32)
-    public static let avx2 = RegisterModel(lanes: 8, registers: 16, cacheBytes: 512 << 10)
-    public static let neon = RegisterModel(lanes: 4, registers: 32, cacheBytes: 512 << 10)
-    public static let scalar = RegisterModel(lanes: 1, registers: 16, loadsPerCycle: 2, cacheBytes: 256 << 10)
 }

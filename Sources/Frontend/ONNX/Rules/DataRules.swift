@@ -66,7 +66,7 @@ extension OnnxRules {
         OnnxRule("Compress", since: 9) { g, c in try g.compress(c) },
         OnnxRule("NonZero", since: 9) { g, c in
             let x = try c[0]
-            let count = g.runtimeDimension("nonzero", bound: g.type(x).elementCount)
+            let count = g.dataDependentDimension("nonzero", bound: g.type(x).elementCount)
             return try g.emitMany(NonZero(count: count), [x], 1)[0]
         },
         OnnxRule(tensors: "Dropout") { g, c in
@@ -197,7 +197,7 @@ extension GraphImporter {
             let chosen = keep.integers.enumerated().filter { $0.element != 0 }.map(\.offset)
             return try gather(x, try ints(chosen), axis: along)
         }
-        let count = runtimeDimension("compressed", bound: shape(x)[along])
+        let count = dataDependentDimension("compressed", bound: shape(x)[along])
         return try emitMany(Compress(axis: along, count: count), [x, c[1]], 1)[0]
     }
 }

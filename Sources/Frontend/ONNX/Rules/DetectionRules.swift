@@ -27,7 +27,7 @@ extension OnnxRules {
             let overlap = try c.optional(3) ?? g.scalar(0, .f32), score = try c.optional(4) ?? g.scalar(-.infinity, .f32)
             let shape = g.shape(scores)
             let perClass = g.rewriter.function.symbolicContents(most)?.first.map { Extent.minimum($0, shape[2]) } ?? shape[2]
-            let count = g.runtimeDimension("boxes", bound: shape[0] * shape[1] * perClass)
+            let count = g.dataDependentDimension("boxes", bound: shape[0] * shape[1] * perClass)
             return try g.emitMany(NonMaxSuppression(centerPointBox: try c.flag("center_point_box"), count: count), [boxes, scores, most, overlap, score], 1)[0]
         },
         OnnxRule("DeformConv", since: 19) { g, c in try g.deformableConvolution(c) },

@@ -17,7 +17,7 @@ extension OnnxRules {
         OnnxRule(tensors: "TopK", since: 10) { g, c in try g.topK(c) },
         OnnxRule(tensors: "Unique", since: 11) { g, c in
             let x = try c[0], axis = try c.int("axis").map { try g.normalized($0, rank: g.rank(x)) }
-            let count = g.runtimeDimension("unique", bound: axis.map { g.shape(x)[$0] } ?? g.type(x).elementCount)
+            let count = g.dataDependentDimension("unique", bound: axis.map { g.shape(x)[$0] } ?? g.type(x).elementCount)
             return try g.emitMany(Unique(axis: axis, sorted: try c.flag("sorted", true), count: count), [x], 4)
         },
         OnnxRule("GlobalAveragePool") { g, c in try g.reduce(.mean, c[0], Array(2..<max(2, g.rank(try c[0])))) },

@@ -4,7 +4,7 @@ import GlmcIR
 ///
 /// The scalar code mentions a lane variable; lane 0 is `lane = 0`. A load whose address moves by one element per lane becomes a
 /// vector load, one that does not move becomes a broadcast, everything else is refused.
-struct Widen {
+struct Vectorizer {
     let lane: Variable
     let lanes: Int
     /// Number of valid lanes, where it may be fewer than `lanes`.
@@ -21,12 +21,12 @@ struct Widen {
     }
 
     /// The statements in vector form; nil where something has no vector form.
-    mutating func widen(_ statements: [Statement]) -> [Statement]? {
+    mutating func vectorized(_ statements: [Statement]) -> [Statement]? {
         var result: [Statement] = []
         for statement in statements {
             switch statement {
             case .bind(let variable, let value):
-                guard let wide = widen(value) else { return nil }
+                guard let wide = vectorized(value) else { return nil }
                 if wide.type.lanes == 1 {
                     result.append(.bind(variable, wide))
                 } else {
@@ -36,7 +36,7 @@ struct Widen {
                 }
             case .store(let access, let value):
                 let type = KernelType(access.type.element, lanes: lanes)
-                guard coefficient(access.index) == .int(1), forms.accesses(type, isMasked: mask != nil), let wide = widen(value), let stored = vector(wide) else { return nil }
+                guard coefficient(access.index) == .int(1), forms.accesses(type, isMasked: mask != nil), let wide = vectorized(value), let stored = vector(wide) else { return nil }
                 result.append(.store(Access(access.buffer, atLaneZero(access.index), type, mask: mask), stored))
             case .comment: result.append(statement)
             default: return nil
@@ -46,7 +46,7 @@ struct Widen {
     }
 
     /// The expression in vector form; a scalar where it does not depend on the lane; nil where some operation has no vector form.
-    func widen(_ expr: Expr) -> Expr? {
+    func vectorized(_ expr: Expr) -> Expr? {
         if let wide = spread(expr), forms.allows(wide) { wide } else { nil }
     }
 
@@ -75,15 +75,15 @@ struct Widen {
             // The result of a comparison is no vector.
             guard let (wa, wb) = pair(a, b), wa.type.lanes == 1 || !op.isComparison else { return nil }
             return .binary(op, wa, wb)
-        case .unary(let op, let a): return widen(a).map { .unary(op, $0) }
+        case .unary(let op, let a): return vectorized(a).map { .unary(op, $0) }
         case .cast(let a, let element):
-            guard let wide = widen(a) else { return nil }
+            guard let wide = vectorized(a) else { return nil }
             // Truncation saturates, which the vector form does not.
             if wide.type.lanes > 1 && wide.type.element.isFloat && element.isInteger { return nil }
             return .cast(wide, element)
-        case .roundSaturate(let a, let element): return widen(a).map { .roundSaturate($0, element) }
+        case .roundSaturate(let a, let element): return vectorized(a).map { .roundSaturate($0, element) }
         case .fma(let a, let b, let c):
-            guard let wa = widen(a), let wb = widen(b), let wc = widen(c) else { return nil }
+            guard let wa = vectorized(a), let wb = vectorized(b), let wc = vectorized(c) else { return nil }
             if [wa, wb, wc].allSatisfy({ $0.type.lanes == 1 }) { return .fma(wa, wb, wc) }
             guard let va = vector(wa), let vb = vector(wb), let vc = vector(wc) else { return nil }
             return .fma(va, vb, vc)
@@ -93,7 +93,7 @@ struct Widen {
 
     /// Two operands in vector form, or as scalars where both are.
     private func pair(_ a: Expr, _ b: Expr) -> (Expr, Expr)? {
-        guard let wa = widen(a), let wb = widen(b) else { return nil }
+        guard let wa = vectorized(a), let wb = vectorized(b) else { return nil }
         if wa.type.lanes == 1 && wb.type.lanes == 1 { return (wa, wb) }
         guard let va = vector(wa), let vb = vector(wb) else { return nil }
         return (va, vb)

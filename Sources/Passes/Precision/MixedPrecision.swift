@@ -14,14 +14,14 @@ extension Pass {
     /// %3 = conv(%1, %2, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 6, 6]
     /// ```
     ///
-    /// which `lower-narrow-floats` turns into a convolution of the narrow values. Activations that are stored narrow are read so by
+    /// which `lower-mixed-precision` turns into a convolution of the narrow values. Activations that are stored narrow are read so by
     /// everything, so that none is stored twice. What lies between the layers computes in f32.
     /// - Parameters:
     ///   - element: f16 or bf16.
     ///   - activations: whether activations are rounded as well as weights. Without, only the weights become smaller, those that are not yet.
-    public static func narrowFloats(to element: ElementType = .bf16, activations: Bool = true, options: QuantizationOptions = QuantizationOptions()) -> Pass {
+    public static func mixedPrecision(to element: ElementType = .bf16, activations: Bool = true, options: QuantizationOptions = QuantizationOptions()) -> Pass {
         let constants = NarrowedConstants(to: element)
-        return Pass("narrow-floats", "Stores weights, and activations between layers, as 16-bit floats") { rewriter, _ in
+        return Pass("mixed-precision", "Stores weights, and activations between layers, as 16-bit floats") { rewriter, _ in
             let function = rewriter.function, plan = QuantizationPlan(function, options: options, to: element)
             for (node, reason) in plan.kept { rewriter.remark("stays in fp32: \(reason)", at: node, missed: true) }
             for (value, _) in activations ? plan.values : [] {
@@ -68,7 +68,7 @@ extension Pass {
     ///
     /// The result does not change: every product of two narrow values is exact in f32.
     public static let lowerNarrowFloats = Pass(
-        "lower-narrow-floats", "Reads 16-bit floats without widening them first", rules: [movedBehindCast, narrowProduct])
+        "lower-mixed-precision", "Reads 16-bit floats without widening them first", rules: [movedBehindCast, narrowProduct])
 }
 
 extension Tensor {
