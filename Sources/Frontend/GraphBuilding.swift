@@ -220,14 +220,21 @@ extension GraphBuilding {
             let sizes = zip(shape(x), zip(before, after)).map { $0 + Extent($1.0) + Extent($1.1) }
             return try expand(try scalar(value, like: x), sizes)
         }
+        // Of a free size, what is added may be cut off too.
+        let addsFirst = mode == .constant && shape(x).indices.contains { !shape(x)[$0].isConstant && min(before[$0], after[$0]) < 0 && max(before[$0], after[$0]) > 0 }
+        if addsFirst { x = try padded(x, before, after, value: value, mode: mode) }
         if (before + after).contains(where: { $0 < 0 }) {
             let starts = before.map { Extent(max(0, -$0)) }
             let sizes = zip(shape(x), zip(before, after)).map { $0 + Extent(min(0, $1.0)) + Extent(min(0, $1.1)) }
             x = try slice(x, starts: starts, sizes: sizes)
         }
+        return addsFirst ? x : try padded(x, before, after, value: value, mode: mode)
+    }
+
+    /// Pads by the amounts that are positive.
+    private mutating func padded(_ x: ValueID, _ before: [Int], _ after: [Int], value: Double, mode: PadMode) throws -> ValueID {
         let (before, after) = (before.map { max(0, $0) }, after.map { max(0, $0) })
-        if (before + after).allSatisfy({ $0 == 0 }) { return x }
-        return try emit(Pad(before: before, after: after, value: value, mode: mode), [x])
+        return (before + after).allSatisfy({ $0 == 0 }) ? x : try emit(Pad(before: before, after: after, value: value, mode: mode), [x])
     }
 
     mutating func gather(_ data: ValueID, _ indices: ValueID, axis: Int) throws -> ValueID {

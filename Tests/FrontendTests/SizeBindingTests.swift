@@ -124,6 +124,18 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
         #expect(shapes(try load([branch], Array(inputs[..<2]), initializers: known)) == "[N, K] [K, M]")
     }
 
+    /// One end is cut off, more than there is, and the other added to.
+    @Test func padsMayCutOffWhatTheyAdd() throws {
+        for pads in [[-1, 2], [2, -1]] as [[Int64]] {
+            let function = try load([Onnx.node("Pad", ["x", "p"], ["y"])], [float("x", "N")], initializers: [Onnx.tensor("p", 7, [2]).packed(7, pads)])
+            for size in [0, 1, 3] {
+                let x = (1...3).prefix(size).map { Float($0) }
+                let wanted = pads[0] < 0 ? (x + [0, 0]).dropFirst() : ([0, 0] + x).dropLast()
+                #expect(try Interpreter.run(function, [Tensor(x, shape: [size])])[0].doubles == wanted.map { Double($0) })
+            }
+        }
+    }
+
     @Test func contradictionsAreRefused() {
         let three = Onnx.floatTensor("s", [3], [1, 1, 1]), four = Onnx.floatTensor("b", [4], [0, 0, 0, 0])
         #expect(refusal(Self.norm, [float("x", "B", "5")], initializers: [three, four]).contains("5 against 3"))

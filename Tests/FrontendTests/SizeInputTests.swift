@@ -77,6 +77,20 @@ import Testing
         }
     }
 
+    /// A loop that carries nothing, of iterations that are given or known.
+    @Test(arguments: [nil, 3, 0] as [Int64?]) func loopsWithoutStates(_ trips: Int64?) throws {
+        let body = Onnx.graph(
+            nodes: [Onnx.node("Cast", ["i"], ["z"], [Proto().string(1, "to").int(3, 1).int(20, 2)]), Onnx.node("Identity", ["go"], ["again"])],
+            inputs: [Onnx.value("i", 7, []), Onnx.value("go", 9, [])], outputs: [Onnx.value("again", 9, []), Onnx.value("z", 1, [])])
+        let constants = [Onnx.tensor("always", 9, []).packed(5, [1])] + (trips.map { [Onnx.tensor("rounds", 7, []).packed(7, [$0])] } ?? [])
+        let function = try load(
+            [Onnx.node("Loop", ["rounds", "always"], ["y"], [Onnx.attribute("body", graph: body)])], trips == nil ? [Onnx.value("rounds", 7, [])] : [], initializers: constants)
+        for count in trips.map({ [Int($0)] }) ?? [0, 1, 4] {
+            let result = try Interpreter.run(function, trips == nil ? [Tensor([count], shape: [])] : [])
+            #expect(result[0].shape == [count] && result[0].doubles == (0..<count).map(Double.init))
+        }
+    }
+
     /// A state that grows behind or before what it holds, along either axis.
     @Test(arguments: [0, 1, -1], [false, true]) func statesThatGrow(_ axis: Int64, _ inFront: Bool) throws {
         // Each round adds its number: a row of six, or a column of two.

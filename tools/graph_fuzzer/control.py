@@ -97,7 +97,7 @@ def branch(g, op):
 
 @row(CONTROL, "Loop")
 def loop(g, op):
-    count = g.choose(1, 1, 2)
+    count = g.choose(0, 1, 1, 1, 2)
     carried = [g.pick(allowed={g.dtype(set(DTYPES.values()))}) for _ in range(count)]
     iteration = Value(g.name("v"), np.array(0, np.int64), True)
     go = Value(g.name("v"), np.array(True), True)
@@ -114,7 +114,9 @@ def loop(g, op):
             results.append(result)
         else:
             results.append(state)
-    scans = [v for v in made if v.size < 100][: g.choose(0, 1, 1)]
+    scans = [v for v in made if v.size < 100][: g.choose(0, 1, 1) if count else 1]
+    if not count and not scans:
+        raise Skip
     again = go
     if g.chance(0.3):
         again, = body.node("Less", [iteration, body.scalar(g.choose(0, 2, 30), I64)])

@@ -35,6 +35,7 @@ DOUBTFUL = {"GlobalMaxPool", "GlobalAveragePool", "MaxPool", "AveragePool", "LpP
 UNDEFINED = [
     *((op, lambda node, values: _has_nan(values[0]), "where NaN is in an order") for op in ("ArgMax", "ArgMin", "TopK", "Hardmax", "Unique", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "Max", "Min",
                                                                                                   "ReduceLogSumExp", "Softmax", "LogSoftmax")),
+    ("MaxPool", lambda node, values: _misses_image(node, values), "a window that lies in the padding alone"),
     ("Sign", lambda node, values: _has_nan(values[0]), "the sign of NaN, which ONNX Runtime takes for 0 in bfloat16 alone"),
     ("BlackmanWindow", lambda node, values: True, "its first value is 0 but for rounding, which decides what NonZero or a logarithm makes of it"),
     ("Mod", lambda node, values: bool(attribute(node, "fmod", 0)) and any(v.dtype.itemsize == 8 and v.dtype.kind in "iu" and bool((np.abs(v.astype(np.float64)) > 2.0**53).any()) for v in values),
@@ -148,6 +149,18 @@ def _is_too_small(node, values):
     window = [] if node.op_type.startswith("Global") else list(_window(node, values))
     pads, dilations = attribute(node, "pads") or [0] * 2 * len(window), attribute(node, "dilations") or [1] * len(window)
     return any(size + pads[i] + pads[i + len(window)] < (k - 1) * d + 1 for i, (size, k, d) in enumerate(zip(values[0].shape[2:], window, dilations)))
+
+
+def _misses_image(node, values):
+    """Whether no element of some window of a pool lies in the image."""
+    window, image = attribute(node, "kernel_shape", []), values[0].shape[2:]
+    strides, dilations = attribute(node, "strides", None) or [1] * len(window), attribute(node, "dilations", None) or [1] * len(window)
+    pads = attribute(node, "pads", None) or [0] * 2 * len(window)
+    for axis, (k, n, s, d) in enumerate(zip(window, image, strides, dilations)):
+        before, after = pads[axis], pads[axis + len(window)]
+        if any(not any(0 <= start + i * d < n for i in range(k)) for start in range(-before, n + after - (k - 1) * d, s)):
+            return True
+    return False
 
 
 def _has_nan(x):

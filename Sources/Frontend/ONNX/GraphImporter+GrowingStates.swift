@@ -45,8 +45,8 @@ extension GraphImporter {
         var own = Array(results.dropLast(states.count))
         for (state, stack) in zip(states, results.suffix(states.count)) {
             guard case .tensor(let first) = initial[state.position], case .tensor(let stack) = stack else { throw Diagnostic.unsupported("a region passes tensors only") }
-            let added = try merged(stack, axis: try normalized(state.axis, rank: rank(first)), isReversed: state.isInFront)
-            own.insert(.tensor(try concat(state.isInFront ? [added, first] : [first, added], axis: state.axis)), at: state.position)
+            let axis = try normalized(state.axis, rank: rank(first)), added = try merged(stack, axis: axis, isReversed: state.isInFront)
+            own.insert(.tensor(try concat(state.isInFront ? [added, first] : [first, added], axis: axis)), at: state.position)
         }
         return own
     }
@@ -55,7 +55,7 @@ extension GraphImporter {
     private mutating func merged(_ stack: ValueID, axis: Int, isReversed: Bool) throws -> ValueID {
         let sizes = shape(stack)
         guard axis + 1 < sizes.count else { throw Diagnostic(.invalid, "what an iteration adds along axis \(axis) has rank \(sizes.count - 1)") }
-        let ordered = isReversed ? try slice(stack, starts: [.maximum(sizes[0] - 1, 0)] + sizes.dropFirst().map { _ in 0 }, sizes: sizes, steps: [-1] + sizes.dropFirst().map { _ in 1 }) : stack
+        let ordered = isReversed ? try slice(stack, starts: [sizes[0] - 1] + sizes.dropFirst().map { _ in 0 }, sizes: sizes, steps: [-1] + sizes.dropFirst().map { _ in 1 }) : stack
         let permutation = Array(1...axis + 1).dropLast() + [0] + Array(axis + 1..<sizes.count)
         var target = Array(sizes.dropFirst())
         target[axis] = target[axis] * sizes[0]

@@ -161,7 +161,7 @@ extension GraphImporter {
             guard let results = try importBody(body, [.tensor(index), .tensor(try scalar(1, .bool))] + carried) else { return [.failed] }
             guard case .tensor(let again) = results[0] else { throw Diagnostic(.invalid, "the body's condition is not a tensor") }
             for (i, part) in try tensors(Array(results[(carried.count + 1)...])).enumerated() { stacked[i].append(part) }
-            carried = Array(results[1...carried.count])
+            carried = Array(results[1..<carried.count + 1])
             guard let next = knownConstant(again)?.splat else { throw Diagnostic.unsupported("the condition must be known at compile time") }
             isRunning = next != 0
             iteration += 1

@@ -84,7 +84,7 @@ public struct Iterate: ControlOp {
             let results = try context.region(0, [Tensor([iteration], shape: []), Tensor(.bool, [], integers: { _ in 1 })] + carried)
             isRunning = results[0].reader.loadInteger(at: 0) != 0
             for i in scanOutputs.indices { scanOutputs[i].append(results[1 + carried.count + i]) }
-            carried = Array(results[1...carried.count])
+            carried = Array(results[1..<carried.count + 1])
             iteration += 1
         }
         return carried + (try scanOutputs.enumerated().map { try Tensor.stacked($1, axis: 0, like: context.resultTypes[carried.count + $0], in: context) })
