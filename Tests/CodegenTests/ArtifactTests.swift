@@ -13,7 +13,7 @@ import Testing
     }
 
     private static let squeezed = """
-        func @squeezed(%x: f32[n, k, 2]) {
+        func @squeezed(%x: f32[n, t, 2]) {
           %y = unary.negate(%x)
           %z = unary.exp(%x)
           return %y squeezed [1], %z
@@ -41,8 +41,8 @@ import Testing
               return %d, %b
             }
             """),
-        Case(name: "a result without an axis of one element", text: squeezed, dimensions: ["n": 5, "k": 1]),
-        Case(name: "a result with an axis of several elements", text: squeezed, dimensions: ["n": 5, "k": 3]),
+        Case(name: "a result without an axis of one element", text: squeezed, dimensions: ["n": 5, "t": 1]),
+        Case(name: "a result with an axis of several elements", text: squeezed, dimensions: ["n": 5, "t": 3]),
         Case(name: "averages of windows that lie in the padding", text: """
             func @padding(%x: f32[2, 16, 1, 5]) {
               %a = pool.average(%x, window: [2, 2], strides: [1, 1], dilations: [2, 1], before: [1, 0], after: [1, 1])
