@@ -15,6 +15,8 @@ public final class Artifact: @unchecked Sendable {
         public let isDataDependent: Bool
         /// An input that may be left out: it has a default.
         public let isOptional: Bool
+        /// An input whose elements are sizes of others: they are not negative.
+        public let holdsSizes: Bool
         /// State that is updated in place: of an output the index of its input, of an input that of its output.
         public let state: Int?
         /// Of an output, axes that a result lacks where they have one element; `shape` has them.
@@ -189,6 +191,7 @@ extension Artifact.TensorInfo {
         dimensions = (0..<Int(info.rank)).map { info.dims[$0].map { String(cString: $0) } ?? "?" }
         isDataDependent = info.flags & GLMC_DATA_DEPENDENT != 0
         isOptional = info.flags & GLMC_OPTIONAL != 0
+        holdsSizes = info.flags & GLMC_DIMENSION != 0
         state = info.state < 0 ? nil : Int(info.state)
         squeezedAxes = (0..<Int(info.rank)).filter { info.squeezed >> $0 & 1 != 0 }
     }

@@ -182,7 +182,7 @@ private func float(_ name: String, _ sizes: String...) -> Proto { Onnx.value(nam
     @Test(arguments: [
         [Onnx.node("Transpose", ["z"], ["y"], [Onnx.attribute("perm", ints: [1, 0])])],
         [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("MatMul", ["r", "r"], ["y"])],
-        [Onnx.node("Add", ["z", "x"], ["y"])], [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("Mul", ["z", "r"], ["y"])],
+        [Onnx.node("Reshape", ["z", "s"], ["y"])], [Onnx.node("Add", ["z", "x"], ["y"])], [Onnx.node("Relu", ["z"], ["r"]), Onnx.node("Mul", ["z", "r"], ["y"])],
     ]) func squeezesFixTheSize(_ rest: [Proto]) throws {
         let function = try squeeze(Self.second, inputs: [float("x", "2", "K", "2")], then: rest)
         #expect(shapes(function) == "[2, 1, 2]" && function.squeezedAxes.isEmpty)

@@ -9,7 +9,8 @@ from ._abi import MAX_RANK, NUMPY, TYPES, GlmcError, Tensor, printable, decoded
 
 class Info:
     """An input or output: `name`, `type` ("f32"), `dtype` (of numpy), `shape` (None = free), `dims` (each size as text), `state`,
-    `optional` (an input with a default, which may be left out), `squeezed` (axes that a result lacks where they have one element)."""
+    `optional` (an input with a default, which may be left out), `holds_sizes` (an input whose elements
+    are sizes of others), `squeezed` (axes that a result lacks where they have one element)."""
 
     def __init__(self, info):
         self.name, self.code = decoded(info.name), info.dtype
@@ -17,7 +18,7 @@ class Info:
         self.shape = tuple(None if info.shape[i] < 0 else info.shape[i] for i in range(info.rank))
         self.dims = tuple(decoded(info.dims[i]) for i in range(info.rank))
         self.state = None if info.state < 0 else info.state
-        self.data_dependent, self.optional = bool(info.flags & 1), bool(info.flags & 2)
+        self.data_dependent, self.optional, self.holds_sizes = bool(info.flags & 1), bool(info.flags & 2), bool(info.flags & 4)
         self.squeezed = tuple(axis for axis in range(info.rank) if info.squeezed >> axis & 1)
 
     def __repr__(self):

@@ -36,7 +36,7 @@ extension Subcommand {
         var sections = [columns(rows)]
         for entry in artifact.entryPoints {
             var lines: [[String]] = []
-            for info in entry.inputs { lines.append(["input", info.name, Inputs.describe(info), info.isOptional ? "optional" : ""]) }
+            for info in entry.inputs { lines.append(["input", info.name, Inputs.describe(info), info.isOptional ? "optional" : info.holdsSizes ? "holds sizes" : ""]) }
             for info in entry.outputs { lines.append(["output", info.name, Inputs.describe(info), info.isDataDependent ? "size found while running" : info.squeezedAxes.isEmpty ? "" : "without axis \(info.squeezedAxes.map(String.init).joined(separator: ", ")) where it has one element"]) }
             for dimension in entry.dimensions where !dimension.isDataDependent {
                 lines.append(["dimension", dimension.name, "\(dimension.minimum) to \(dimension.maximum.map(String.init) ?? "any size")", ""])

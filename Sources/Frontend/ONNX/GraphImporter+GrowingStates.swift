@@ -41,7 +41,7 @@ struct GrowingState {
 
 extension GraphImporter {
     /// A loop's results in the order of its node: `results` of the body that `GrowingState.stacked` gives, with the growing states joined.
-    mutating func grown(_ states: [GrowingState], from initial: [Imported], _ results: [Imported], carriedCount: Int) throws -> [Imported] {
+    mutating func grown(_ states: [GrowingState], from initial: [Imported], _ results: [Imported]) throws -> [Imported] {
         var own = Array(results.dropLast(states.count))
         for (state, stack) in zip(states, results.suffix(states.count)) {
             guard case .tensor(let first) = initial[state.position], case .tensor(let stack) = stack else { throw Diagnostic.unsupported("a region passes tensors only") }
@@ -55,7 +55,7 @@ extension GraphImporter {
     private mutating func merged(_ stack: ValueID, axis: Int, isReversed: Bool) throws -> ValueID {
         let sizes = shape(stack)
         guard axis + 1 < sizes.count else { throw Diagnostic(.invalid, "what an iteration adds along axis \(axis) has rank \(sizes.count - 1)") }
-        let ordered = isReversed ? try slice(stack, starts: [sizes[0] - 1] + sizes.dropFirst().map { _ in 0 }, sizes: sizes, steps: [-1] + sizes.dropFirst().map { _ in 1 }) : stack
+        let ordered = isReversed ? try slice(stack, axis: 0, start: sizes[0] - 1, size: sizes[0], step: -1) : stack
         let permutation = Array(1...axis + 1).dropLast() + [0] + Array(axis + 1..<sizes.count)
         var target = Array(sizes.dropFirst())
         target[axis] = target[axis] * sizes[0]

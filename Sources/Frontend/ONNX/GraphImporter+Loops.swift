@@ -113,7 +113,7 @@ extension GraphImporter {
     private mutating func iterate(_ c: OnnxCall, _ body: OnnxGraph) throws -> [Imported] {
         let carried = try (2..<c.inputCount).map { try c.value($0) }, growing = GrowingState.all(in: body)
         let results = try iterate(c, GrowingState.stacked(growing, in: body), carried.indices.filter { i in !growing.contains { $0.position == i } }.map { carried[$0] })
-        return growing.isEmpty || results.contains(where: \.isFailed) ? results : try grown(growing, from: carried, results, carriedCount: carried.count)
+        return growing.isEmpty || results.contains(where: \.isFailed) ? results : try grown(growing, from: carried, results)
     }
 
     private mutating func iterate(_ c: OnnxCall, _ body: OnnxGraph, _ initial: [Imported]) throws -> [Imported] {

@@ -11,9 +11,13 @@ extension GraphImporter {
         return .squeezed(x, axes: axes)
     }
 
+    /// Operators that may be nothing but one function per element. What other operators give may be the operand itself, for its shape: a Flatten of a matrix.
+    private static let elementwise = Set(OnnxRules.elementwise.map(\.op)).union(["Cast"])
+
     /// What a node makes of inputs one of which is squeezed, and the others single numbers, if it treats all axes alike.
     /// - Parameter build: imports the node with the squeezed input as it is before the squeeze.
-    mutating func throughElementwise(_ inputs: [Imported?], _ build: (inout Self, [Imported?]) throws -> [Imported]) throws -> [Imported]? {
+    mutating func throughElementwise(_ node: OnnxNode, _ inputs: [Imported?], _ build: (inout Self, [Imported?]) throws -> [Imported]) throws -> [Imported]? {
+        guard node.domain.isEmpty, Self.elementwise.contains(node.op) else { return nil }
         var squeezed: (id: ValueID, axes: [Int])?
         var plain = inputs
         for (i, input) in inputs.enumerated() {
@@ -58,8 +62,7 @@ extension GraphImporter {
             guard case .tensor(let axes)? = trial.lookup(squeeze.inputs[1]), let known = trial.knownConstantUnlessBound(axes), known.element.isInteger else { return nil }
             named = known.integers
         }
-        let axes = named?.map { $0 < 0 ? $0 + rank : $0 }
-        return axes?.allSatisfy((0..<rank).contains) ?? false ? axes : nil
+        return named.flatMap { try? normalized($0, rank: rank) }
     }
 
     /// Whether the squeeze in `graph` itself asks for the equality, which artifacts then check where it runs.

@@ -86,10 +86,11 @@ struct GraphImporter: GraphBuilding {
             for output in model.graph.outputs {
                 guard let value = lookup(output.name) else { throw Diagnostic(.invalid, "no node computes it", at: ["output '\(output.name)'"]) }
                 guard names.insert(output.name).inserted else { throw Diagnostic(.invalid, "is listed twice", at: ["output '\(output.name)'"]) }
-                if case .tensor(let id) = value, case .tensor(let declared, _)? = output.type, declared != .undefined, try declared.irType() != element(id) {
-                    throw Diagnostic(.invalid, "is declared as \(try declared.irType().rawValue), and its node gives \(element(id).rawValue)", at: ["output '\(output.name)'"])
+                let parts = try tensors(of: value, named: output.name)
+                if case .tensor(let declared, _)? = output.type, declared != .undefined, parts.count == 1, try declared.irType() != element(parts[0].1) {
+                    throw Diagnostic(.invalid, "is declared as \(try declared.irType().rawValue), and its node gives \(element(parts[0].1).rawValue)", at: ["output '\(output.name)'"])
                 }
-                for (name, tensor, axes) in try tensors(of: value, named: output.name) {
+                for (name, tensor, axes) in parts {
                     var id = tensor
                     if !axes.isEmpty { squeezes.append((axes, results.count)) }
                     // Two outputs, or an input and an output, may be one value: each needs a name of its own.
@@ -208,7 +209,7 @@ struct GraphImporter: GraphBuilding {
         func build(_ importer: inout Self, _ inputs: [Imported?]) throws -> [Imported] {
             try rule?.build(&importer, OnnxCall(node: resolved, inputs: inputs, version: version, outputCount: outputCount)) ?? []
         }
-        return try throughElementwise(inputs, build) ?? build(&self, inputs)
+        return try throughElementwise(resolved, inputs, build) ?? build(&self, inputs)
     }
 
     /// Refuses attributes that the operator does not have: whoever wrote them meant something by them. Names that begin with two underscores are for
