@@ -99,7 +99,7 @@ def table(title, counts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("glmc")
+    parser.add_argument("glmc", type=os.path.abspath)
     parser.add_argument("--count", type=int, default=400, help="graphs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
