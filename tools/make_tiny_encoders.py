@@ -25,13 +25,14 @@ MODELS = {
     "bert-words": ("BertForMaskedLM", {}, None),
     "bert-words-untied": ("BertForMaskedLM", dict(tie_word_embeddings=False), None),
     "bert-sentences": ("BertModel", {}, dict(pooling_mode_mean_tokens=True)),
-    "bert-sentences-both": ("BertModel", {}, dict(pooling_mode_cls_token=True, pooling_mode_max_tokens=True)),
+    "bert-sentences-several": ("BertModel", {}, dict(
+        pooling_mode_cls_token=True, pooling_mode_mean_tokens=True, pooling_mode_max_tokens=True, pooling_mode_mean_sqrt_len_tokens=True)),
     "roberta": ("RobertaModel", dict(type_vocab_size=1, pad_token_id=1), None),
     "roberta-texts": ("RobertaForSequenceClassification", dict(type_vocab_size=1, pad_token_id=1, **LABELS), None),
     "roberta-words": ("RobertaForMaskedLM", dict(type_vocab_size=1, pad_token_id=1), None),
     "xlm-roberta-tokens": ("XLMRobertaForTokenClassification", dict(type_vocab_size=2, pad_token_id=1), None),
     "mpnet-sentences": ("MPNetModel", dict(pad_token_id=1), dict(pooling_mode_mean_sqrt_len_tokens=True)),
-    "mpnet-texts": ("MPNetForSequenceClassification", dict(pad_token_id=1, max_position_embeddings=40), None),
+    "mpnet-texts": ("MPNetForSequenceClassification", dict(pad_token_id=3, max_position_embeddings=40), None),
     "mpnet-words": ("MPNetForMaskedLM", dict(pad_token_id=1), None),
     "electra-texts": ("ElectraForSequenceClassification", dict(embedding_size=6, **LABELS), None),
     "electra-words": ("ElectraForMaskedLM", dict(embedding_size=6), None),
@@ -80,11 +81,11 @@ def make(folder, name, settings, pooling):
 
 
 def pooled(states, mask, pooling):
-    """As sentence-transformers' Pooling and Normalize do (Reimers and Gurevych 2019)."""
+    """As sentence-transformers' Pooling and Normalize do (Reimers and Gurevych 2019), which puts several vectors side by side in this order."""
     ways = dict(
         pooling_mode_cls_token=lambda: states[:, 0],
-        pooling_mode_mean_tokens=lambda: (states * mask).sum(1) / mask.sum(1),
         pooling_mode_max_tokens=lambda: np.where(mask == 1, states, -1e9).max(1),
+        pooling_mode_mean_tokens=lambda: (states * mask).sum(1) / mask.sum(1),
         pooling_mode_mean_sqrt_len_tokens=lambda: (states * mask).sum(1) / np.sqrt(mask.sum(1)))
     vector = np.concatenate([ways[way]() for way in ways if pooling.get(way)], 1)
     return (vector / np.linalg.norm(vector, axis=1, keepdims=True)).astype(np.float32)

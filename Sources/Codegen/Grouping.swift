@@ -6,7 +6,7 @@ struct Group {
         /// Every result element of the root is computed on its own, the other nodes inlined as expressions.
         case pointwise
         /// A tuned kernel computes `anchor`; the other nodes are its epilogue.
-        case tuned(KernelFamily, anchor: NodeID)
+        case tuned(TunedKernel, anchor: NodeID)
         /// The root writes its results with loops of its own.
         case loops
         /// Data movement that disappears where memory can be shared, and is a copy elsewhere.
@@ -33,16 +33,19 @@ struct Grouping {
     static let largestGroup = 128
 
     let function: Function
-    let target: Target
-    let families: [KernelFamily]
+    /// How tuned kernels compute nodes.
+    private let tuned: [NodeID: TunedKernel]
     /// The order of the nodes.
     private let positions: [NodeID: Int]
 
     init(function: Function, target: Target, families: [KernelFamily]) {
         self.function = function
-        self.target = target
-        self.families = families
-        positions = Dictionary(uniqueKeysWithValues: function.allNodes.enumerated().map { ($1, $0) })
+        let nodes = function.allNodes
+        positions = Dictionary(uniqueKeysWithValues: nodes.enumerated().map { ($1, $0) })
+        tuned = Dictionary(uniqueKeysWithValues: nodes.compactMap { id in
+            guard function[id].regions.isEmpty else { return nil }
+            return KernelFamily.best(for: KernelQuery(function: function, node: function[id], target: target), among: families).map { (id, $0) }
+        })
     }
 
     /// The groups of `block`, in an order in which they can run.
@@ -77,15 +80,10 @@ struct Grouping {
     private func kind(of id: NodeID) -> Group.Kind {
         let node = function[id]
         if !node.regions.isEmpty { return .control }
-        if let family = family(for: id) { return .tuned(family, anchor: id) }
+        if let kernel = tuned[id] { return .tuned(kernel, anchor: id) }
         if node.op is any ViewOp || node.op is any DestinationOp { return .movement }
         if node.op is any PointwiseOp { return .pointwise }
         return .loops
-    }
-
-    private func family(for id: NodeID) -> KernelFamily? {
-        let query = KernelQuery(function: function, node: function[id], target: target)
-        return KernelFamily.best(for: query, among: families)
     }
 
     /// Adds what the group's root reads and nothing outside the group does.
@@ -105,9 +103,9 @@ struct Grouping {
                 copies[producer] = count
                 size += count
             }
-            if case .tuned(let family, _) = kind(of: producer) {
+            if let kernel = tuned[producer] {
                 guard isUniform else { return false }
-                group.kind = .tuned(family, anchor: producer)
+                group.kind = .tuned(kernel, anchor: producer)
                 add()
                 return false
             }
@@ -132,7 +130,7 @@ struct Grouping {
         visitProducers(of: root) { producer in
             guard visited.count < Self.largestGroup, isReadOnly(by: { members.contains($0) && isUniform($0) }, producer),
                   sameShape(function[producer].results[0], function[root].results[0]) else { return false }
-            let isTuned = if case .tuned = kind(of: producer) { true } else { false }
+            let isTuned = tuned[producer] != nil
             guard isTuned || isUniform(producer), isTuned || function[producer].op is any PointwiseOp else { return false }
             members.insert(producer)
             visited.append(producer)
@@ -140,7 +138,7 @@ struct Grouping {
         }
         var anchors: [NodeID: NodeID] = [:]
         for id in visited.reversed() {
-            if case .tuned = kind(of: id) {
+            if tuned[id] != nil {
                 anchors[id] = id
             } else {
                 let reached = function[id].operands.compactMap { function.definingNode($0) }.filter(members.contains).compactMap { anchors[$0] }

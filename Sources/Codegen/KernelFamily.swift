@@ -1,36 +1,44 @@
 import GlmcIR
 
-/// One row of the table of tuned kernels: when it applies, and the generator of its loop code.
-///
-/// A family's generator writes every element of the node's result through `site.store`, which applies the fused epilogue.
+/// One row of the table of tuned kernels.
 public struct KernelFamily: Sendable {
     /// Shown in the manifest, profiles and comments.
     public let name: String
-    /// Whether the family can compute the node on this target; called before memory is laid out. Look at op, types, layouts
-    /// and which operands are constants; the strides come later, whatever the layout, and must be taken as they are. A kernel that
-    /// reads vectors along an axis asks for `KernelSite.operand(_:along:)`.
-    public let matches: @Sendable (KernelQuery) -> Bool
+    /// How the family computes a node on a target, or nil where it cannot; called before memory is laid out. Look at op, types, layouts
+    /// and which operands are constants; the strides come later, whatever the layout, and must be taken as they are.
+    public let match: @Sendable (KernelQuery) -> KernelPlan?
+
+    public init(_ name: String, match: @escaping @Sendable (KernelQuery) -> KernelPlan?) {
+        self.name = name
+        self.match = match
+    }
+}
+
+/// How a family computes a node: what it wants of the operands' storage, and the generator of its loop code.
+public struct KernelPlan: Sendable {
     /// Whether many rows of operand 0 are read at once, element by element: such rows had better not lie a multiple of a cache's
     /// way apart.
-    public let readsManyRows: Bool
-    /// What a node that matches wants of a constant that other kernels may read too; asked before anything is emitted.
-    public let panels: @Sendable (KernelQuery) -> PanelRequest?
-    /// Emits the kernel's body.
-    public let emit: @Sendable (inout KernelSite) throws -> Void
+    public var readsManyRows: Bool
+    /// What it wants of a constant that other kernels may read too.
+    public var panels: PanelRequest?
+    /// Emits the kernel's body. It writes every element of the node's result through `KernelSite.store`, which applies the fused epilogue. A kernel that
+    /// reads vectors along an axis asks for `KernelSite.operand(_:along:)`.
+    public var emit: @Sendable (inout KernelSite) throws -> Void
 
-    public init(
-        _ name: String, readsManyRows: Bool = false, matches: @escaping @Sendable (KernelQuery) -> Bool,
-        panels: @escaping @Sendable (KernelQuery) -> PanelRequest? = { _ in nil }, emit: @escaping @Sendable (inout KernelSite) throws -> Void
-    ) {
+    public init(readsManyRows: Bool = false, panels: PanelRequest? = nil, emit: @escaping @Sendable (inout KernelSite) throws -> Void) {
         self.readsManyRows = readsManyRows
         self.panels = panels
-        self.name = name
-        self.matches = matches
         self.emit = emit
     }
 }
 
-/// What `KernelFamily.matches` may look at.
+/// The family that computes a node, and how.
+public struct TunedKernel: Sendable {
+    public var family: String
+    public var plan: KernelPlan
+}
+
+/// What `KernelFamily.match` may look at.
 public struct KernelQuery {
     public let function: Function
     public let node: Node
@@ -54,7 +62,6 @@ public struct KernelSite {
 
     var assembly: KernelAssembly
     let placements: [TensorPlacement?]
-    let constants: [Tensor?]
     let results: [TensorPlacement]
     let epilogue: Epilogue
     /// In which panels constants lie that several kernels read.
@@ -65,15 +72,7 @@ public struct KernelSite {
         _modify { yield &assembly.builder }
     }
 
-    public func op<O: Op>(_ type: O.Type) throws -> O {
-        guard let op = node.op as? O else { throw Diagnostic(.internal, "a kernel for \(O.mnemonic) was chosen for \(node.op.mnemonic)") }
-        return op
-    }
-
-    /// The constant that operand `i` is, if it is one.
-    public func constant(_ i: Int) -> Tensor? { constants[i] }
-
-    /// Operand `i` in memory. Constants that are only packed have no memory of their own: use `packed` for those.
+    /// Operand `i` in memory. Constants that are only read in formats of their own have no such memory: use `weight` for those.
     /// - Throws: `Diagnostic` for such a constant.
     public mutating func operand(_ i: Int) throws -> TensorView {
         guard let placement = placements[i] else { throw Diagnostic(.internal, "operand \(i) of \(node.op.mnemonic) is packed and has no memory") }
@@ -101,12 +100,9 @@ public struct KernelSite {
     /// Result `i` in memory, for nodes of several results, which have no epilogue.
     public mutating func result(_ i: Int) -> TensorView { assembly.view(results[i], isWritten: true) }
 
-    /// A parameter that holds constant data in the kernel's own order. `pack` writes all `count` elements, zero at first; it
-    /// runs once per compile, possibly while others run. Equal keys must mean equal bytes.
-    public mutating func packed(
-        _ name: String, _ element: ElementType, count: Int, key: PackingKey, pack: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
-    ) -> BufferID {
-        assembly.packed(name, element, PackedConstant(key: key, byteCount: count * element.byteCount, pack: pack))
+    /// A parameter that holds constant data in a format of the kernel's own.
+    public mutating func weight(_ element: ElementType, _ sources: [Tensor], as format: some WeightFormat, name: String = "w") throws -> BufferID {
+        assembly.weight(name, element, try StoredWeight(sources, as: format))
     }
 
     /// A private area in the workspace.
@@ -121,27 +117,10 @@ public struct KernelSite {
     }
 }
 
-/// What makes packed data what it is: the scheme with all its parameters, and the source tensors.
-public struct PackingKey: Hashable, Sendable {
-    public let scheme: String
-    public let sources: [Tensor]
-    public init(_ scheme: String, _ sources: [Tensor]) {
-        self.scheme = scheme
-        self.sources = sources
-    }
-}
-
-/// Constant data that a kernel wants in an order of its own.
-public struct PackedConstant: Sendable {
-    public let key: PackingKey
-    public let byteCount: Int
-    public let pack: @Sendable (UnsafeMutableRawBufferPointer) -> Void
-}
-
 /// What a kernel's buffer parameter is bound to at the call.
 enum BufferBinding: Sendable {
-    case root(RootID, advances: [Advance])
-    case packed(PackedConstant)
+    case placed(Argument)
+    case weight(StoredWeight)
 }
 
 /// A kernel under construction: its code, and what its parameters stand for.
@@ -150,19 +129,19 @@ struct KernelAssembly {
     /// What each parameter is bound to; scratch buffers have no entry.
     private(set) var bindings: [BufferID: BufferBinding] = [:]
     private var bufferOf: [Argument: BufferID] = [:]
-    private var packedBuffers: [PackingKey: BufferID] = [:]
+    private var weightBuffers: [StoredWeight: BufferID] = [:]
     private var spills: [KernelType: BufferID] = [:]
 
     /// The view of a placed value, adding its memory to the parameters when first seen.
     mutating func view(_ placement: TensorPlacement, isWritten: Bool) -> TensorView {
-        let id: BufferID, memory = Argument.root(placement.root, advances: placement.advances)
+        let id: BufferID, memory = Argument(storage: placement.storage, advances: placement.advances)
         if let known = bufferOf[memory] {
             id = known
             if isWritten { builder.markWritten(known) }
         } else {
             id = builder.parameter(Buffer("B\(builder.buffers.count)", placement.element, isWritten: isWritten))
             bufferOf[memory] = id
-            bindings[id] = .root(placement.root, advances: placement.advances)
+            bindings[id] = .placed(memory)
         }
         return TensorView(id, placement.element, shape: placement.shape, strides: placement.strides, offset: placement.offset)
     }
@@ -175,11 +154,11 @@ struct KernelAssembly {
         return id
     }
 
-    mutating func packed(_ name: String, _ element: ElementType, _ constant: PackedConstant) -> BufferID {
-        if let known = packedBuffers[constant.key] { return known }
+    mutating func weight(_ name: String, _ element: ElementType, _ weight: StoredWeight) -> BufferID {
+        if let known = weightBuffers[weight] { return known }
         let id = builder.parameter(Buffer("\(name)\(builder.buffers.count)", element, isWritten: false))
-        packedBuffers[constant.key] = id
-        bindings[id] = .packed(constant)
+        weightBuffers[weight] = id
+        bindings[id] = .weight(weight)
         return id
     }
 }

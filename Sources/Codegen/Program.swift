@@ -10,20 +10,10 @@ struct Advance: Hashable {
 /// Names a loop among the steps of a program.
 struct LoopID: Hashable { let index: Int }
 
-/// What a kernel parameter receives at a call.
-enum Argument: Hashable {
-    /// The start of a root, or what it is moved to by the loops around the call.
-    case root(RootID, advances: [Advance] = [])
-    /// By position in `SharedCode.packed`.
-    case packed(Int)
-    /// By position in `Program.scratch`.
-    case scratch(Int)
-}
-
-/// A private area of one launch.
-struct ScratchArea: Hashable {
-    var byteCount: Extent
-    var perThread: Bool
+/// What a kernel parameter receives at a call: the start of a storage, or what that is moved to by the loops around the call.
+struct Argument: Hashable {
+    var storage: StorageID
+    var advances: [Advance] = []
 }
 
 /// One call of a kernel.
@@ -33,8 +23,9 @@ struct Launch {
     var arguments: [Argument]
     /// The ops whose demands on the data the kernel checks, by name, as its `Statement.report` number them.
     var origins: [String]
-    var reads: Set<RootID>
-    var writes: Set<RootID>
+    /// What it touches that other launches may touch too (`Storage.isShared`).
+    var reads: Set<StorageID>
+    var writes: Set<StorageID>
     /// Whether only thread 0 does anything.
     var isSingle: Bool
     /// Whether it writes only what no other launch writes: the halo around an interior that producers write.
@@ -77,14 +68,14 @@ struct LoopStep {
     var body: [Step]
 
     /// The memory that the loop itself reads and writes.
-    var roots: [RootID] {
+    var storages: [StorageID] {
         var places = [condition, counter].compactMap { $0 }
         if case .value(let place) = limit { places.append(place) }
-        return places.map(\.root)
+        return places.map(\.storage)
     }
 }
 
-/// Kernels and packed weights, which all entry points of a module share.
+/// The kernels, which all entry points of a module share.
 struct SharedCode {
     /// A kernel, and the dimensions that it reads by their position; none where it reads none.
     struct Kernel: Hashable {
@@ -95,9 +86,7 @@ struct SharedCode {
     }
     /// Distinct kernels; equal code is shared.
     private(set) var kernels: [Kernel] = []
-    private(set) var packed: [PackedConstant] = []
     private var kernelIndex: [Kernel: Int] = [:]
-    private var packedIndex: [PackingKey: Int] = [:]
 
     /// The number of a kernel of a function with these dimensions; equal code is emitted once.
     mutating func index(of function: KernelFunction, dimensions: [String]) -> Int {
@@ -109,26 +98,16 @@ struct SharedCode {
         }
         return index
     }
-
-    mutating func index(of constant: PackedConstant) -> Int {
-        let index = packedIndex[constant.key] ?? packed.count
-        if index == packed.count {
-            packed.append(constant)
-            packedIndex[constant.key] = index
-        }
-        return index
-    }
 }
 
 /// An entry point lowered to kernels over memory: everything but addresses and text.
 struct Program {
     var function: Function
     var target: Target
-    /// What launches name kernels and packed weights in: the same for all entry points of a module.
+    /// What launches name kernels in: the same for all entry points of a module.
     var code = SharedCode()
     var steps: [Step] = []
-    var roots: [Root] = []
-    var scratch: [ScratchArea] = []
+    var storages: [Storage] = []
     /// The bounds of data-dependent dimensions, in terms of the sizes of inputs.
     let bounds: [String: Extent]
 
@@ -144,14 +123,16 @@ struct Program {
     /// All launches in order, those of branches and loop bodies included.
     var launches: [Launch] { allSteps.compactMap { if case .launch(let launch) = $0 { launch } else { nil } } }
 
+    subscript(storage: StorageID) -> Storage { storages[storage.index] }
+
     /// The memory that steps read and write: what kernels are given, and conditions and counters of control flow.
-    var usedRoots: Set<RootID> {
-        var used: Set<RootID> = []
+    var usedStorages: Set<StorageID> {
+        var used: Set<StorageID> = []
         for step in allSteps {
             switch step {
-            case .launch(let launch): for case .root(let root, _) in launch.arguments { used.insert(root) }
-            case .conditional(let place, _, _): used.insert(place.root)
-            case .loop(let loop): used.formUnion(loop.roots)
+            case .launch(let launch): used.formUnion(launch.arguments.map(\.storage))
+            case .conditional(let place, _, _): used.insert(place.storage)
+            case .loop(let loop): used.formUnion(loop.storages)
             case .define, .demand: break
             }
         }

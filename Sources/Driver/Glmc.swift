@@ -11,7 +11,7 @@ public enum Glmc {
 
     /// What `glmc help` lists, in this order. A subcommand is added here when it works.
     static let subcommands: [Subcommand] = [
-        .compile, .run, .generate, .tokenize, .perplexity, .bench, .inspect, .verify, .conformance, .fuzz, .explain, .opt, .ops, .passes, .targets, .doctor, .version, .help, .conformanceCase, .fuzzCase,
+        .compile, .run, .generate, .tokenize, .perplexity, .bench, .inspect, .verify, .conformance, .fuzz, .explain, .opt, .lower, .ops, .passes, .targets, .doctor, .version, .help, .conformanceCase, .fuzzCase,
     ]
 
     /// Runs `glmc` with these words (without the program's name) and returns its exit status.

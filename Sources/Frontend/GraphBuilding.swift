@@ -237,8 +237,8 @@ extension GraphBuilding {
         return (before + after).allSatisfy({ $0 == 0 }) ? x : try emit(Pad(before: before, after: after, value: value, mode: mode), [x])
     }
 
-    mutating func gather(_ data: ValueID, _ indices: ValueID, axis: Int) throws -> ValueID {
-        try emit(Gather(axis: try normalized(axis, rank: rank(data))), [data, indices])
+    mutating func gather(_ data: ValueID, _ indices: ValueID, axis: Int, countsBackwards: Bool = true) throws -> ValueID {
+        try emit(Gather(axis: try normalized(axis, rank: rank(data)), countsBackwards: countsBackwards), [data, indices])
     }
 
     /// 0, 1, … along `axis` of a tensor of rank `rank`, the other axes of size 1.

@@ -140,7 +140,8 @@ public enum OpSamples {
     static let indexed: [String: Generator] = [
         "gather": { noise in
             let shape = noise.shape(rank: 1...4), axis = noise.int(0...shape.count - 1)
-            return OpSample(op: Gather(axis: axis), operands: [noise.bits(noise.pick(Noise.movable), shape), noise.indices(noise.shape(rank: 0...2, sizes: 0...3), into: shape[axis])])
+            let data = noise.bits(noise.pick(Noise.movable), shape), indices = noise.indices(noise.shape(rank: 0...2, sizes: 0...3), into: shape[axis])
+            return OpSample(op: Gather(axis: axis, countsBackwards: indices.integers.contains { $0 < 0 }), operands: [data, indices])
         },
         "gather_elements": { noise in
             let shape = noise.shape(rank: 1...4), axis = noise.int(0...shape.count - 1)

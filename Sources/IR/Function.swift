@@ -69,6 +69,13 @@ public struct StateBinding: Hashable, Sendable {
     public let output: Int
 }
 
+/// A size that is taken not to be negative.
+public struct Assumption: Hashable, Sendable {
+    public var size: Extent
+    /// What the size must fit, for people.
+    public var place: String
+}
+
 /// A function in SSA form. A value: copies are snapshots. Nodes, values and blocks live in arenas and are named by handles that
 /// stay valid until the node is erased. Mutation goes through `Rewriter`.
 public struct Function: Sendable {
@@ -77,7 +84,7 @@ public struct Function: Sendable {
     /// Named dimensions in order of appearance.
     public var dimensions: [(name: String, info: DimensionInfo)] = []
     /// What is taken not to be negative, whatever the inputs, by what is said about sizes elsewhere in the function: a run checks it.
-    public internal(set) var assumptions: [Extent] = []
+    public internal(set) var assumptions: [Assumption] = []
     /// Inputs that a caller may leave out, and what they are then. Their types are those of the tensors.
     public internal(set) var defaults: [ValueID: Tensor] = [:]
     /// Inputs that outputs update in place: the states that the module keeps, by the inputs' names.

@@ -104,8 +104,8 @@ private final class Frame {
 
     func run(_ block: BlockID, _ arguments: [Tensor]) throws -> [Tensor] {
         for (argument, tensor) in zip(function[block].arguments, arguments) { try set(argument, tensor) }
-        for size in block == function.body ? function.assumptions : [] {
-            if let value = size.evaluate(dimensions), value < 0 { throw Diagnostic(.invalid, "\(size), which the model takes not to be negative, is \(value)") }
+        for one in block == function.body ? function.assumptions : [] {
+            if let value = one.size.evaluate(dimensions), value < 0 { throw Diagnostic(.invalid, "the inputs do not fit \(one.place): \(one.size) is \(value)") }
         }
         let dead = deadValues(in: block)
         for (position, id) in function.nodes(in: block).enumerated() {

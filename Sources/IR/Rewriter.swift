@@ -214,15 +214,16 @@ public struct Rewriter {
         if !function.dimensions.contains(where: { $0.name == name }) { function.dimensions.append((name, info)) }
     }
     /// Takes `size` not to be negative.
-    public mutating func assume(_ size: Extent) {
-        if !size.isNeverNegative, !function.assumptions.contains(size) { function.assumptions.append(size) }
+    /// - Parameter place: what it must fit.
+    public mutating func assume(_ size: Extent, for place: String) {
+        if !size.isNeverNegative, !function.assumptions.contains(where: { $0.size == size }) { function.assumptions.append(Assumption(size: size, place: place)) }
     }
 
     /// Substitutes in the declared dimensions and assumptions, dropping those that have a value now.
     mutating func bindDeclarations(_ values: [String: Extent]) {
         let assumed = function.assumptions
         function.assumptions = []
-        for size in assumed { assume(size.substitute { values[$0] }) }
+        for one in assumed { assume(one.size.substitute { values[$0] }, for: one.place) }
         function.dimensions = function.dimensions.compactMap { name, info in
             guard values[name] == nil else { return nil }
             guard case .dataDependent(let bound) = info.source else { return (name, info) }

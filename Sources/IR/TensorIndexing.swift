@@ -191,17 +191,17 @@ func checkLengths(_ lengths: Tensor?, upTo extent: Extent) throws {
 }
 
 extension Expr {
-    /// A data index made valid for an axis of `extent` elements: negative ones count from the end. One out of range is an error of the
+    /// A data index made valid for an axis of `extent` elements: negative ones count from the end, where they may. One out of range is an error of the
     /// data, which the kernel reports; until then the nearest element stands for it. An axis without elements has none: see `holdsElements`.
-    public func wrapped(into extent: Extent, in builder: inout KernelBuilder) -> Expr {
+    public func wrapped(into extent: Extent, countsBackwards: Bool = true, in builder: inout KernelBuilder) -> Expr {
         let size = Expr(extent)
-        let isUnsigned = type.element.isUnsignedInteger
-        if case .integer(let value, _) = self, let count = extent.constant, !isUnsigned || value >= 0, let position = try? checkedIndex(value, of: count) {
+        let isForward = type.element.isUnsignedInteger || !countsBackwards
+        if case .integer(let value, _) = self, let count = extent.constant, !isForward || value >= 0, let position = try? checkedIndex(value, of: count) {
             return .int(position)
         }
         let index = builder.bind(converted(to: .i64), "index")
-        builder.require(index, from: isUnsigned ? 0 : 0 - extent, through: extent - 1)
-        let positive: Expr = isUnsigned ? index : .select(index < .int(0), index + size, index)
+        builder.require(index, from: isForward ? 0 : 0 - extent, through: extent - 1)
+        let positive: Expr = isForward ? index : .select(index < .int(0), index + size, index)
         return .max(.min(positive, size - .int(1)), .int(0))
     }
 }

@@ -35,14 +35,7 @@ public struct PassLibrary: Sendable {
     /// are assigned.
     /// - Parameters: as of `Pipelines.passes`.
     public func pipeline(_ level: OptimizationLevel, quantization: [Pass] = [], narrowing: [Pass] = []) -> [Pass] {
-        extended(Pipelines.passes(level, quantization: quantization, narrowing: narrowing), level)
-    }
-
-    /// The part of the pipeline that comes before quantisation, for calibration.
-    public func optimization(_ level: OptimizationLevel) -> [Pass] { extended(Pipelines.optimization(level), level) }
-
-    private func extended(_ passes: [Pass], _ level: OptimizationLevel) -> [Pass] {
-        var list = passes
+        var list = Pipelines.passes(level, quantization: quantization, narrowing: narrowing)
         for added in extensions where added.level <= level {
             let end = list.firstIndex { $0.name == Pass.assignLayouts.name } ?? list.count
             let position = list.firstIndex { $0.name == added.anchor }.map { $0 + 1 } ?? end

@@ -63,7 +63,7 @@ public struct PassManager: Sendable {
         /// The text form, with the command that runs it in its first line.
         public func module(fileName: String, weightsFileName: String) -> Printer.Text {
             var module = Printer.module([function], weights: .external(fileName: weightsFileName))
-            module.text = "// glmc opt \(fileName) -O\(level.rawValue) --passes=\(passes.joined(separator: ","))\n" + module.text
+            module.comments = "// glmc opt \(fileName) -O\(level.rawValue) --passes=\(passes.joined(separator: ","))\n"
             return module
         }
     }

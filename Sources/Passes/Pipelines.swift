@@ -13,8 +13,8 @@ public enum Pipelines {
             + (level >= .o2 ? layout : [])
     }
 
-    /// The first part. Quantisation calibrates on what it leaves.
-    public static func optimization(_ level: OptimizationLevel) -> [Pass] {
+    /// The first part.
+    private static func optimization(_ level: OptimizationLevel) -> [Pass] {
         switch level {
         case .o0: o0
         case .o1: o1
@@ -71,6 +71,7 @@ public enum Pipelines {
         .recognizeAttention,
         .foldScales,
         .mergeProjections,
+        .quantizeStatic(),
         .quantizeDynamic(),
         .quantizeBlocks(),
         .quantizeByteBlocks(),

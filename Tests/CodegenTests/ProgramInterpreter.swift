@@ -11,47 +11,37 @@ struct ProgramInterpreter {
     var operations: Int { program.launches.reduce(0) { $0 + ($1.operations.evaluate(dimensions) ?? 0) } }
 
     func run(_ inputs: [Tensor], order: KernelInterpreter.Order = .forward) throws -> [Tensor] {
-        var roots = try program.roots.map { root -> [UInt8] in
-            switch root.kind {
-            case .input(let i), .state(let i): Array(inputs[i].bytes)
-            case .constant(let tensor): Array(tensor.bytes)
-            case .arena, .output: [UInt8](repeating: 0x5A, count: try size(root.byteCount))
+        // Scratch areas outlive a phase, so they are memory like everything else.
+        var storages = try program.storages.map { storage -> [UInt8] in
+            switch storage.owner {
+            case .input(let i), .state(let i): return Array(inputs[i].bytes)
+            case .weight(let weight):
+                var bytes = [UInt8](repeating: 0, count: weight.byteCount)
+                bytes.withUnsafeMutableBytes { weight.write(to: $0) }
+                return bytes
+            case .arena, .output, .scratch: return [UInt8](repeating: 0x5A, count: try size(storage.byteCount))
             }
         }
-        let packed = program.code.packed.map { constant in
-            var bytes = [UInt8](repeating: 0, count: constant.byteCount)
-            bytes.withUnsafeMutableBytes { constant.pack($0) }
-            return bytes
-        }
-        var scratch = try program.scratch.map { [UInt8](repeating: 0x5A, count: try size($0.byteCount)) }
         var dimensions = dimensions
         for step in program.steps {
             guard case .launch(let launch) = step else { throw Diagnostic(.unsupported, "only launches are interpreted") }
-            // Scratch areas outlive a phase, so they are passed like everything else.
             var kernel = program.kernel(of: launch)
             for i in kernel.buffers.indices { kernel.buffers[i].role = .parameter }
             var memory = zip(kernel.buffers, launch.arguments).map { buffer, argument in
                 var memory = KernelMemory(buffer.element, count: 0)
-                switch argument {
-                case .root(let root, _): memory.bytes = roots[root.index]
-                case .packed(let i): memory.bytes = packed[i]
-                case .scratch(let i): memory.bytes = scratch[i]
-                }
+                memory.bytes = storages[argument.storage.index]
                 return memory
             }
             try KernelInterpreter.run(kernel, on: &memory, dimensions: &dimensions, order: order)
             for (buffer, (argument, memory)) in zip(kernel.buffers, zip(launch.arguments, memory)) where buffer.isWritten {
-                switch argument {
-                case .root(let root, _): roots[root.index] = memory.bytes
-                case .packed: throw Diagnostic(.internal, "a constant is written")
-                case .scratch(let i): scratch[i] = memory.bytes
-                }
+                if case .weight = program[argument.storage].owner { throw Diagnostic(.internal, "a weight is written") }
+                storages[argument.storage.index] = memory.bytes
             }
         }
         return try program.function.outputs.enumerated().map { i, output in
             let type = program.function.tensorType(output)
-            guard let root = program.roots.firstIndex(where: { $0.kind == .output(i) }) else { throw Diagnostic(.internal, "output \(i) has no memory") }
-            return Tensor(type.element, try type.shape.map(size)) { $0.copyBytes(from: roots[root].prefix($0.count)) }
+            guard let storage = program.storages.firstIndex(where: { $0.owner == .output(i) }) else { throw Diagnostic(.internal, "output \(i) has no memory") }
+            return Tensor(type.element, try type.shape.map(size)) { $0.copyBytes(from: storages[storage].prefix($0.count)) }
         }
     }
 

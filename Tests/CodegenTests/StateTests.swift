@@ -108,11 +108,11 @@ import Testing
     /// A cache costs what is written to it: the update's kernel stores into the state itself, and nothing else touches it.
     @Test func updatesWriteTheirRowsOnly() throws {
         let program = try ProgramBuilder.build(try Parser.parseFunction(Self.cache), target: .scalar, threads: 1)
-        let states = program.roots.indices.filter { if case .state = program.roots[$0].kind { true } else { false } }.map { RootID(index: $0) }
+        let states = program.storages.indices.filter { if case .state = program.storages[$0].owner { true } else { false } }.map { StorageID(index: $0) }
         let writers = program.launches.filter { !$0.writes.isDisjoint(with: states) }
         #expect(writers.map(\.family) == ["insert_slice"])
         #expect(writers[0].reads.isDisjoint(with: states))
-        #expect(!program.roots.contains { $0.kind == .arena && $0.byteCount == Extent(8 * 3 * 4) }, "no copy of the cache has memory")
+        #expect(!program.storages.contains { $0.owner == .arena && $0.byteCount == Extent(8 * 3 * 4) }, "no copy of the cache has memory")
     }
 
     /// An update of what is read later, or given by the caller, works on a copy.

@@ -71,7 +71,10 @@ import Testing
         let (module, table) = try Self.module(element)
         try module.verify()
         let programs = try ProgramBuilder.build(module, target: try #require(Target.named(target)), threads: 2)
-        #expect(programs[0].code.packed.map(\.byteCount) == [table.byteCount])
+        let weights = Set(programs.flatMap { program in
+            program.usedStorages.compactMap { id -> StoredWeight? in if case .weight(let weight) = program[id].owner { weight } else { nil } }
+        })
+        #expect(weights.map(\.byteCount) == [table.byteCount])
         #expect(Weights(programs).byteCount == table.byteCount)
 
         func value(_ row: Int, _ column: Int) -> Double { table.doubles[row * Self.depth + column] }

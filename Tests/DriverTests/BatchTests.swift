@@ -201,6 +201,13 @@ import Testing
                 #expect(error?.kind == .badData)
             }
         }
+        // So must a token in the vocabulary: none counts from its end.
+        var inputs: [String: TensorBuffer] = [:]
+        for info in entry.inputs where info.state != nil { inputs[info.name] = try TensorBuffer(zeros: info.type, shape: info.shape.map { $0 ?? 0 }) }
+        inputs["tokens"] = try TensorBuffer([Int64(2), -1], shape: [2, 1])
+        inputs["past"] = try TensorBuffer([Int64(0), 0], shape: [2])
+        let error = #expect(throws: RuntimeError.self) { try session.run(inputs, entryPoint: "decode_batch") }
+        #expect(error?.kind == .badData)
     }
 
     /// States of fewer rows than a text has tokens, in pieces of all sizes, with tokens that are taken back, and for two texts at once.
@@ -235,7 +242,13 @@ import Testing
                 DecoderTests.expectClose(found, expected[past - 1], "behind \(past) tokens in pieces of \(piece)")
             }
         }
+        // A ring has room for every token; the context has not.
         var states = try rubbish()
+        for (count, past) in [(2, 399), (380, 21), (1, 400)] {
+            let error = #expect(throws: RuntimeError.self) { try run(count == 1 ? "decode" : "prefill", Array(tokens[..<count]), past: past, slot: 0, &states) }
+            #expect(error?.kind == .badShape && "\(error.map { "\($0)" } ?? "")".contains("room for 400 tokens"), "\(error.map { "\($0)" } ?? "")")
+        }
+        states = try rubbish()
         _ = try run("prefill", Array(tokens[..<270]), past: 0, slot: 0, &states)
         _ = try run("verify", [Int](repeating: 6, count: 63), past: 270, slot: 0, &states)
         for past in 270..<300 { DecoderTests.expectClose(try run("decode", [tokens[past]], past: past, slot: 0, &states), expected[past], "behind \(past) tokens") }

@@ -235,6 +235,10 @@ import Testing
         let json = try #require(try JSONSerialization.jsonObject(with: Data(done.output.utf8)) as? [String: Any], "\(done.errors)")
         #expect(Set(json.keys) == ["prefill_tokens_per_s", "decode_tokens_per_s", "decode_gb_per_s", "load_ms", "first_token_ms", "peak_rss_mb"])
         #expect((json["prefill_tokens_per_s"] as? [String: Double])?.keys.sorted() == ["4", "9"])
+        // Of a context that holds none of the usual sizes, the largest that it holds.
+        let usual = try GlmcProgram.run(["bench", folder.file("m.so"), "--duration", "0.01", "--json"]).output
+        let table = try #require(try JSONSerialization.jsonObject(with: Data(usual.utf8)) as? [String: Any])
+        #expect((table["prefill_tokens_per_s"] as? [String: Double])?.keys.sorted() == ["23"] && (table["decode_tokens_per_s"] as? [String: Double])?.keys.sorted() == ["22"])
         #expect(try GlmcProgram.run(["bench", folder.file("m.so"), "--depth", "24"]).status == 1)
         #expect(try GlmcProgram.run(["bench", folder.file("m.so"), "--depth", "x"]).status == 2)
     }
@@ -290,14 +294,16 @@ import Testing
             (["--tokens", "2,7"], 1, "token number 1 of the prompt is 7"), (["--tokens", long], 1, "\(Self.context) tokens"), (["--tokens", ""], 1, "empty"),
             (["--tokens", "x"], 2, "1,2,3"), (["--tokens", "-1"], 2, "1,2,3"), (["--tokens", "99999999999"], 2, "1,2,3"), ([], 2, "--prompt"),
             (["--prompt", "a", "--tokens", "2"], 2, "--prompt"), (["--prompt", "a", "--top-p", "2"], 2, "0 to 1"), (["--prompt", "a", "--max-new", "0"], 2, "1"),
+            (["--prompt", "a", "--top-p", "0"], 2, "above 0"), (["--prompt", "a", "--repeat-penalty=0"], 2, "above 0"), (["--prompt", "a", "--system", "b"], 2, "--chat"),
+            (["--tokens", "1,,2"], 2, "1,2,3"), (["--tokens", "1,"], 2, "1,2,3"), (["--prompt", "a", "--temperature=1e300"], 2, "--temperature"),
+            (["--prompt", "a", "--seed=18446744073709551616"], 2, "--seed"),
             (["--prompt", "a", "--stop", ""], 2, "empty"), (["--chat", "--prompt", "a", "--system", "b"], 1, "no system message"),
         ]
         for (words, status, message) in refusals {
             let done = try GlmcProgram.run(["generate", folder.file("m.so")] + words)
             #expect(done.status == status && done.errors.contains("error: ") && done.errors.contains(message), "\(words): \(done.end) \(done.errors)")
             let program = try ChildProcess.run([folder.file("program")] + (words.isEmpty ? ["--chat", "--tokens=1"] : words), limit: 20)
-            let isSame = program.end == .exited(status) && program.errors.contains("error: ")
-            #expect(isSame || words.contains("--max-new"), "\(words): \(program.end) \(program.errors)")
+            #expect(program.end == .exited(status) && program.errors.contains("error: "), "\(words): \(program.end) \(program.errors)")
         }
         for (words, message) in [(["--prompt", "a"], "without a tokenizer"), (["--chat", "--prompt", "a"], "tokenizer")] {
             let done = try GlmcProgram.run(["generate", folder.file("bare.so")] + words)
@@ -310,6 +316,14 @@ import Testing
             #expect(done.status == 1 && done.errors.contains("not UTF-8 at byte 1"), "\(done.errors)")
         }
         #expect(try ChildProcess.run([folder.file("program"), "tokenize", "--file", bad], limit: 20).errors.contains("not UTF-8 at byte 1"))
+    }
+
+    /// What nobody reads is not computed, and flags that change nothing are named.
+    @Test func endsWhereNobodyReads() throws {
+        let done = try ChildProcess.run(["sh", "-c", "\"$0\" generate \"$1\" --tokens 0,2,3 > /dev/full", GlmcProgram.path, folder.file("bare.so")], limit: 20)
+        #expect(done.end == .exited(1) && done.errors.contains("standard output"), "\(done.end) \(done.errors)")
+        let ignored = try GlmcProgram.run(["generate", folder.file("bare.so"), "--tokens=0,2", "--max-new=1", "--context=5", "-O3"])
+        #expect(ignored.status == 0 && ignored.errors.contains("--context") && ignored.errors.contains("compiled already"), "\(ignored.errors)")
     }
 
     @Test func refusesBadFolders() throws {

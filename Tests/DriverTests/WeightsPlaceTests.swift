@@ -47,6 +47,30 @@ import Testing
         #expect(first.entryPoints.count == 1)
     }
 
+    /// The constants of textual IR lie in a file that no artifact's weights replace, and that the text knows.
+    @Test func textualIRKnowsItsConstants() throws {
+        let count = 600, values = (1...count).map { "\($0).0" }.joined(separator: ", ")
+        let text = "func @net(%x: f32[\(count)]) {\n  %w = constant(value: f32[\(count)](\(values)))\n  %y = binary.add(%x, %w)\n  return %y\n}\n"
+        try text.write(toFile: folder.file("net.glm"), atomically: true, encoding: .utf8)
+        func compile(_ model: String, _ words: String...) throws -> GlmcProgram.Result { try GlmcProgram.run(["compile", folder.file(model), "--no-cache"] + words) }
+        #expect(try compile("net.glm", "-o", folder.file("a.glm")).status == 0)
+        #expect(try compile("net.glm", "-o", folder.file("a.so"), "--weights=external").status == 0)
+        let constants = URL(filePath: folder.file("a.glm.weights")), whole = try Data(contentsOf: constants)
+        #expect(try compile("a.glm", "-o", folder.file("b.so")).status == 0)
+        func sum(_ artifact: String) throws -> Float {
+            let x = try [Float](repeating: 0, count: count).withUnsafeBytes { try TensorBuffer(type: .f32, shape: [count], bytes: $0) }
+            return try #require(try Session(Artifact(path: folder.file(artifact)), threads: 1).run(["x": x]).values.first).withUnsafeBytes { $0.bindMemory(to: Float.self).reduce(0, +) }
+        }
+        #expect(try sum("a.so") == Float(count * (count + 1) / 2) && sum("b.so") == sum("a.so"))
+        var damaged = whole
+        damaged[1001] ^= 4
+        for bytes in [damaged, whole + [0], whole.dropLast(), try Data(contentsOf: URL(filePath: folder.file("a.weights")))] {
+            try bytes.write(to: constants)
+            let done = try compile("a.glm", "-o", folder.file("c.so"))
+            #expect(done.status == 1 && done.errors.contains("a.glm.weights"), "\(done.errors)")
+        }
+    }
+
     @Test func embeddedWeightsNeedNoFile() throws {
         try compile("in.so", "embed")
         #expect(!FileManager.default.fileExists(atPath: folder.file("in.weights")))

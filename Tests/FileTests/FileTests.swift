@@ -77,19 +77,18 @@ struct FileCase {
             let passes = try PassLibrary.standard.passes(named: mode.dropFirst().joined().components(separatedBy: ","))
             try PassManager(PassManager.Options(verifiesEach: true)).run(passes, on: &changed, PassContext(level: .o3))
             return Printer.print(changed, weights: .inline)
-        case "lower":
-            return try KernelListing.loops(of: function, target: try target())
-        case "emit":
-            return try KernelListing.source(of: function, target: try target())
+        case "storage": return try lowered(function, .program)
+        case "lower": return try lowered(function, .kernels)
+        case "emit": return try lowered(function, .source)
         default:
-            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify, run, pass, lower and emit")
+            throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' is no mode; there are parse, verify, run, pass, storage, lower and emit")
         }
     }
 
-    /// The target that follows the mode's name.
-    private func target() throws -> Target {
+    /// For the target that follows the mode's name.
+    private func lowered(_ function: Function, _ form: Lowered.Form) throws -> String {
         guard mode.count == 2, let target = Target.named(mode[1]) else { throw Diagnostic(.usage, "'\(mode.joined(separator: " "))' names no target") }
-        return target
+        return try Lowered(Module(function), target: target, threads: 1).text(form)
     }
 
     private func inputs() throws -> [Tensor] {

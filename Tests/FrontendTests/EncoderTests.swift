@@ -54,7 +54,7 @@ import Testing
         func refuse(_ file: String, _ change: (String) -> String, _ part: String, task: EncoderTask? = nil) throws {
             let copy = folder.path + "/model"
             try? FileManager.default.removeItem(atPath: copy)
-            try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-both", toPath: copy)
+            try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-several", toPath: copy)
             let text = try String(contentsOfFile: copy + "/" + file, encoding: .utf8), changed = change(text)
             #expect(text != changed)
             try changed.write(toFile: copy + "/" + file, atomically: true, encoding: .utf8)
@@ -66,7 +66,8 @@ import Testing
         try refuse("modules.json", { $0.replacingOccurrences(of: "Normalize", with: "Dense") }, "Dense' is not supported")
         try refuse("modules.json", { $0.replacingOccurrences(of: "1_Pooling", with: "../elsewhere") }, "inside the folder")
         try refuse("modules.json", { _ in "{}" }, "is not a list")
-        try refuse("1_Pooling/config.json", { $0.replacingOccurrences(of: "true", with: "false") }, "names no way of pooling")
+        try refuse("1_Pooling/config.json", { _ in "{\"word_embedding_dimension\": 8}" }, "names no way of pooling")
+        try refuse("1_Pooling/config.json", { _ in "{\"pooling_mode\": [\"cls\", \"lasttoken\"]}" }, "pooling_mode")
         try refuse("1_Pooling/config.json", { $0.replacingOccurrences(of: "weightedmean_tokens\": false", with: "weightedmean_tokens\": true") }, "pooling_mode_weightedmean_tokens")
         try refuse("config.json", { $0.replacingOccurrences(of: "\"gelu\"", with: "\"gelu_9\"") }, "gelu_9")
         try refuse("config.json", { $0.replacingOccurrences(of: "\"vocab_size\"", with: "\"vocabulary\"") }, "vocab_size")
@@ -75,10 +76,25 @@ import Testing
         try refuse("config.json", { $0 + " " }, "classifier.weight", task: .texts)
     }
 
+    /// Flags in whatever order, as older files have them, and lists, whose order counts.
+    @Test func readsWaysOfPooling() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)").path
+        try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-several", toPath: folder)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func modes(_ config: String) throws -> [SentencePooling.Mode]? {
+            try config.write(toFile: folder + "/1_Pooling/config.json", atomically: true, encoding: .utf8)
+            return try SentencePooling.read(folder)?.modes
+        }
+        #expect(try modes(#"{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true, "pooling_mode_cls_token": false}"#) == [.maximum, .mean])
+        #expect(try modes(#"{"pooling_mode": ["mean", "max", "cls"]}"#) == [.mean, .maximum, .first])
+        #expect(try modes(#"{"pooling_mode": "cls"}"#) == [.first])
+        #expect(try modes(#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": false}"#) == [.mean])
+    }
+
     /// What a message advises: the encoder alone of a folder whose modules are not understood.
     @Test func anotherTaskNeedsNoModules() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)").path
-        try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-both", toPath: folder)
+        try FileManager.default.copyItem(atPath: Self.root + "/bert-sentences-several", toPath: folder)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try "[{\"type\": \"sentence_transformers.models.Unknown\"}]".write(toFile: folder + "/modules.json", atomically: true, encoding: .utf8)
         #expect(throws: Diagnostic.self) { try CheckpointImporter.load(folder) }

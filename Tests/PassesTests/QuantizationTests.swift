@@ -175,6 +175,11 @@ import Testing
 }
 
 /// Static quantisation of a small network with everything in it that CNNs have: a residual sum, a concat, pools, a gate.
+extension StaticQuantization {
+    /// Quantises the function that was observed.
+    func pass() -> Pass { .quantizeStatic(options) { $0 = self; _ = $1 } }
+}
+
 @Suite struct StaticQuantizationTests {
     static let network = """
         func @net(%x: f32[1, 3, 12, 12], %w1: f32[8, 3, 3, 3], %w2: f32[8, 8, 3, 3], %w3: f32[8, 8, 1, 1], %w4: f32[16, 10]) {
@@ -228,7 +233,7 @@ import Testing
         #expect(quantization.plan.nodes.count == 4)
         for exact in [false, true] {
             var quantized = function
-            try PassManager(PassManager.Options(verifiesEach: true)).run([quantization.pass] + Pipelines.quantized(exact: exact), on: &quantized, PassContext(level: .o3))
+            try PassManager(PassManager.Options(verifiesEach: true)).run([quantization.pass()] + Pipelines.quantized(exact: exact), on: &quantized, PassContext(level: .o3))
             for id in quantized.allNodes where quantized[id].op is Convolution || quantized[id].op is MatMul {
                 #expect(quantized.tensorType(quantized[id].results[0]).element == .i32)
             }
@@ -247,7 +252,7 @@ import Testing
         let (function, quantization, samples) = try calibrated()
         func run(_ passes: [Pass]) throws -> [Double] {
             var quantized = function
-            try PassManager().run([quantization.pass] + passes, on: &quantized, PassContext(level: .o3))
+            try PassManager().run([quantization.pass()] + passes, on: &quantized, PassContext(level: .o3))
             return try Interpreter.run(quantized, samples[0])[0].doubles
         }
         let (plain, exact, folded) = (try run([]), try run(Pipelines.quantized(exact: true)), try run(Pipelines.quantized()))
@@ -272,7 +277,7 @@ import Testing
         #expect(quantization.plan.nodes.count == 3)
         #expect(quantization.plan.kept.map(\.reason) == ["kept in fp32 by request"])
         var quantized = function
-        try PassManager().run([quantization.pass] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
+        try PassManager().run([quantization.pass()] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
         let kept = quantized.allNodes.filter { quantized[$0].op is Convolution && quantized.tensorType(quantized[$0].results[0]).element == .f32 }
         #expect(kept.count == 1)
     }
@@ -280,7 +285,7 @@ import Testing
     @Test func nothingObservedNothingQuantized() throws {
         let function = try Self.network(1)
         var quantized = function
-        try PassManager().run([StaticQuantization(function).pass] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
+        try PassManager().run([.quantizeStatic { _, _ in }] + Pipelines.quantized(), on: &quantized, PassContext(level: .o3))
         #expect(!quantized.allNodes.contains { quantized[$0].op is Quantize || quantized[$0].op is RoundSaturate })
     }
 }

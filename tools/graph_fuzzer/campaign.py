@@ -1,5 +1,6 @@
 """One batch: components side by side in one model, compiled once, run at several sizes; what fails is taken apart."""
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -201,10 +202,20 @@ class Batch:
 
     def run_failure(self, outcome, components, round_):
         feeds = merged(round_[c.prefix][0] for c in components)
+        if isinstance(outcome, tuple) and outcome[0] in (1, 3) and names_a_size_of_0(outcome[1], feeds):
+            # An input that holds sizes: a 0 there means more than a size (Reshape), or meets a 1.
+            self.report.sizes_refused[reason(outcome[1])] += 1
+            return
         self.found(f"the run fails: {outcome[1] if isinstance(outcome, tuple) else 'only together with other feeds'}", components, feeds, {}, None)
 
     def found(self, verdict, components, feeds, expected, fails=None, sizes=None):
         self.report.findings.append(reduce(self, Finding(verdict, list(components), self.flags, self.shapes(components), feeds, expected, f"{self.seed}-{components[0].prefix[1:-1]}"), fails))
+
+
+def names_a_size_of_0(text, feeds):
+    """Whether a message is about an element of an integer input that is 0; such dimensions are called `input_element`."""
+    dimensions = re.findall(r"\b(\w+)_(\d+)\b", text)
+    return any(n in feeds and feeds[n].dtype == np.int64 and int(k) < feeds[n].size and feeds[n].flat[int(k)] == 0 for n, k in dimensions)
 
 
 def merged(tables):

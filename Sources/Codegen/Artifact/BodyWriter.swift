@@ -122,7 +122,7 @@ struct BodyWriter {
 
     /// A pointer to the first element of a value.
     private func pointer(_ place: TensorPlacement) throws -> String {
-        var address = try entry.address(place.root).text + advance(place.advances, place.element)
+        var address = try entry.address(place.storage).text + advance(place.advances, place.element)
         if place.offset != 0 { address += " + (int64_t)(\(entry.text(place.offset * Extent(place.element.byteCount), "d")))" }
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
@@ -175,16 +175,10 @@ struct BodyWriter {
     private mutating func operands(of launch: Launch) throws -> [LaunchTable.Operand] {
         let kernel = entry.program.kernel(of: launch)
         var operands = try zip(kernel.buffers, launch.arguments).map { buffer, argument in
-            switch argument {
-            case .root(let root, let advances):
-                let first = try entry.address(root)
-                return advances.isEmpty ? try table.operand(at: first) : try changing(first.text + advance(advances, buffer.element))
-            case .packed(let i): return try table.operand(at: AddressText(base: "c", bytes: entry.weights.packedOffsets[i]))
-            case .scratch(let i):
-                let place = entry.plan.scratch[i], address = entry.workspace(place)
-                guard case .thread(let offset) = place, !entry.isBound(offset) else { return try table.operand(at: address) }
-                return try changing(address.text)
-            }
+            let address = try entry.address(argument.storage)
+            if !argument.advances.isEmpty { return try changing(address.text + advance(argument.advances, buffer.element)) }
+            if case .thread(let offset) = entry.plan[argument.storage], !entry.isBound(offset) { return try changing(address.text) }
+            return try table.operand(at: address)
         }
         if kernel.reports {
             operands.append(try table.operand(at: AddressText(base: "\(entry.symbol("origins")) + \(origins.count)")))
@@ -203,26 +197,25 @@ struct BodyWriter {
     /// Whether `later` must wait for `earlier`: one writes what the other touches, perhaps in another part.
     private func conflict(_ earlier: Launch, _ later: Launch) -> Bool {
         if earlier.isSingle && later.isSingle { return false }
-        func touches(_ a: Set<RootID>, _ b: Set<RootID>) -> Bool {
+        func touches(_ a: Set<StorageID>, _ b: Set<StorageID>) -> Bool {
             a.contains { x in b.contains { y in overlap(x, y) } }
         }
         if scratchMemory(earlier) || scratchMemory(later) { return true }
         if definesDimension[earlier.kernel] { return true }
         if touches(earlier.writes, later.reads) || touches(later.writes, earlier.reads) { return true }
-        // A fill and a producer write disjoint parts of one root; areas that merely share addresses still conflict.
+        // A fill and a producer write disjoint parts of one storage; areas that merely share addresses still conflict.
         return earlier.writes.contains { x in
             later.writes.contains { y in overlap(x, y) && !(x == y && (earlier.isFill || later.isFill)) }
         }
     }
 
     private func scratchMemory(_ launch: Launch) -> Bool {
-        launch.arguments.contains { if case .scratch(let i) = $0 { !entry.program.scratch[i].perThread } else { false } }
+        launch.arguments.contains { entry.program[$0.storage].owner == .scratch(perThread: false) }
     }
 
-    private func overlap(_ a: RootID, _ b: RootID) -> Bool {
+    private func overlap(_ a: StorageID, _ b: StorageID) -> Bool {
         if a == b { return true }
-        let program = entry.program
-        guard program.roots[a.index].kind == .arena, program.roots[b.index].kind == .arena else {
+        guard entry.program[a].owner == .arena, entry.program[b].owner == .arena else {
             // Distinct buffers of the caller do not overlap.
             return false
         }

@@ -71,22 +71,14 @@ public enum CudaText {
     private static func launch(_ launch: Launch, _ entry: EntryText, _ name: ModelName) throws -> String {
         let kernel = entry.program.kernel(of: launch)
         let hasBarrier = kernel.body.contains { if case .barrier = $0 { true } else { false } }
-        let isPrivate = launch.arguments.contains { if case .scratch(let i) = $0 { entry.program.scratch[i].perThread } else { false } }
+        let isPrivate = launch.arguments.contains { entry.program[$0.storage].owner == .scratch(perThread: true) }
         let (blocks, threads) = launch.isSingle ? (1, 1) : hasBarrier ? (1, 256) : isPrivate ? (ownBlocks, ownThreads) : (264, 256)
         let arguments = try zip(kernel.buffers, launch.arguments).map { buffer, argument -> String in
-            let address: String
-            switch argument {
-            case .root(let root, _):
-                switch entry.program.roots[root.index].kind {
-                case .input(let i):
-                    let preset = entry.weights.defaultOffsets[entry.number][i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" }
-                    address = preset ?? "in[\(i)]"
-                case .state(let i): address = "in[\(i)]"
-                case .output(let i): address = "out[\(i)]"
-                default: address = try entry.address(root).text
-                }
-            case .packed(let i): address = "c + \(entry.weights.packedOffsets[i])"
-            case .scratch(let i): address = entry.workspace(entry.plan.scratch[i]).text
+            let address = switch entry.program[argument.storage].owner {
+            case .input(let i): entry.weights.defaultOffsets[entry.number][i].map { "(in[\(i)] ? (const void *)in[\(i)] : (const void *)(c + \($0)))" } ?? "in[\(i)]"
+            case .state(let i): "in[\(i)]"
+            case .output(let i): "out[\(i)]"
+            case .arena, .scratch, .weight: try entry.address(argument.storage).text
             }
             let qualifier = buffer.isWritten ? "" : "const "
             return "(\(qualifier)\(CDialect.cuda.scalar(buffer.element)) *)(\(address))"

@@ -17,7 +17,7 @@ struct DimensionLimit {
             for type in function[id].results.compactMap({ function.type($0).tensor }) { seen.formUnion(type.shape + [type.shape.product]) }
         }
         for value in function.inputs + function.outputs { seen.formUnion(function.tensorType(value).shape + [function.tensorType(value).shape.product]) }
-        seen.formUnion(program.scratch.map(\.byteCount))
+        seen.formUnion(program.storages.lazy.filter { if case .scratch = $0.owner { true } else { false } }.map(\.byteCount))
         let sizes = Set(seen.map(program.bounded).filter { !$0.isConstant && !$0.isTooComplex })
         let bits = (1...Self.usualBits).last { bits in sizes.allSatisfy { $0.bits(ofDimensions: Double(bits)) <= Self.mostBits } } ?? 1
         size = 1 << bits

@@ -149,15 +149,13 @@ struct EntryText {
     /// The start of the part of the workspace that thread number `number` has for itself.
     func threadMemory(_ number: String) -> String { "w + \(workspaceEnd) + \(number) * (int64_t)(\(text(plan.perThreadBytes, "d")))" }
 
-    /// - Throws: an internal `Diagnostic` for a constant that has no place in the weights.
-    func address(_ root: RootID) throws -> AddressText {
-        switch program.roots[root.index].kind {
-        case .arena: return workspace(plan[root])
+    /// - Throws: an internal `Diagnostic` for a weight that has no place in the artifact.
+    func address(_ storage: StorageID) throws -> AddressText {
+        switch program[storage].owner {
+        case .arena, .scratch: return workspace(plan[storage])
         case .input(let i), .state(let i): return AddressText(base: "(unsigned char *)f->inputs[\(i)].data")
         case .output(let i): return AddressText(base: "(unsigned char *)f->outputs[\(i)].data")
-        case .constant:
-            guard let offset = weights.constantOffsets[number][root] else { throw Diagnostic(.internal, "a constant that is read has no place in the weights") }
-            return AddressText(base: "c", bytes: offset)
+        case .weight(let weight): return AddressText(base: "c", bytes: try weights.offset(of: weight))
         }
     }
 

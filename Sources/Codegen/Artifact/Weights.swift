@@ -1,12 +1,10 @@
 import Foundation
 import GlmcIR
 
-/// All constant data of a module as one blob: packed weights first, then constants that kernels read as they are, then defaults of inputs. What
+/// All constant data of a module as one blob: weights in formats of their own first, then those that kernels read as they are, then defaults of inputs. What
 /// several entry points read stands in it once.
 struct Weights {
-    private(set) var packedOffsets: [Int] = []
-    /// By entry point.
-    private(set) var constantOffsets: [[RootID: Int]] = []
+    private var offsets: [StoredWeight: Int] = [:]
     /// Where the defaults of inputs lie, by entry point and position of the input.
     private(set) var defaultOffsets: [[Int: Int]] = []
     private(set) var byteCount = 0
@@ -19,9 +17,7 @@ struct Weights {
 
     private struct Segment {
         var range: Range<Int>
-        /// What `write` reads.
-        var sources: [Tensor]
-        var write: @Sendable (UnsafeMutableRawBufferPointer) -> Void
+        var weight: StoredWeight
     }
 
     /// Lays out the blob.
@@ -30,34 +26,34 @@ struct Weights {
     ///   - hasRedZones: leaves red zones, for tools that find stray accesses.
     init(_ programs: [Program], hasRedZones: Bool = false) {
         redZone = hasRedZones ? 64 : 0
-        for constant in programs.first?.code.packed ?? [] {
-            packedOffsets.append(add(constant.byteCount, constant.key.sources, constant.pack))
-        }
-        var known: [Tensor: Int] = [:]
-        for program in programs {
-            let used = program.usedRoots
-            var offsets: [RootID: Int] = [:]
-            for (i, root) in program.roots.enumerated() where used.contains(RootID(index: i)) {
-                guard case .constant(let tensor) = root.kind else { continue }
-                let offset = known[tensor] ?? add(tensor.byteCount, [tensor]) { $0.copyMemory(from: tensor.bytes) }
-                known[tensor] = offset
-                offsets[RootID(index: i)] = offset
+        let weights = programs.flatMap { program in
+            let used = program.usedStorages
+            return program.storages.enumerated().compactMap { i, storage -> StoredWeight? in
+                guard case .weight(let weight) = storage.owner, used.contains(StorageID(index: i)) else { return nil }
+                return weight
             }
-            constantOffsets.append(offsets)
         }
+        for weight in weights.filter({ !$0.isDense }) + weights.filter(\.isDense) where offsets[weight] == nil { offsets[weight] = add(weight) }
         for program in programs {
             var offsets: [Int: Int] = [:]
             for (i, input) in program.function.inputs.enumerated() {
                 guard let tensor = program.function.defaults[input] else { continue }
-                offsets[i] = add(tensor.byteCount, [tensor]) { $0.copyMemory(from: tensor.bytes) }
+                offsets[i] = add(StoredWeight(dense: tensor))
             }
             defaultOffsets.append(offsets)
         }
     }
 
-    private mutating func add(_ bytes: Int, _ sources: [Tensor], _ write: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> Int {
-        let offset = byteCount
-        segments.append(Segment(range: offset..<offset + bytes, sources: sources, write: write))
+    /// Where a weight begins in the blob.
+    /// - Throws: an internal `Diagnostic` for one that no launch reads.
+    func offset(of weight: StoredWeight) throws -> Int {
+        guard let offset = offsets[weight] else { throw Diagnostic(.internal, "the weight \(weight) is read and has no place in the artifact") }
+        return offset
+    }
+
+    private mutating func add(_ weight: StoredWeight) -> Int {
+        let offset = byteCount, bytes = weight.byteCount
+        segments.append(Segment(range: offset..<offset + bytes, weight: weight))
         byteCount = (offset + bytes + redZone + 63) / 64 * 64
         if redZone > 0 { redZones.append(offset + bytes..<byteCount) }
         return offset
@@ -94,9 +90,9 @@ struct Weights {
         DispatchQueue.concurrentPerform(iterations: segments.count) { i in
             let segment = segments[i]
             let target = UnsafeMutableRawBufferPointer(rebasing: memory[segment.range])
-            segment.write(target)
+            segment.weight.write(to: target)
             // The file holds what was written: neither it nor what was read has to stay in memory.
-            for source in segment.sources { source.evict() }
+            for source in segment.weight.sources { source.evict() }
             MappedPages.evict(UnsafeRawBufferPointer(target))
             progress(Double(done.increment()) / Double(segments.count))
         }

@@ -16,14 +16,14 @@ extension KernelFamily {
     public static func chosen(in function: Function, target: Target) -> [String] {
         function.nodes(in: function.body).compactMap { id in
             let query = KernelQuery(function: function, node: function[id], target: target)
-            return best(for: query, among: all)?.name
+            return best(for: query, among: all)?.family
         }
     }
 
-    /// The first family that computes a node; nil where it is lowered generically. Tensors without elements are not worth a kernel.
-    static func best(for query: KernelQuery, among families: [KernelFamily]) -> KernelFamily? {
+    /// How the first family computes a node that can; nil where it is lowered generically. Tensors without elements are not worth a kernel.
+    static func best(for query: KernelQuery, among families: [KernelFamily]) -> TunedKernel? {
         let values = query.node.operands + query.node.results.prefix(1)
         guard !values.contains(where: { query.function.type($0).tensor?.elementCount == 0 }) else { return nil }
-        return families.first { $0.matches(query) }
+        return families.lazy.compactMap { family in family.match(query).map { TunedKernel(family: family.name, plan: $0) } }.first
     }
 }

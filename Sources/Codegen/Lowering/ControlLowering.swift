@@ -69,7 +69,7 @@ extension ProgramBuilder {
         for (value, home) in moves {
             let place = placements[value]
             if place == home { continue }
-            if let place, homes.contains(where: { $0.root == place.root }) {
+            if let place, homes.contains(where: { $0.storage == place.storage }) {
                 let temporary = placements.temporary(function.tensorType(value))
                 aside += try copy(value, to: temporary, nodes: [id])
                 moved += try copy(value, from: temporary, to: home, nodes: [id])

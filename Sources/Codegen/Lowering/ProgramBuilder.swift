@@ -43,15 +43,14 @@ struct ProgramBuilder {
     private mutating func lower() throws {
         try checkConstants()
         program.steps = try lower(function.body) + copyOutputs()
-        program.roots = placements.roots
+        program.storages = placements.storages
         try program.verifySizeOrder()
     }
 
     /// What the tuned kernels want of their constants.
     private var panelRequests: [PanelRequest] {
         groups.values.joined().compactMap { group in
-            guard case .tuned(let family, let anchor) = group.kind else { return nil }
-            return family.panels(KernelQuery(function: function, node: function[anchor], target: target))
+            if case .tuned(let kernel, _) = group.kind { kernel.plan.panels } else { nil }
         }
     }
 
@@ -111,7 +110,7 @@ struct ProgramBuilder {
     private mutating func lower(_ group: Group) throws -> [Step] {
         switch group.kind {
         case .pointwise: return try function[group.root].results.flatMap { try pointwise(group, $0) }
-        case .tuned(let family, let anchor): return try tuned(group, family, anchor)
+        case .tuned(let kernel, let anchor): return try tuned(group, kernel, anchor)
         case .loops: return try loops(group.root)
         case .movement: return try movement(group)
         case .control: return try control(group.root)
@@ -128,7 +127,7 @@ struct ProgramBuilder {
         return try launch(assembly, name: function[group.root].op.mnemonic, nodes: group.nodes, operations: operations(of: group.nodes), results: [result])
     }
 
-    private mutating func tuned(_ group: Group, _ family: KernelFamily, _ anchor: NodeID) throws -> [Step] {
+    private mutating func tuned(_ group: Group, _ kernel: TunedKernel, _ anchor: NodeID) throws -> [Step] {
         let node = function[anchor]
         var assembly = KernelAssembly()
         assembly.builder.origin = anchor.index
@@ -140,12 +139,11 @@ struct ProgramBuilder {
             node: node, target: target,
             operandTypes: node.operands.map { function.tensorType($0) }, resultTypes: node.results.map { function.tensorType($0) },
             threads: threads, assembly: assembly, placements: operands,
-            constants: node.operands.map { function.definingOp($0, as: Constant.self)?.value },
             results: group.root == anchor ? try node.results.map { try place($0) } : [],
             epilogue: Epilogue(expression: expression, anchor: node.results[0], root: function[group.root].results[0], result: result), formats: formats)
-        try family.emit(&site)
+        try kernel.plan.emit(&site)
         let results = group.root == anchor ? try node.results.map { site.assembly.view(try place($0), isWritten: true) } : [result]
-        return try launch(site.assembly, name: family.name, nodes: group.nodes, operations: operations(of: group.nodes), results: results)
+        return try launch(site.assembly, name: kernel.family, nodes: group.nodes, operations: operations(of: group.nodes), results: results)
     }
 
     private mutating func loops(_ id: NodeID) throws -> [Step] {
@@ -216,12 +214,12 @@ struct ProgramBuilder {
         for (i, output) in function.outputs.enumerated() {
             let home = placements.outputPlacement(i, function.tensorType(output))
             if placements[output] == home { continue }
-            guard case .state = placements.roots[home.root.index].kind else {
+            guard case .state = placements[home.storage].owner else {
                 steps += try copy(output, to: home, nodes: [])
                 continue
             }
             var source = placements[output]
-            if let place = source, case .state = placements.roots[place.root.index].kind {
+            if let place = source, case .state = placements[place.storage].owner {
                 let aside = placements.temporary(function.tensorType(output).with(layout: .rowMajor))
                 steps += try copy(output, to: aside, nodes: [])
                 source = aside
@@ -256,8 +254,8 @@ struct ProgramBuilder {
     /// A constant that lies in a product's panels.
     private func lookedUp(_ operand: ValueID, _ assembly: inout KernelAssembly) throws -> TensorView? {
         guard let constant = function.definingOp(operand, as: Constant.self)?.value, let format = formats.lookup(constant) else { return nil }
-        let packing = PanelPacking(matrix: format.weights, kind: format.kind, lanes: RegisterModel(target).lanes, panels: format.panels)
-        let buffer = assembly.packed("w", constant.element, packing.constant(format.weights))
+        let packing = PanelFormat(matrix: format.weights, kind: format.kind, lanes: RegisterModel(target).lanes, panels: format.panels)
+        let buffer = assembly.weight("w", constant.element, try StoredWeight([format.weights], as: packing))
         return TensorView(buffer, constant.element, shape: function.tensorType(operand).shape, strides: packing.columnStrides, panels: packing.columnPanels)
     }
 
@@ -294,12 +292,10 @@ struct ProgramBuilder {
         return phases.enumerated().map { number, phase in
             // The last phase is the kernel proper; the others prepare its operands.
             let isProper = number == phases.count - 1
-            var reads: Set<RootID> = [], writes: Set<RootID> = []
-            for (i, argument) in arguments.enumerated() {
-                guard case .root(let root, _) = argument else { continue }
-                let isStored = phase.body.contains { $0.stores(to: BufferID(i)) }
-                if isStored { writes.insert(root) }
-                if phase.body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(root) }
+            var reads: Set<StorageID> = [], writes: Set<StorageID> = []
+            for (i, argument) in arguments.enumerated() where placements[argument.storage].isShared {
+                if phase.body.contains(where: { $0.stores(to: BufferID(i)) }) { writes.insert(argument.storage) }
+                if phase.body.contains(where: { $0.loads(BufferID(i)) }) { reads.insert(argument.storage) }
             }
             return .launch(Launch(
                 kernel: program.code.index(of: phase, dimensions: dimensions), arguments: arguments, origins: origins, reads: reads, writes: writes,
@@ -308,16 +304,15 @@ struct ProgramBuilder {
         }
     }
 
-    /// What the parameters are bound to, noting new constants and private areas.
+    /// What the parameters are bound to; weights and private areas get storages.
     private mutating func arguments(of assembly: KernelAssembly, _ buffers: [Buffer]) -> [Argument] {
         buffers.enumerated().compactMap { i, buffer in
             switch (buffer.role, assembly.bindings[BufferID(i)]) {
             case (.scratch(let count, let perThread), _):
-                program.scratch.append(ScratchArea(byteCount: count * Extent(buffer.element.byteCount), perThread: perThread))
-                return .scratch(program.scratch.count - 1)
-            case (_, .packed(let constant)): return .packed(program.code.index(of: constant))
-            case (_, .root(let root, let advances)): return .root(root, advances: advances)
-            case (_, nil): return nil
+                Argument(storage: placements.scratch(count * Extent(buffer.element.byteCount), perThread: perThread))
+            case (_, .weight(let weight)): Argument(storage: placements.storage(of: weight))
+            case (_, .placed(let argument)): argument
+            case (_, nil): nil
             }
         }
     }

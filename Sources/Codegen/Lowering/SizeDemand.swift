@@ -23,9 +23,9 @@ struct SizeDemand: Hashable {
 extension Function {
     /// What the ops of a block demand of the sizes of inputs. The sizes of the function's own values are checked where the workspace is measured.
     func sizeDemands(of block: BlockID) -> [SizeDemand] {
-        let assumed = block == body ? assumptions.filter { !$0.dimensions.contains(where: isDataDependent) } : []
-        return demands(of: nodes(in: block), resultsToo: block != body) { !$0.contains(where: isDataDependent) }
-            + assumed.map { SizeDemand(rule: .notNegative($0), place: "a size that the model computes in fewer than 64 bits") }
+        let assumed = block == body ? assumptions.filter { !$0.size.dimensions.contains(where: isDataDependent) } : []
+        return assumed.map { SizeDemand(rule: .notNegative($0.size), place: $0.place) }
+            + demands(of: nodes(in: block), resultsToo: block != body) { !$0.contains(where: isDataDependent) }
     }
 
     /// What nodes demand of sizes that are found while the model runs, before they are computed.

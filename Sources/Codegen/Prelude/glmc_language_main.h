@@ -68,6 +68,13 @@ static uint64_t glmc_whole_number(const char *flag, const char *text) {
     return value;
 }
 
+/* A number above 0: the settings take 0 for none. */
+static float glmc_positive(const char *flag, const char *text, double most) {
+    float value = (float)glmc_number(flag, text, most);
+    if (value <= 0) glmc_misuse("must be above 0", flag);
+    return value;
+}
+
 static void glmc_take_word(glmc_request *request, const char *flag, const char *value) {
     glmc_sampling *how = &request->how;
     if (!strcmp(flag, "--prompt")) request->prompt = value;
@@ -76,13 +83,16 @@ static void glmc_take_word(glmc_request *request, const char *flag, const char *
     else if (!strcmp(flag, "--text")) request->text = value;
     else if (!strcmp(flag, "--file")) request->file = value;
     else if (!strcmp(flag, "--decode")) request->decode = value;
-    else if (!strcmp(flag, "--max-new")) how->most_tokens = glmc_whole_number("is no number for --max-new", value);
+    else if (!strcmp(flag, "--max-new")) {
+        how->most_tokens = glmc_whole_number("is no number for --max-new", value);
+        if (!how->most_tokens) glmc_misuse("is no number for --max-new, which is at least 1", value);
+    }
     else if (!strcmp(flag, "--seed")) how->seed = glmc_whole_number("is no number for --seed", value);
     else if (!strcmp(flag, "--top-k")) how->top_k = (int32_t)glmc_number(flag, value, INT32_MAX);
     else if (!strcmp(flag, "--temperature")) how->temperature = (float)glmc_number(flag, value, 1e6);
-    else if (!strcmp(flag, "--top-p")) how->top_p = (float)glmc_number(flag, value, 1);
+    else if (!strcmp(flag, "--top-p")) how->top_p = glmc_positive(flag, value, 1);
     else if (!strcmp(flag, "--min-p")) how->min_p = (float)glmc_number(flag, value, 1);
-    else if (!strcmp(flag, "--repeat-penalty")) how->repeat_penalty = (float)glmc_number(flag, value, 1e6);
+    else if (!strcmp(flag, "--repeat-penalty")) how->repeat_penalty = glmc_positive(flag, value, 1e6);
     else if (!strcmp(flag, "--threads")) request->threads = (int)glmc_number(flag, value, 1024);
     else glmc_misuse("is not understood", flag);
 }
@@ -103,7 +113,8 @@ static void glmc_read_words(glmc_request *request, int argc, char **argv, const 
             flag[length] = 0;
             if (!equals && i + 1 == argc) glmc_misuse("is not understood, or needs a value", argv[i]);
             value = equals ? equals + 1 : argv[++i];
-            if (!strcmp(flag, "--stop") && *value) stops[request->how.stop_count++] = value;
+            if (!strcmp(flag, "--stop") && !*value) glmc_misuse("takes a text that is not empty", flag);
+            else if (!strcmp(flag, "--stop")) stops[request->how.stop_count++] = value;
             else glmc_take_word(request, flag, value);
         }
     }
@@ -119,7 +130,10 @@ static int32_t *glmc_read_tokens(const char *text, uint64_t *count) {
         long long value = strtoll(at, &end, 10);
         if (end == at || *at < '0' || *at > '9' || value > INT32_MAX) glmc_misuse("is no list of tokens, such as 1,2,3", text);
         tokens[(*count)++] = (int32_t)value;
-        for (at = end; *at == ',' || *at == ' ' || *at == '\n'; at++) {}
+        at = end + strspn(end, " \n");
+        if (*at != ',') continue;
+        at += 1 + strspn(at + 1, " \n");
+        if (!*at) glmc_misuse("is no list of tokens, such as 1,2,3", text);
     }
     return tokens;
 }
@@ -155,8 +169,10 @@ static void glmc_reply(const glmc_language *language, glmc_generator *generator,
     fflush(stdout);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    double rate = generated.decode_ns > 0 ? (double)(generated.new_tokens - 1) * 1e9 / (double)generated.decode_ns : 0;
-    fprintf(stderr, "%llu tokens of prompt (%llu known) in %.0f ms, %llu new at %.1f tokens/s, %.0f MB\n", (unsigned long long)generated.prompt_tokens,
+    char rate[64] = "";
+    if (generated.new_tokens > 1 && generated.decode_ns > 0)
+        snprintf(rate, sizeof rate, " at %.1f tokens/s", (double)(generated.new_tokens - 1) * 1e9 / (double)generated.decode_ns);
+    fprintf(stderr, "%llu tokens of prompt (%llu known) in %.0f ms, %llu new%s, %.0f MB\n", (unsigned long long)generated.prompt_tokens,
             (unsigned long long)generated.kept_tokens, (double)generated.prompt_ns * 1e-6, (unsigned long long)generated.new_tokens, rate,
             (double)usage.ru_maxrss * 1024e-6);
 }
@@ -276,7 +292,11 @@ static int glmc_language_main(const glmc_model *model, int argc, char **argv) {
     int asked = request.tokenizes ? (request.text != 0) + (request.file != 0) + (request.decode != 0)
               : request.chats     ? !request.tokens
                                   : (request.prompt != 0) + (request.tokens != 0);
-    if (asked != 1) glmc_misuse("needs one of the forms that --help shows", argv[0]);
+    if (request.system && !request.chats) glmc_misuse("means nothing without --chat", "--system");
+    if (asked != 1) {
+        fputs(request.tokenizes ? "error: give one of --text, --file and --decode\n" : "error: give one of --prompt, --tokens and --chat; --help explains them\n", stderr);
+        exit(2);
+    }
     int status = request.tokenizes ? glmc_tokenize(glmc_model_language(model), &request) : glmc_talk(model, &request);
     free(stops);
     return status;

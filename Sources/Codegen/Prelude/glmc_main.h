@@ -107,29 +107,52 @@ static void glmc_show(const char *name, const glmc_tensor *tensor) {
     printf("%s\n", count > 8 ? " …" : "");
 }
 
-static int glmc_usage(const glmc_model *model, const char *program) {
+/* The number of the entry point that the command line names, or of the first. */
+static uint32_t glmc_asked_entry(const glmc_model *model, int argc, char **argv) {
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--entry")) continue;
+        for (uint32_t n = 0; n < model->entry_count; n++)
+            if (!strcmp(model->entries[n]->name, argv[i + 1])) return n;
+        glmc_die("the model has no entry point '%s'", argv[i + 1]);
+    }
+    return 0;
+}
+
+static int glmc_usage(const glmc_model *model, uint32_t number, const char *program) {
     printf("usage: ");
     glmc_put(stdout, program);
-    printf(" NAME=FILE.npy … [--output FOLDER] [--threads N] [--bench SECONDS]\n");
-    const glmc_entry *entry = model->entries[0];
+    printf(" NAME=FILE.npy … %s[--output FOLDER] [--threads N] [--bench SECONDS]\n", model->entry_count > 1 ? "[--entry NAME] " : "");
+    const glmc_entry *entry = model->entries[number];
+    if (model->entry_count > 1) {
+        printf("entry points:");
+        for (uint32_t i = 0; i < model->entry_count; i++) {
+            printf(" ");
+            glmc_put(stdout, model->entries[i]->name);
+        }
+        printf("; of ");
+        glmc_put(stdout, entry->name);
+        printf(":\n");
+    }
     for (uint32_t i = 0; i < entry->input_count; i++) glmc_describe("input", &entry->inputs[i]);
     for (uint32_t i = 0; i < entry->output_count; i++) glmc_describe("output", &entry->outputs[i]);
     return glmc_finish();
 }
 
 static int glmc_main(const glmc_model *model, int argc, char **argv) {
-    const glmc_entry *entry = model->entries[0];
+    const uint32_t number = glmc_asked_entry(model, argc, argv);
+    const glmc_entry *entry = model->entries[number];
     glmc_tensor inputs[entry->input_count + 1], outputs[entry->output_count + 1];
     memset(inputs, 0, sizeof inputs);
     memset(outputs, 0, sizeof outputs);
     const char *folder = 0;
     double seconds = -1;
     int threads = 0;
-    if (argc < 2 && entry->input_count > 0) return glmc_usage(model, argv[0]);
+    if (argc < 2 && entry->input_count > 0) return glmc_usage(model, number, argv[0]);
     for (int i = 1; i < argc; i++) {
         char *equals = strchr(argv[i], '=');
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return glmc_usage(model, argv[0]);
-        if (!strcmp(argv[i], "--output") && i + 1 < argc) folder = argv[++i];
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return glmc_usage(model, number, argv[0]);
+        if (!strcmp(argv[i], "--entry") && i + 1 < argc) i++;
+        else if (!strcmp(argv[i], "--output") && i + 1 < argc) folder = argv[++i];
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = (int)glmc_number("--threads", argv[++i], 1024);
         else if (!strcmp(argv[i], "--bench") && i + 1 < argc) seconds = glmc_number("--bench", argv[++i], 1e6);
         else if (equals && argv[i][0] != '-') {
@@ -151,7 +174,7 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
     glmc_session *session = 0;
     char path[PATH_MAX];
     if (glmc_session_open(model, threads, glmc_beside(model->weights_file, path), &session, error, sizeof error)) glmc_die("%s", error);
-    if (glmc_session_run(model, session, 0, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
+    if (glmc_session_run(model, session, number, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
     for (uint32_t i = 0; i < entry->output_count; i++) {
         if (folder) glmc_write_npy(folder, entry->outputs[i].name, &outputs[i]);
         else glmc_show(entry->outputs[i].name, &outputs[i]);
@@ -159,7 +182,7 @@ static int glmc_main(const glmc_model *model, int argc, char **argv) {
     if (seconds >= 0) {
         int64_t end = glmc_now_ns() + (int64_t)(seconds * 1e9), best = INT64_MAX, runs = 0, start = glmc_now_ns(), last = start;
         do {
-            if (glmc_session_run(model, session, 0, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
+            if (glmc_session_run(model, session, number, inputs, entry->input_count, outputs, entry->output_count, error, sizeof error)) glmc_die("%s", error);
             int64_t now = glmc_now_ns();
             best = now - last < best ? now - last : best;
             last = now;

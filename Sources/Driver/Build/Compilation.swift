@@ -35,6 +35,8 @@ struct Compilation: Sendable {
     var leavesTokenizerOut = false
     /// Those of the given flags that mean something for language models only.
     private var languageFlags: [String] = []
+    /// What was asked for that only compiling can do.
+    private var givenFlags: [String] = []
     /// Verify the function after every pass.
     var verifiesEach = PassManager.Options.isDebugBuild
     let console: Console
@@ -104,6 +106,7 @@ struct Compilation: Sendable {
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
         languageFlags = ["context", "batch", "kv", "no-tokenizer"].filter { arguments.has($0) }
+        givenFlags = Self.flags.filter { arguments.has($0.name) && !["threads", "jobs", "no-cache", "save-temps"].contains($0.name) }.map(\.spelling)
         imports.task = arguments.string("task").flatMap(EncoderTask.init)
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
@@ -202,33 +205,24 @@ struct Compilation: Sendable {
         return reports
     }
 
-    /// Runs the named passes, or the pipeline of the level. Static quantisation calibrates in its midst.
+    /// Runs the named passes, or the pipeline of the level.
     /// - Parameter mode: how to quantise, if at all.
     private func runPasses(on function: inout Function, quantized mode: Quantization.Mode?) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
-        if let passes { return try run(library.passes(named: passes), on: &function, from: 0) }
-        guard let quantization, mode == .static else {
-            let quantizing = quantization.flatMap { quantization in mode.map { quantization.passes($0, for: target) } } ?? []
-            return try run(library.pipeline(level, quantization: quantizing, narrowing: narrowing), on: &function, from: 0)
+        if let passes { return try run(library.passes(named: passes), on: &function) }
+        let quantizing = quantization.flatMap { quantization in
+            mode.map { mode in mode == .static ? [.quantizeStatic(quantization.options) { try calibrate(&$0, quantization, $1) }] : quantization.passes(mode, for: target) }
         }
-        let first = library.optimization(level)
-        let reports = try run(first, on: &function, from: 0)
-        let pass = try calibrate(function, quantization)
-        let rest = library.pipeline(level, quantization: [pass], narrowing: narrowing).drop { $0.name != pass.name }
-        return reports + (try run(Array(rest), on: &function, from: first.count))
+        return try run(library.pipeline(level, quantization: quantizing ?? [], narrowing: narrowing), on: &function)
     }
 
-    /// - Parameter position: how many passes ran before these, for `--stop-after`.
-    private func run(_ passes: [Pass], on function: inout Function, from position: Int) throws -> [PassManager.PassReport] {
+    private func run(_ passes: [Pass], on function: inout Function) throws -> [PassManager.PassReport] {
         var manager = PassManager(PassManager.Options(verifiesEach: verifiesEach))
         manager.options.printAfter = printAfter
-        if let stopAfter {
-            guard stopAfter.pass > position else { return [] }
-            manager.options.stopAfter = (stopAfter.pass - position, stopAfter.rewrite)
-        }
+        manager.options.stopAfter = stopAfter
         manager.options.disabled = disabledPasses
         manager.options.progress = { index, name in
-            let number = position + index + 1
+            let number = index + 1
             CrashReport.enter("pass \(number) (\(name))", hint: "the IR before it: the same flags with glmc opt, --stop-after=\(number).0 and -o FILE.glm")
         }
         let console = console
@@ -241,16 +235,28 @@ struct Compilation: Sendable {
         }
     }
 
-    /// What the artifact of a language model carries beside its entry points; nil for other models.
-    func language(_ path: String, _ module: Module) throws -> LanguageText? {
+    /// Whether a model that was read from `path` continues texts.
+    func isLanguageModel(_ path: String, _ module: Module) throws -> Bool {
         let entries = Set(module.functions.map(\.name))
         // An encoder-decoder continues nothing but what its encoder read.
-        guard try [.safetensors, .gguf].contains(ModelFile.kind(path)), entries.contains("prefill"), !entries.contains("encode") else { return nil }
+        return try [.safetensors, .gguf].contains(ModelFile.kind(path)) && entries.contains("prefill") && !entries.contains("encode")
+    }
+
+    /// What the artifact of a language model carries beside its entry points; nil for other models.
+    func language(_ path: String, _ module: Module) throws -> LanguageText? {
+        guard try isLanguageModel(path, module) else { return nil }
         CrashReport.enter("reading the tokenizer")
         let (text, notes) = try LanguageFiles.read(path, leavesTokenizerOut: leavesTokenizerOut)
         for note in notes { console.warning(note) }
         return text
     }
+
+    /// The tuned kernels that the level uses.
+    private var families: [KernelFamily] { level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct }
+    private var tunedThreads: Int { threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1) }
+
+    /// Lowers an optimised module without compiling it.
+    func lower(_ module: Module) throws -> Lowered { try Lowered(module, target: target, threads: tunedThreads, families: families) }
 
     /// Compiles an optimised module to `output`.
     @discardableResult
@@ -260,8 +266,8 @@ struct Compilation: Sendable {
         options.target = target
         options.compiler = compiler
         options.optimization = level == .o0 ? "-O1" : "-O3"
-        options.families = level == .o0 ? [] : level == .o3 ? KernelFamily.all : KernelFamily.direct
-        options.threads = threads ?? max(ProcessInfo.processInfo.activeProcessorCount, 1)
+        options.families = families
+        options.threads = tunedThreads
         options.jobs = jobs
         if let minParallelWork { options.minParallelWork = minParallelWork }
         options.cache = cache
@@ -282,7 +288,10 @@ struct Compilation: Sendable {
 
     /// Opens an artifact, or compiles a model to a temporary one and opens that.
     func artifact(_ path: String) throws -> Artifact {
-        if try ModelFile.kind(path) == .artifact { return try ModelFile.open(path) }
+        if try ModelFile.kind(path) == .artifact {
+            if !givenFlags.isEmpty { console.warning("\(givenFlags.joined(separator: ", ")) changes nothing: \(path.printableOnOneLine) is compiled already") }
+            return try ModelFile.open(path)
+        }
         var module = try load(path).module
         let language = try language(path, module)
         _ = try optimise(&module)

@@ -9,6 +9,12 @@ enum ModelFile {
     enum Kind { case onnx, safetensors, gguf, textualIR, artifact }
 
     /// - Throws: when it cannot be read.
+    /// What glmc leaves that is neither a model nor an artifact that can be loaded, by its ending.
+    private static let leavings = [
+        "weights": "it holds the weights of an artifact", "tokenizer": "it holds the tokenizer of an artifact", "a": "it is a library to link", "o": "it is an object file to link",
+        "c": "it is C source to compile", "cu": "it is CUDA source to compile", "h": "it is a C header",
+    ]
+
     static func kind(_ path: String) throws -> Kind {
         if Files.isFolder(path) {
             guard Files.exists(path + "/config.json") else {
@@ -20,7 +26,11 @@ enum ModelFile {
         if GgufFile.isOne(path) { return .gguf }
         let head = try Files.map(path).slice(offset: 0, count: 4)?.array
         if head == [0x7f, 0x45, 0x4c, 0x46] || head == [0xcf, 0xfa, 0xed, 0xfe] { return .artifact }
-        return Files.ending(of: path) == "glm" ? .textualIR : .onnx
+        if Files.ending(of: path) == "glm" { return .textualIR }
+        if let what = Self.leavings[Files.ending(of: path)] {
+            throw Diagnostic(.invalid, "is no model: \(what)", at: [path], hint: "give the model that was compiled, or the .so or program")
+        }
+        return .onnx
     }
 
     static func load(_ path: String, _ options: ImportOptions) throws -> ImportedModel {
@@ -28,11 +38,7 @@ enum ModelFile {
         case .onnx: return try OnnxImporter.load(path, options: options)
         case .safetensors, .gguf: return try CheckpointImporter.load(path, options: options)
         case .textualIR:
-            let folder = Files.folder(of: path)
-            let functions = try Parser.parse(text(path), file: path) { name in
-                guard let file = Files.inside(folder, name) else { throw Diagnostic(.invalid, "the file '\(name)' of its constants is not in its folder", at: [path]) }
-                return try Files.map(file).owner
-            }
+            let functions = try Parser.parse(text(path), file: path) { try TextualIR.resources($0, sha256: $1, of: path) }
             guard options.shapes.isEmpty, options.dimensions.isEmpty else { throw Diagnostic(.usage, "--shape and --dim do not apply to a .glm file: its types are in the text", at: [path]) }
             let module = Module(try functions.map { function in
                 var rewriter = Rewriter(function)

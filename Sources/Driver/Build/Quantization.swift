@@ -103,13 +103,11 @@ struct Quantization: Sendable {
 }
 
 extension Compilation {
-    /// Runs an optimised function, compiled natively, on the calibration data and gives the pass that quantises it.
-    func calibrate(_ function: Function, _ asked: Quantization) throws -> Pass {
-        var quantization = StaticQuantization(function, options: asked.options)
-        guard !quantization.plan.values.isEmpty else { return quantization.pass }
+    /// Runs what is to be observed, compiled natively, on the calibration data.
+    func calibrate(_ quantization: inout StaticQuantization, _ asked: Quantization, _ context: PassContext) throws {
         var observation = quantization.observation
         // Layouts come last in a pipeline: the function that is observed needs them too, to be as fast.
-        try PassManager().run(level >= .o2 ? [.assignLayouts] : [], on: &observation, PassContext(level: level))
+        try PassManager().run(context.level >= .o2 ? [.assignLayouts] : [], on: &observation, context)
         var quiet = self
         quiet.saveFolder = nil
         let artifact = try quiet.temporaryArtifact(observation, name: "calibration")
@@ -119,12 +117,11 @@ extension Compilation {
             let invocation = try session.bind(sample())
             try invocation.run()
             for position in quantization.plan.values.indices {
-                let values = try invocation.output(function.outputs.count + position)
+                let values = try invocation.output(quantization.function.outputs.count + position)
                 values.withUnsafeBytes { quantization.observe(position, $0.bindMemory(to: Float.self)) }
             }
             bar.show("calibrating", share: Double(index + 1) / Double(samples.count))
         }
         bar.finish()
-        return quantization.pass
     }
 }

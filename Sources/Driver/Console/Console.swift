@@ -63,6 +63,9 @@ public struct Console: Sendable {
         throw Diagnostic(.invalid, "cannot write to standard output: \(String(cString: strerror(error)))", hint: "what was printed is incomplete")
     }
 
+    /// Whether a write to standard output has failed: nothing more arrives there.
+    static var outputIsGone: Bool { outputError.load() != 0 }
+
     /// The first error of a write to standard output; 0 without one.
     private static let outputError = FirstError()
 

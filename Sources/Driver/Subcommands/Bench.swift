@@ -49,6 +49,7 @@ extension Subcommand {
                 console, isJSON: arguments.has("json"), weights: artifact.weightsByteCount, prefill: prefill, decode: decode, batch: batch, load: load, firstToken: firstToken)
             return .done
         }
+        if let flag = LanguageBench.flags.first(where: { arguments.has($0.name) }) { throw arguments.misuse("\(flag.spelling) means nothing for this model: it is no language model") }
         let session = try Session(artifact, threads: threads)
         let load = now() - start
         let entry = try artifact.entryPoint(named: arguments.string("entry"))

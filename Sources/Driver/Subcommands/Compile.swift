@@ -25,6 +25,8 @@ extension Subcommand {
     ) { arguments, console in
         let path = arguments.positionals[0]
         let (output, kind) = try destination(arguments, path)
+        // Of other subcommands the flag takes a list.
+        _ = try arguments.int("batch", in: 1...1024)
         var compilation = try Compilation(arguments, console)
         if kind == .cu, !arguments.has("march"), !arguments.has("target"), let cuda = Target.named("sm_90") { compilation.target = cuda }
         var times: [(stage: String, seconds: Double)] = []
@@ -46,6 +48,7 @@ extension Subcommand {
                 if kind == .a || kind == .o || kind == .c { try writeHeaders(beside: output, model: ModelFile.name(path)) }
             } else {
                 try TextualIR.write(module, to: output)
+                if try compilation.isLanguageModel(path, module) { console.warning("\(output) holds no tokenizer, chat template or tokens that end a text: what is compiled from it is no language model") }
             }
         }
         let bytes = ((try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber)?.intValue ?? 0

@@ -37,6 +37,7 @@ extension Subcommand {
         guard arguments.has("chat") ? !arguments.has("tokens") : arguments.has("prompt") != arguments.has("tokens") else {
             throw arguments.misuse("give one of --prompt, --tokens and --chat")
         }
+        if arguments.has("system"), !arguments.has("chat") { throw arguments.misuse("--system means nothing without --chat") }
         for path in arguments.all("logits") { try Files.checkTarget(path) }
         let how = try sampling(arguments)
         let model = try LanguageModel(try Compilation(arguments, console).artifact(arguments.positionals[0]))
@@ -67,23 +68,26 @@ extension Subcommand {
 
     private static func sampling(_ arguments: Arguments) throws -> Sampling {
         var how = Sampling()
-        func share(_ flag: String) throws -> Float? {
+        func number(_ flag: String, to most: Double, above least: Double? = nil) throws -> Float? {
             guard let value = try arguments.double(flag) else { return nil }
-            guard value <= 1 else { throw arguments.misuse("--\(flag) takes a number from 0 to 1, not \(value)") }
+            guard value <= most, least.map({ value > $0 }) ?? true else {
+                throw arguments.misuse("--\(flag) takes a number \(least.map { "above \(formatted("%g", $0)) and at most" } ?? "from 0 to") \(formatted("%g", most)), not \(formatted("%g", value))")
+            }
             return Float(value)
         }
-        how.temperature = Float(try arguments.double("temperature") ?? 0)
+        how.temperature = try number("temperature", to: 1e6) ?? 0
         how.topK = try arguments.int("top-k", in: 0...Int(Int32.max)) ?? 0
-        how.topP = try share("top-p") ?? 1
-        how.minP = try share("min-p") ?? 0
-        how.repeatPenalty = Float(try arguments.double("repeat-penalty") ?? 1)
-        how.seed = UInt64(try arguments.int("seed") ?? 0)
+        how.topP = try number("top-p", to: 1, above: 0) ?? 1
+        how.minP = try number("min-p", to: 1) ?? 0
+        how.repeatPenalty = try number("repeat-penalty", to: 1e6, above: 0) ?? 1
+        if let seed = arguments.string("seed") {
+            guard let value = UInt64(seed) else { throw arguments.misuse("--seed takes a whole number from 0 to \(UInt64.max), not '\(seed)'") }
+            how.seed = value
+        }
         how.mostTokens = try arguments.int("max-new", in: 1...Int(Int32.max))
         how.stops = arguments.all("stop")
         how.draftTokens = try arguments.int("lookup", in: 1...Sampling.mostDraft) ?? (arguments.has("draft") ? Sampling.usualDraft : 0)
-        guard how.temperature.isFinite, how.repeatPenalty.isFinite, !how.stops.contains(where: { $0.isEmpty || $0.utf8.contains(0) }) else {
-            throw arguments.misuse("a setting is out of range, or a text to stop at is empty")
-        }
+        guard !how.stops.contains(where: \.isEmpty) else { throw arguments.misuse("--stop takes a text that is not empty") }
         return how
     }
 }
@@ -124,17 +128,22 @@ struct ReplyPrinter {
             if reply.tokens.count <= 1 { first = now() }
             reply.text += piece.text
             // On a terminal, what a model says moves no cursor.
-            if !isJSON { Console.write(isatty(1) != 0 ? piece.text.printable : piece.text, to: 1) }
+            if !isJSON {
+                Console.write(isatty(1) != 0 ? piece.text.printable : piece.text, to: 1)
+                // Nobody reads on.
+                if Console.outputIsGone { break }
+            }
             (reply.end, figures) = (piece.end, piece.figures)
         }
         if !isJSON { Console.write("\n", to: 1) }
         guard let figures else { return reply }
         if isJSON { console.print(json(reply, figures, seconds: first - start).text()) }
+        let rate = figures.newTokens > 1 ? " at \(formatted("%.1f", figures.decodeTokensPerSecond)) tokens/s" : ""
         let steps = figures.newTokens > figures.steps + 1 ? " (\(formatted("%.1f", figures.tokensPerStep)) a step)" : ""
         let known = figures.keptTokens > 0 ? " (\(figures.keptTokens) known)" : ""
         console.note(
-            "\(figures.promptTokens) tokens of prompt\(known) in \(formatted("%.0f ms", figures.promptSeconds * 1e3)), \(figures.newTokens) new at "
-                + "\(formatted("%.1f", figures.decodeTokensPerSecond)) tokens/s\(steps), \(bytesText(peakMemory()))")
+            "\(figures.promptTokens) tokens of prompt\(known) in \(formatted("%.0f ms", figures.promptSeconds * 1e3)), \(figures.newTokens) new"
+                + "\(rate)\(steps), \(bytesText(peakMemory()))")
         if let logits {
             let rows = scores.count / generator.model.vocabulary
             let bytes = scores.withUnsafeBytes { ByteSpan(Array($0)) }
@@ -191,9 +200,10 @@ struct InputLines {
 enum TokenList {
     /// nil where something is no number of a token.
     static func parse(_ text: String) -> [Int32]? {
-        let words = text.split { $0 == "," || $0.isWhitespace }
-        let numbers = words.compactMap { word in word.allSatisfy(\.isNumber) ? Int32(word) : nil }
-        return numbers.count == words.count ? numbers : nil
+        if text.allSatisfy(\.isWhitespace) { return [] }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { $0.split(whereSeparator: \.isWhitespace) }
+        let words = parts.flatMap { $0 }, numbers = words.compactMap { word in word.allSatisfy(\.isNumber) ? Int32(word) : nil }
+        return numbers.count == words.count && !parts.contains(where: \.isEmpty) ? numbers : nil
     }
 
     /// The value of a flag.

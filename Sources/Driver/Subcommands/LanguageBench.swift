@@ -32,9 +32,12 @@ struct LanguageBench {
         return (now() - start) * 1e3
     }
 
-    /// The sizes that a flag asks for, or of the usual ones those that the context holds.
+    /// The sizes that a flag asks for, or of the usual ones those that the context holds, or the largest that it holds.
     static func sizes(_ flag: String, _ usual: [Int], _ arguments: Arguments, most: Int) throws -> [Int] {
-        guard let sizes = try arguments.sizes(flag) else { return usual.filter { $0 <= most } }
+        guard let sizes = try arguments.sizes(flag) else {
+            let fitting = usual.filter { $0 <= most }
+            return fitting.isEmpty && !usual.isEmpty && most > 0 ? [most] : fitting
+        }
         if let size = sizes.first(where: { $0 > most }) {
             let (what, remedy) = flag == "batch" ? ("than the artifact continues at once", flag) : ("than the context has room for", "context")
             throw Diagnostic(.invalid, "--\(flag)=\(size) is more \(what) (\(most))", hint: "compile the model with a larger --\(remedy)")

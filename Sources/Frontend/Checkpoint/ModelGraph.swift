@@ -160,7 +160,7 @@ struct ModelGraph: GraphBuilding {
         if checkpoint.blocks[name + ".weight"]?.shape == [rows, width], case .blocks(let codes, let scales, let minimums, let size)? = try quantized(name, width, rows)?.weights {
             return try self.rows(codes, scales, minimums, size: size, at: indices)
         }
-        return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0), .f32)
+        return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0, countsBackwards: false), .f32)
     }
 
     /// Vectors along the last axis, divided by their Euclidean lengths; the length of one that is nearly 0 counts as 1e-12.

@@ -47,10 +47,12 @@ extension GraphImporter {
         for size in sizes where !size.isConstant {
             // Artifacts take no dimension beyond 2²⁴.
             let limits = Dictionary(uniqueKeysWithValues: size.dimensions.map { ($0, Extent(1 << 24)) }), bounds = size.bounds(limits)
-            if bounds.high.constant.map({ $0 > high }) ?? true { rewriter.assume(Extent(high) - size) }
-            if bounds.low.constant.map({ $0 < low }) ?? true { rewriter.assume(size - Extent(low)) }
+            if bounds.high.constant.map({ $0 > high }) ?? true { rewriter.assume(Extent(high) - size, for: Self.narrowSize) }
+            if bounds.low.constant.map({ $0 < low }) ?? true { rewriter.assume(size - Extent(low), for: Self.narrowSize) }
         }
     }
+
+    private static let narrowSize = "a size that the model computes in fewer than 64 bits"
 
     /// Types narrower than i64 whose elements are followed as sizes, and between which integers they hold all.
     private static let exactSizes: [ElementType: (low: Int, high: Int)] = [.i32: (-1 << 31, 1 << 31 - 1), .f32: (-1 << 24, 1 << 24), .f64: (-1 << 53, 1 << 53)]

@@ -3,16 +3,21 @@ func checkIndices(_ type: TensorType) throws {
     guard type.element.isInteger else { throw Diagnostic(.invalid, "the indices have type \(type), not an integer type") }
 }
 
-/// Picks slices along one axis: `result[a…, i…, b…] = data[a…, indices[i…], b…]`. Negative indices count from the end.
+/// Picks slices along one axis: `result[a…, i…, b…] = data[a…, indices[i…], b…]`. Negative indices count from the end, where they may.
 public struct Gather: PointwiseOp {
     public static let mnemonic = "gather"
     public static let summary = "Picks slices along one axis by index"
-    public static var attributes: [Attribute<Self>] { [Attribute("axis", \.axis)] }
+    public static var attributes: [Attribute<Self>] { [Attribute("axis", \.axis), Attribute("counts_backwards", \.countsBackwards)] }
 
     public var axis: Int
+    /// Whether negative indices count from the end; they are errors of the data otherwise.
+    public var countsBackwards = true
 
     public init() { axis = 0 }
-    public init(axis: Int) { self.axis = axis }
+    public init(axis: Int, countsBackwards: Bool = true) {
+        self.axis = axis
+        self.countsBackwards = countsBackwards
+    }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         let types = try context.tensors(2)
@@ -23,11 +28,12 @@ public struct Gather: PointwiseOp {
     }
 
     public func checkConstants(_ constants: [Tensor?], types: [TensorType]) throws {
-        try checkIndices(constants[1], into: types[0].shape[axis])
+        try checkIndices(constants[1], into: types[0].shape[axis], mayCountBackwards: countsBackwards)
     }
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let data = operands[0], split = AxisSplit(data.shape, axis: axis)
+        try checkIndices(operands[1], into: Extent(split.count), mayCountBackwards: countsBackwards)
         let positions = try operands[1].integers.map { try checkedIndex($0, of: split.count) }
         let shape = Array(data.shape[..<axis]) + operands[1].shape + Array(data.shape[(axis + 1)...])
         return [Tensor(data.element, shape) { bytes in
@@ -47,7 +53,7 @@ public struct Gather: PointwiseOp {
         var result: [Extent] = []
         for outer in 0..<split.outer {
             for index in indices {
-                guard let position = try? checkedIndex(index, of: split.count) else { return [nil] }
+                guard countsBackwards || index >= 0, let position = try? checkedIndex(index, of: split.count) else { return [nil] }
                 let start = (outer * split.count + position) * split.inner
                 result += data[start..<start + split.inner]
             }
@@ -60,7 +66,7 @@ public struct Gather: PointwiseOp {
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let rank = operands.types[1].rank
         let position = try operands.load(1, at: Array(index[axis..<axis + rank]), in: &builder)
-        let source = position.wrapped(into: operands.types[0].shape[axis], in: &builder)
+        let source = position.wrapped(into: operands.types[0].shape[axis], countsBackwards: countsBackwards, in: &builder)
         let place = Array(index[..<axis]) + [source] + Array(index[(axis + rank)...])
         return try operands.load(0, at: place, into: [operands.types[0].shape[axis]], in: &builder)
     }

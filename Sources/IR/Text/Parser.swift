@@ -4,8 +4,8 @@
 /// Dimensions that appear alone in an input's type need no declaration. Malformed text ends in a `Diagnostic` that names the
 /// file, line and column.
 public struct Parser {
-    /// Opens the file of large constants that the text names.
-    public typealias ResourceOpener = (_ fileName: String) throws -> TensorStorage
+    /// Opens the file of large constants that the text names, with the digest that it should have, if the text says that.
+    public typealias ResourceOpener = (_ fileName: String, _ sha256: String?) throws -> TensorStorage
 
     private var tokens: TokenStream
     private var attributes: AttributeParser
@@ -22,7 +22,8 @@ public struct Parser {
         if parser.tokens.accept(word: "resources") {
             let name = try parser.tokens.take(.string, "a file name")
             guard let resources else { throw parser.tokens.error("constants in a separate file cannot be read here", at: name) }
-            parser.attributes = AttributeParser(resources: try resources(name.text))
+            let digest = try parser.tokens.accept(word: "sha256") ? parser.tokens.take(.string, "the file's digest").text : nil
+            parser.attributes = AttributeParser(resources: try resources(name.text, digest))
         }
         var functions: [Function] = []
         while parser.tokens.current.kind != .end { functions.append(try parser.function()) }
@@ -62,7 +63,8 @@ public struct Parser {
             if tokens.accept(word: "dimension") {
                 try dimension()
             } else if tokens.accept(word: "assume") {
-                rewriter.assume(try tokens.extent())
+                let size = try tokens.extent(), place = try tokens.accept(word: "for") ? tokens.take(.string, "what the size must fit").text : "the model"
+                rewriter.assume(size, for: place)
             } else if tokens.accept(word: "metadata") {
                 let key = try tokens.take(.string, "a key").text
                 try tokens.expect("=")

@@ -38,8 +38,18 @@ public struct Printer {
 
     /// A printed text with the tensors that belong into its external file, in order of their offsets.
     public struct Text: Sendable {
-        public var text: String
-        public var resources: [Resource]
+        /// Comments in front.
+        public var comments = ""
+        let functions: String
+        let fileName: String?
+        public let resources: [Resource]
+
+        public var text: String { text(sha256: nil) }
+
+        /// - Parameter sha256: the digest of the external file, in hexadecimal digits, for the text to name.
+        public func text(sha256: String?) -> String {
+            comments + (fileName.map { "resources \(Quoting.quoted($0))\(sha256.map { " sha256 \(Quoting.quoted($0))" } ?? "")\n\n" } ?? "") + functions
+        }
     }
 
     /// Prints one function.
@@ -57,14 +67,14 @@ public struct Printer {
     public static func module(_ functions: [Function], weights: Weights) -> Text {
         var tensors = TensorPrinter(weights)
         var text = ""
-        if case .external(let fileName) = weights { text += "resources \(Quoting.quoted(fileName))\n\n" }
         for (i, function) in functions.enumerated() {
             var printer = Printer(function, tensors)
             printer.printFunction()
             tensors = printer.tensors
             text += (i == 0 ? "" : "\n") + printer.text
         }
-        return Text(text: text, resources: tensors.resources)
+        let fileName: String? = if case .external(let name) = weights { name } else { nil }
+        return Text(functions: text, fileName: fileName, resources: tensors.resources)
     }
 
     private let function: Function
@@ -126,7 +136,7 @@ public struct Printer {
             }
             text += "  dimension \(Quoting.identifierOrQuoted(name)) = \(source)\n"
         }
-        for size in function.assumptions { text += "  assume \(size)\n" }
+        for one in function.assumptions { text += "  assume \(one.size) for \(Quoting.quoted(one.place))\n" }
         for (key, value) in function.metadata.sorted(by: { $0.key < $1.key }) {
             text += "  metadata \(Quoting.quoted(key)) = \(Quoting.quoted(value))\n"
         }

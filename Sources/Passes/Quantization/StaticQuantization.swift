@@ -2,8 +2,7 @@ import GlmcIR
 
 /// Static post-training quantisation: what to observe, what was observed, and the quantised function.
 ///
-/// Use: make one from the optimised function; run `observation` on calibration samples, giving its extra outputs to `observe`;
-/// then run `pass`, followed by `Pipelines.int8`.
+/// Use: make one from the optimised function; run `observation` on calibration samples, giving its extra outputs to `observe`; then `apply` it.
 public struct StaticQuantization: Sendable {
     public let function: Function
     public let plan: QuantizationPlan
@@ -59,7 +58,35 @@ public struct StaticQuantization: Sendable {
         return parameters
     }
 
-    /// Puts `quantize` and `dequantize` around the values of the plan, and s8 weights behind `dequantize`.
+    /// Puts `quantize` and `dequantize` around the values of the plan, and s8 weights behind `dequantize`, in the function that it was made from.
+    public func apply(to rewriter: inout Rewriter) throws {
+        let parameters = parameters
+        for (node, reason) in plan.kept { rewriter.remark("stays in fp32: \(reason)", at: node, missed: true) }
+        let function = rewriter.function
+        for (value, uses) in plan.values {
+            guard let known = parameters[value], let position = function.position(behind: value) else { continue }
+            guard rewriter.beginRewrite() else { return }
+            try rewriter.quantize(value, known, uses: uses, at: position)
+        }
+        for (node, inputs) in plan.nodes {
+            guard inputs.allSatisfy({ parameters[$0] != nil }) else {
+                rewriter.remark("stays in fp32: its input was never seen, or without a range that 8 bits can cover", at: node, missed: true)
+                continue
+            }
+            let axis = function[node].op is Convolution ? 0 : function.tensorType(function[node].operands[1]).rank - 1
+            guard let weights = function.constant(function[node].operands[1]).flatMap({ QuantizedWeights($0, axis: axis) }) else {
+                rewriter.remark("stays in fp32: a weight is not finite", at: node, missed: true)
+                continue
+            }
+            guard rewriter.beginRewrite() else { return }
+            try rewriter.quantizeWeights(of: node, weights, axis: axis)
+            rewriter.remark("computes in int8", at: node)
+        }
+    }
+}
+
+extension Pass {
+    /// Runs the function on calibration data and quantises what is worth it.
     ///
     /// ```
     /// %0 = conv(%x, %w, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 6, 6]
@@ -72,32 +99,16 @@ public struct StaticQuantization: Sendable {
     /// %3 = conv(%1, %2, strides: [1, 1], dilations: [1, 1]) : f32[1, 8, 6, 6]
     /// ```
     ///
-    /// The result has the form of a model that was quantised by another tool, so that one lowering serves both. It runs on
-    /// the function that it was made from.
-    public var pass: Pass {
-        let (plan, parameters) = (plan, parameters)
-        return Pass("quantize-static", "Puts quantize and dequantize around what was calibrated") { rewriter, _ in
-            for (node, reason) in plan.kept { rewriter.remark("stays in fp32: \(reason)", at: node, missed: true) }
-            let function = rewriter.function
-            for (value, uses) in plan.values {
-                guard let known = parameters[value], let position = function.position(behind: value) else { continue }
-                guard rewriter.beginRewrite() else { return }
-                try rewriter.quantize(value, known, uses: uses, at: position)
-            }
-            for (node, inputs) in plan.nodes {
-                guard inputs.allSatisfy({ parameters[$0] != nil }) else {
-                    rewriter.remark("stays in fp32: its input was never seen, or without a range that 8 bits can cover", at: node, missed: true)
-                    continue
-                }
-                let axis = function[node].op is Convolution ? 0 : function.tensorType(function[node].operands[1]).rank - 1
-                guard let weights = function.constant(function[node].operands[1]).flatMap({ QuantizedWeights($0, axis: axis) }) else {
-                    rewriter.remark("stays in fp32: a weight is not finite", at: node, missed: true)
-                    continue
-                }
-                guard rewriter.beginRewrite() else { return }
-                try rewriter.quantizeWeights(of: node, weights, axis: axis)
-                rewriter.remark("computes in int8", at: node)
-            }
+    /// The result has the form of a model that was quantised by another tool, so that one lowering serves both.
+    /// - Parameter calibrate: runs the observation on every sample (`StaticQuantization`); nil where there is no data, which is an error of the pass.
+    public static func quantizeStatic(
+        _ options: QuantizationOptions = QuantizationOptions(), calibrate: (@Sendable (inout StaticQuantization, PassContext) throws -> Void)? = nil
+    ) -> Pass {
+        Pass("quantize-static", "Runs the model on calibration data and puts quantize and dequantize around what int8 is worth for") { rewriter, context in
+            guard let calibrate else { throw Diagnostic(.usage, "needs calibration data", hint: "--int8 --calib DATA runs it") }
+            var quantization = StaticQuantization(rewriter.function, options: options)
+            if !quantization.plan.values.isEmpty { try calibrate(&quantization, context) }
+            try quantization.apply(to: &rewriter)
         }
     }
 }

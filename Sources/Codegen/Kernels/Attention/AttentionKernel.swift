@@ -2,18 +2,17 @@ import GlmcIR
 
 extension KernelFamily {
     /// Attention by blocks of query rows whose scores stay in the first-level caches.
-    static let attention = KernelFamily("attention-rows", matches: { query in
-        guard let op = query.op(Attention.self), query.operandType(0).element == .f32 else { return false }
+    static let attention = KernelFamily("attention-rows") { query in
+        guard let op = query.op(Attention.self), query.operandType(0).element == .f32 else { return nil }
         // Masks are read by vectors along the keys, or one value for all of them.
-        if op.optionalParts(query.node.operands).mask != nil, let last = query.operandType(3).shape.last, !last.broadcastsAsKnown(to: query.operandType(1).shape[2]) { return false }
-        return query.operandType(0).shape[3].isConstant && query.operandType(2).shape[3].isConstant
-    }, emit: { site in
-        let op = try site.op(Attention.self)
-        let q = try site.operand(0), k = try site.operand(1), v = try site.operand(2)
-        let (mask, lengths) = op.optionalParts(try site.operandTypes.indices.map { try site.operand($0) })
-        var kernel = AttentionKernel(op: op, q: q, k: k, v: v, mask: mask, lengths: lengths, target: site.target)
-        try kernel.emit(&site)
-    })
+        if op.optionalParts(query.node.operands).mask != nil, let last = query.operandType(3).shape.last, !last.broadcastsAsKnown(to: query.operandType(1).shape[2]) { return nil }
+        guard query.operandType(0).shape[3].isConstant, query.operandType(2).shape[3].isConstant else { return nil }
+        return KernelPlan { site in
+            let operands = try site.operandTypes.indices.map { try site.operand($0) }, (mask, lengths) = op.optionalParts(operands)
+            var kernel = AttentionKernel(op: op, q: operands[0], k: operands[1], v: operands[2], mask: mask, lengths: lengths, target: site.target)
+            try kernel.emit(&site)
+        }
+    }
 }
 
 /// Keys are packed into panels once per head (for a single query they are read where they lie: `emitStep`); then every block of rows computes its scores (a

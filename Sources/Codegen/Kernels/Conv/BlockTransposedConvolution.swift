@@ -3,16 +3,13 @@ import GlmcIR
 extension KernelFamily {
     /// Transposed convolutions to few channels whose filter is as large as its stride: every input position makes a block of the
     /// result of its own, such as the last step of segmentation and text detection.
-    static let blockTransposedConvolution = KernelFamily("conv-transpose-blocks", matches: { query in
-        guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 4, query.target.vectorBits > 0 else { return false }
-        return isFloatProduct(query) && op.groups == 1 && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
-            && Array(filter.shape[2...]) == op.strides && (op.cropBefore + op.cropAfter + op.outputPadding).allSatisfy { $0 == 0 }
-            && filter.shape[1...].reduce(1, *) <= 2 * query.target.lanes(ofBytes: 4)
-    }, emit: { site in
-        guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a tiled transposed convolution is not constant") }
-        let image = try site.operand(0)
-        try BlockTransposedConvolution(filter: filter, image: image, result: site.resultTypes[0]).emit(&site)
-    })
+    static let blockTransposedConvolution = KernelFamily("conv-transpose-blocks") { query in
+        guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 4, query.target.vectorBits > 0 else { return nil }
+        guard isFloatProduct(query), op.groups == 1, op.dilations.allSatisfy({ $0 == 1 }), filter.count > 0,
+              Array(filter.shape[2...]) == op.strides, (op.cropBefore + op.cropAfter + op.outputPadding).allSatisfy({ $0 == 0 }),
+              filter.shape[1...].reduce(1, *) <= 2 * query.target.lanes(ofBytes: 4) else { return nil }
+        return KernelPlan { site in try BlockTransposedConvolution(filter: filter, image: try site.operand(0), result: site.resultTypes[0]).emit(&site) }
+    }
 }
 
 /// Row by row: a matrix product gives every input position its block, one lane per element; the blocks are laid out as rows of the
@@ -29,9 +26,9 @@ struct BlockTransposedConvolution {
         let plan = TilePlan(y: 1, x: width.constant, columns: columns, depth: depth, rowBytes: 0, elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
         let kind = try site.contractionKind(image.element, filter.element, contiguous: image.strides[1] == 1)
         let axes = [(axis: ReductionAxis(Extent(depth), stride: image.strides[1]), sourceStride: columns)]
-        let packing = PanelPacking(
+        let packing = PanelFormat(
             kind: kind, axes: axes, columns: columns, columnStride: 1, outer: 1, outerStride: depth * columns, lanes: lanes, panels: plan.panels)
-        let weights = site.packed(filter, as: packing, element: kind.weightElement)
+        let weights = try site.weight(kind.weightElement, [filter], as: packing)
         let rounded = (columns + lanes - 1) / lanes * lanes
         let blocks = site.scratch("blocks", .f32, count: width * Extent(rounded), perThread: true)
         let rows = site.scratch("rows", .f32, count: resultWidth * Extent(columns / blockX), perThread: true)

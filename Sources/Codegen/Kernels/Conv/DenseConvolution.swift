@@ -2,19 +2,15 @@ import GlmcIR
 
 extension KernelFamily {
     /// Dense, strided, dilated, 1x1 and grouped convolutions with constant filters, as contractions over filter taps and channels.
-    static let denseConvolution = KernelFamily("conv-tile", readsManyRows: true, matches: { query in
-        guard let op = query.op(Convolution.self), let filter = query.constant(1), (3...5).contains(filter.rank) else { return false }
+    static let denseConvolution = KernelFamily("conv-tile") { query in
+        guard let op = query.op(Convolution.self), let filter = query.constant(1), (3...5).contains(filter.rank) else { return nil }
         let input = query.operandType(0)
         // Narrow groups waste lanes: a group should fill at least half a vector.
         let columns = filter.shape[0] / op.groups
-        return (op.groups == 1 || columns * 2 >= query.target.lanes(ofBytes: 4)) && filter.count > 0
-            && ContractionKind(input.element, filter.element, target: query.target, contiguous: true) != nil
-    }, emit: { site in
-        let op = try site.op(Convolution.self)
-        guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a tiled convolution is not constant") }
-        let image = try site.operand(0)
-        try DenseConvolution(op, filter, image, result: site.resultTypes[0]).emit(&site)
-    })
+        guard op.groups == 1 || columns * 2 >= query.target.lanes(ofBytes: 4), filter.count > 0,
+              ContractionKind(input.element, filter.element, target: query.target, contiguous: true) != nil else { return nil }
+        return KernelPlan(readsManyRows: true) { site in try DenseConvolution(op, filter, try site.operand(0), result: site.resultTypes[0]).emit(&site) }
+    }
 }
 
 /// A convolution as a contraction: y and x are the last two spatial axes, columns the output channels of one group.
@@ -56,10 +52,10 @@ struct DenseConvolution {
         let plan = TilePlan(
             y: y.constant, x: x.constant, columns: columns, depth: taps * depth, rowBytes: (strideY.constant ?? 0) * element,
             elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
-        let packing = PanelPacking(
+        let packing = PanelFormat(
             kind: kind, axes: axes, columns: columns, columnStride: filterStrides[0], outer: op.groups, outerStride: filterStrides[0] * columns,
             lanes: model.lanes, panels: plan.panels)
-        let weights = site.packed(filter, as: packing, element: kind.weightElement)
+        let weights = try site.weight(kind.weightElement, [filter], as: packing)
         try site.generate { builder, store in
             let problem = Contraction(
                 kind: kind, outer: [result.shape[0], Extent(op.groups), planes], y: y, x: x, columns: Extent(columns), input: image.buffer,

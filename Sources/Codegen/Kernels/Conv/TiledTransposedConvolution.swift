@@ -2,18 +2,14 @@ import GlmcIR
 
 extension KernelFamily {
     /// Transposed convolutions as one dense convolution per phase of the stride.
-    static let transposedConvolution = KernelFamily("conv-transpose-tile", matches: { query in
-        guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return false }
+    static let transposedConvolution = KernelFamily("conv-transpose-tile") { query in
+        guard let op = query.op(TransposedConvolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return nil }
         // Every phase needs a tap, and enough channels to fill half a vector.
-        return isFloatProduct(query) && op.dilations.allSatisfy { $0 == 1 } && filter.count > 0
-            && op.strides.reduce(1, *) <= 16 && zip(filter.shape[2...], op.strides).allSatisfy { $0 >= $1 }
-            && filter.shape[1] * 2 >= query.target.lanes(ofBytes: 4)
-    }, emit: { site in
-        let op = try site.op(TransposedConvolution.self)
-        guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a tiled transposed convolution is not constant") }
-        let image = try site.operand(0)
-        try TiledTransposedConvolution(op: op, filter: filter, image: image, result: site.resultTypes[0]).emit(&site)
-    })
+        guard isFloatProduct(query), op.dilations.allSatisfy({ $0 == 1 }), filter.count > 0,
+              op.strides.reduce(1, *) <= 16, zip(filter.shape[2...], op.strides).allSatisfy({ $0 >= $1 }),
+              filter.shape[1] * 2 >= query.target.lanes(ofBytes: 4) else { return nil }
+        return KernelPlan { site in try TiledTransposedConvolution(op: op, filter: filter, image: try site.operand(0), result: site.resultTypes[0]).emit(&site) }
+    }
 }
 
 /// Output positions whose distance from the cropped origin leaves remainder r modulo the stride see the taps r, r + stride, … only:
@@ -104,10 +100,10 @@ struct TiledTransposedConvolution {
         let plan = TilePlan(
             y: phaseY.count.constant, x: phaseX.count.constant, columns: columns, depth: phaseY.taps * phaseX.taps * depth,
             rowBytes: (strideY.constant ?? 0) * image.element.byteCount, elementBytes: filter.element.byteCount, model: model, storesAnyWidth: true)
-        let packing = PanelPacking(
+        let packing = PanelFormat(
             kind: kind, axes: axes, columns: columns, columnStride: strides[1], outer: op.groups, outerStride: depth * strides[0],
             sourceOffset: lastTap, lanes: model.lanes, panels: plan.panels)
-        let weights = site.packed(filter, as: packing, element: kind.weightElement)
+        let weights = try site.weight(kind.weightElement, [filter], as: packing)
         let startY = rank == 2 ? phaseY.input + before[0] : 0, startX = phaseX.input + before[rank - 1]
         try site.generate { builder, store in
             let problem = Contraction(

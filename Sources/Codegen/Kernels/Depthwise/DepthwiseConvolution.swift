@@ -2,21 +2,42 @@ import GlmcIR
 
 extension KernelFamily {
     /// Depthwise convolutions over channels-last images: one vector of channels, several neighbouring output positions at once.
-    static let depthwiseConvolution = KernelFamily("conv-depthwise", matches: { query in
-        guard let op = query.op(Convolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return false }
+    static let depthwiseConvolution = KernelFamily("conv-depthwise") { query in
+        guard let op = query.op(Convolution.self), let filter = query.constant(1), filter.rank == 3 || filter.rank == 4 else { return nil }
         let image = query.operandType(0)
         let floats: Set<ElementType> = [.f32, .f16, .bf16], isFloat = floats.contains(image.element) && floats.contains(filter.element)
         // Products of bytes are summed as f32, exactly while the sum stays below 2^24.
         let taps = filter.shape.dropFirst(2).reduce(1, *)
         let isByte = [.u8, .i8].contains(image.element) && filter.element == .i8 && taps <= 500
-        return op.groups > 1 && filter.shape[1] == 1 && filter.shape[0] == op.groups && taps <= 121 && (isFloat || isByte)
-            && image.layout == .channelsLast && query.resultType.layout == .channelsLast
-    }, emit: { site in
-        let op = try site.op(Convolution.self)
-        guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a depthwise convolution is not constant") }
-        let image = try site.operand(0, along: 1)
-        try DepthwiseConvolution(op: op, filter: filter, image: image, result: site.resultTypes[0]).emit(&site)
-    })
+        guard op.groups > 1, filter.shape[1] == 1, filter.shape[0] == op.groups, taps <= 121, isFloat || isByte,
+              image.layout == .channelsLast, query.resultType.layout == .channelsLast else { return nil }
+        return KernelPlan { site in try DepthwiseConvolution(op: op, filter: filter, image: try site.operand(0, along: 1), result: site.resultTypes[0]).emit(&site) }
+    }
+}
+
+/// The filter of a depthwise convolution, [channels, 1, taps…], as f32 whatever its type: [vector][tap][lane], the last vector filled up with zeros.
+private struct ChannelVectors: WeightFormat {
+    let lanes: Int
+
+    var description: String { "channel vectors<\(lanes)>" }
+
+    private func counts(_ filter: Tensor) -> (channels: Int, taps: Int) { (filter.shape[0], filter.shape[2...].reduce(1, *)) }
+
+    func byteCount(of sources: [Tensor]) -> Int {
+        let (channels, taps) = counts(sources[0])
+        return (channels + lanes - 1) / lanes * lanes * taps * 4
+    }
+
+    func verify(_ sources: [Tensor]) throws {
+        guard sources.count == 1, sources[0].rank > 2, sources[0].shape[1] == 1 else { throw Diagnostic(.internal, "\(self) of \(sources.map(\.type.description))") }
+    }
+
+    func write(_ sources: [Tensor], to target: UnsafeMutableRawBufferPointer) {
+        let filter = sources[0], values = target.bindMemory(to: Float.self), reader = filter.reader, (channels, taps) = counts(filter)
+        for channel in 0..<channels {
+            for tap in 0..<taps { values[(channel / lanes * taps + tap) * lanes + channel % lanes] = Float(reader.load(at: channel * taps + tap)) }
+        }
+    }
 }
 
 /// For every output row and run of `tile` positions, all channels pass by one vector at a time: each input vector that the run
@@ -33,16 +54,7 @@ struct DepthwiseConvolution {
         let rank = filter.rank - 2
         let kernelX = filter.shape[filter.rank - 1], kernelY = rank == 2 ? filter.shape[2] : 1
         let taps = kernelX * kernelY
-        // Weights as [vector][tap][lane], f32 whatever their type.
-        let source = filter
-        let weights = site.packed("w", .f32, count: vectors * taps * lanes, key: PackingKey("depthwise-\(lanes)", [filter])) { target in
-            let values = target.bindMemory(to: Float.self), reader = source.reader
-            for channel in 0..<channels {
-                for tap in 0..<taps {
-                    values[(channel / lanes * taps + tap) * lanes + channel % lanes] = Float(reader.load(at: channel * taps + tap))
-                }
-            }
-        }
+        let weights = try site.weight(.f32, [filter], as: ChannelVectors(lanes: lanes))
         let height = rank == 2 ? result.shape[2] : 1, width = result.shape[result.rank - 1]
         let limit = Swift.max(1, Swift.min(8, model.registers - kernelX - 3))
         let cut = width.constant.map { AxisCut(extent: $0, limit: limit) } ?? AxisCut(freeWithLimit: limit)

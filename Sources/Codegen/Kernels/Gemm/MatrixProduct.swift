@@ -2,28 +2,24 @@ import GlmcIR
 
 extension KernelFamily {
     /// Matrix products: constant right sides packed at compile time, computed ones read in place or packed at run time.
-    static let matrixProduct = KernelFamily("gemm-tile", readsManyRows: true, matches: { query in
-        guard query.op(MatMul.self) != nil else { return false }
+    static let matrixProduct = KernelFamily("gemm-tile") { query in
+        guard query.op(MatMul.self) != nil else { return nil }
         let (a, b) = (query.operandType(0), query.operandType(1))
-        guard ContractionKind(a.element, b.element, target: query.target, contiguous: true) != nil else { return false }
-        if let constant = query.constant(1) { return constant.count > 0 }
+        guard let kind = ContractionKind(a.element, b.element, target: query.target, contiguous: true) else { return nil }
+        if let weights = query.constant(1) {
+            guard weights.count > 0 else { return nil }
+            let strided = ContractionKind(a.element, b.element, target: query.target, contiguous: false)
+            let panels = MatrixProduct.request(
+                query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kind == strided ? kind : nil, right: 1, RegisterModel(query.target, kind))
+            return KernelPlan(readsManyRows: true, panels: panels) { site in try MatrixProduct(&site).emit(&site, weights: weights) }
+        }
         // Without a constant to pack in groups, narrow products would need a packing pass of their own.
-        return a.element == .f32 && b.element == .f32
-    }, panels: { query in
-        guard let weights = query.constant(1) else { return nil }
-        let kinds = [true, false].map { ContractionKind(query.operandType(0).element, weights.element, target: query.target, contiguous: $0) }
-        return MatrixProduct.request(
-            query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kinds[0] == kinds[1] ? kinds[0] : nil, right: 1, RegisterModel(query.target, kinds[0] ?? .float))
-    }, emit: { site in
-        let a = try site.operand(0)
-        let product = MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0])
-        if let weights = site.constant(1) {
-            try product.emit(&site, weights: weights)
-        } else {
-            let b = try site.operand(1)
+        guard kind == .float else { return nil }
+        return KernelPlan(readsManyRows: true) { site in
+            let product = try MatrixProduct(&site), b = try site.operand(1)
             try product.emit(&site, right: b)
         }
-    })
+    }
 }
 
 /// A batched matrix product as a contraction: y is the row axis, columns the last axis, batches the outer axes.
@@ -42,6 +38,10 @@ struct MatrixProduct {
         self.result = result
         self.right = right
         rowAxis = Self.rowAxis(of: result, right: operandTypes[right])
+    }
+
+    fileprivate init(_ site: inout KernelSite) throws {
+        self.init(try site.operand(0), operandTypes: site.operandTypes, result: site.resultTypes[0])
     }
 
     static func rowAxis(of result: TensorType, right: TensorType) -> Int {
@@ -119,8 +119,8 @@ struct MatrixProduct {
         var plan = plan(model, weights: weights.element, panels: site.formats[weights])
         plan.spanPanels(model)
         let batches = Array(weights.shape.dropLast(2))
-        let packing = PanelPacking(matrix: weights, kind: kind, lanes: model.lanes, panels: plan.panels)
-        let buffer = site.packed(weights, as: packing, element: kind.weightElement)
+        let packing = PanelFormat(matrix: weights, kind: kind, lanes: model.lanes, panels: plan.panels)
+        let buffer = try site.weight(kind.weightElement, [weights], as: packing)
         // Which of the constant's batches an outer position uses.
         let batchView = TensorView(
             buffer, weights.element, shape: (batches + [1, 1]).map { Extent($0) },

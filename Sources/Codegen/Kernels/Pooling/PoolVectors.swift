@@ -2,32 +2,29 @@ import GlmcIR
 
 extension KernelFamily {
     /// Maximum and average pooling of channels-last images, by vectors of channels.
-    static let pooling = KernelFamily("pool-vectors", matches: { query in
-        guard let op = query.op(Pool.self), !op.indices, (1...2).contains(op.window.count), op.dilations.allSatisfy({ $0 == 1 }) else { return false }
+    static let pooling = KernelFamily("pool-vectors") { query in
+        guard let op = query.op(Pool.self), !op.indices, (1...2).contains(op.window.count), op.dilations.allSatisfy({ $0 == 1 }) else { return nil }
         let image = query.operandType(0)
         let isFloat = [.f32, .f16, .bf16].contains(image.element) && (op.function == .max || op.function == .average)
         let isByte = image.element == .u8 && op.function == .max
         // A window must never miss the image altogether: its result would need a rule of its own.
         let fits = zip(op.window, zip(op.padBefore, op.padAfter)).allSatisfy { $0 > $1.0 && $0 > $1.1 } && !op.ceilMode
-        return (isFloat || isByte) && fits && image.layout == .channelsLast && query.resultType.layout == .channelsLast && image.shape[1].isConstant
-    }, emit: { site in
-        let op = try site.op(Pool.self)
-        let image = try site.operand(0, along: 1)
-        try PoolVectors(op: op, image: image, result: site.resultTypes[0]).emit(&site)
-    })
+        guard isFloat || isByte, fits, image.layout == .channelsLast, query.resultType.layout == .channelsLast, let channels = image.shape[1].constant else { return nil }
+        return KernelPlan { site in try PoolVectors(op: op, image: try site.operand(0, along: 1), channels: channels, result: site.resultTypes[0]).emit(&site) }
+    }
 }
 
 /// Every output position walks the part of its window that lies inside the image, a few vectors of channels at a time.
 struct PoolVectors {
     let op: Pool
     let image: TensorView
+    let channels: Int
     let result: TensorType
 
     private var isMaximum: Bool { op.function == .max }
 
     func emit(_ site: inout KernelSite) throws {
         let lanes = site.target.lanes(ofBytes: 4)
-        guard let channels = image.shape[1].constant else { throw Diagnostic(.internal, "a tuned pool of a free number of channels") }
         let chunks = AxisCut(extent: (channels + lanes - 1) / lanes, limit: 4)
         let outer = [result.shape[0]] + result.shape.dropFirst(2)
         try site.generate { builder, store in

@@ -3,15 +3,11 @@ import GlmcIR
 extension KernelFamily {
     /// LSTM, GRU and RNN with constant weights: the input's share of all gates as one product over all time steps, then one product
     /// with packed recurrent weights per step.
-    static let recurrent = KernelFamily("recurrent-steps", matches: { query in
-        guard query.node.op is any RecurrentOp, query.resultType.element == .f32 else { return false }
-        return query.constant(1).map { $0.count > 0 } ?? false && query.constant(2) != nil
-    }, emit: { site in
-        guard let op = site.node.op as? any RecurrentOp, let w = site.constant(1), let r = site.constant(2) else {
-            throw Diagnostic(.internal, "a recurrent kernel was chosen for \(site.node.op.mnemonic)")
-        }
-        try RecurrentSequences(op, w: w, r: r, &site).emit(&site)
-    })
+    static let recurrent = KernelFamily("recurrent-steps") { query in
+        guard let op = query.node.op as? any RecurrentOp, query.resultType.element == .f32, let w = query.constant(1), w.count > 0,
+              let r = query.constant(2) else { return nil }
+        return KernelPlan { site in try RecurrentSequences(op, w: w, r: r, &site).emit(&site) }
+    }
 }
 
 private struct RecurrentSequences {
@@ -24,8 +20,8 @@ private struct RecurrentSequences {
     let directions: Int
     /// Sequences that step together share every load of the recurrent weights.
     let blocks: AxisCut
-    let input: (plan: TilePlan, packing: PanelPacking, weights: BufferID)
-    let recurrent: [Range<Int>: (packing: PanelPacking, weights: BufferID)]
+    let input: (plan: TilePlan, packing: PanelFormat, weights: BufferID)
+    let recurrent: [Range<Int>: (packing: PanelFormat, weights: BufferID)]
 
     /// The most sequences per block: more would not fit the registers of one tile.
     private static let largestBlock = 8
@@ -47,17 +43,17 @@ private struct RecurrentSequences {
         let width = w.shape[2]
         let plan = TilePlan(
             y: (x.shape[0] * x.shape[1]).constant, x: 1, columns: sums, depth: width, rowBytes: width * 4, elementBytes: 4, model: model)
-        let packing = PanelPacking(
+        let packing = PanelFormat(
             kind: .float, axes: [(ReductionAxis(Extent(width), stride: x.strides[2]), 1)], columns: sums, columnStride: width, outer: directions,
             outerStride: sums * width, lanes: model.lanes, panels: plan.panels)
-        input = (plan, packing, site.packed(w, as: packing, element: .f32))
-        var recurrent: [Range<Int>: (packing: PanelPacking, weights: BufferID)] = [:]
+        input = (plan, packing, try site.weight(.f32, [w], as: packing))
+        var recurrent: [Range<Int>: (packing: PanelFormat, weights: BufferID)] = [:]
         for phase in op.phases {
             let plan = Self.stepPlan(rows: blocks.largest, phase, hidden, model)
-            let packing = PanelPacking(
+            let packing = PanelFormat(
                 kind: .float, axes: [(ReductionAxis(Extent(hidden), stride: 1), 1)], columns: phase.count * hidden, columnStride: hidden, outer: directions,
                 outerStride: sums * hidden, sourceOffset: phase.lowerBound * hidden * hidden, lanes: model.lanes, panels: plan.panels)
-            recurrent[phase] = (packing, site.packed(r, as: packing, element: .f32))
+            recurrent[phase] = (packing, try site.weight(.f32, [r], as: packing))
         }
         self.recurrent = recurrent
     }

@@ -2,22 +2,16 @@ import GlmcIR
 
 extension KernelFamily {
     /// Layer normalisation over the last axis.
-    static let layerNorm = KernelFamily("layer-norm-rows", matches: { query in
-        guard let op = query.op(LayerNorm.self) else { return false }
-        return normalizesLastAxis(op.axis, query)
-    }, emit: { site in
-        let epsilon = try site.op(LayerNorm.self).epsilon
-        try emitNorm(&site, epsilon: epsilon, isCentred: true)
-    })
+    static let layerNorm = KernelFamily("layer-norm-rows") { query in
+        guard let op = query.op(LayerNorm.self), normalizesLastAxis(op.axis, query) else { return nil }
+        return KernelPlan { site in try emitNorm(&site, epsilon: op.epsilon, isCentred: true) }
+    }
 
     /// Root-mean-square normalisation over the last axis.
-    static let rmsNorm = KernelFamily("rms-norm-rows", matches: { query in
-        guard let op = query.op(RMSNorm.self) else { return false }
-        return normalizesLastAxis(op.axis, query)
-    }, emit: { site in
-        let epsilon = try site.op(RMSNorm.self).epsilon
-        try emitNorm(&site, epsilon: epsilon, isCentred: false)
-    })
+    static let rmsNorm = KernelFamily("rms-norm-rows") { query in
+        guard let op = query.op(RMSNorm.self), normalizesLastAxis(op.axis, query) else { return nil }
+        return KernelPlan { site in try emitNorm(&site, epsilon: op.epsilon, isCentred: false) }
+    }
 
     /// Vectors run along the last axis, whose parameters must be rows of it: other forms are lowered generically.
     private static func normalizesLastAxis(_ axis: Int, _ query: KernelQuery) -> Bool {

@@ -2,18 +2,15 @@ import GlmcIR
 
 extension KernelFamily {
     /// Sums, means and extrema over axes that lie outside of the contiguous one, such as global pooling of channels-last images.
-    static let reduceColumns = KernelFamily("reduce-columns", matches: { query in
-        guard let op = query.op(Reduce.self), ColumnReduction.functions[op.function] != nil, query.target.vectorBits > 0 else { return false }
+    static let reduceColumns = KernelFamily("reduce-columns") { query in
+        guard let op = query.op(Reduce.self), ColumnReduction.functions[op.function] != nil, query.target.vectorBits > 0 else { return nil }
         let type = query.operandType(0)
-        guard type.element == .f32, let inner = type.layout.axisOrder(rank: type.rank).last, !op.axes.isEmpty, !op.axes.contains(inner) else { return false }
+        guard type.element == .f32, let inner = type.layout.axisOrder(rank: type.rank).last, !op.axes.isEmpty, !op.axes.contains(inner) else { return nil }
         let lanes = query.target.lanes(ofBytes: 4)
         let isWide = type.shape[inner].constant.map { $0 * 2 >= lanes } ?? true
-        return isWide && op.axes.map { type.shape[$0] }.product.constant.map { $0 >= 8 } ?? true
-    }, emit: { site in
-        let op = try site.op(Reduce.self)
-        guard let inner = site.operandTypes[0].layout.axisOrder(rank: site.operandTypes[0].rank).last else { throw Diagnostic(.internal, "a reduction of a scalar was tuned") }
-        try ColumnReduction(op: op, x: try site.operand(0, along: inner), inner: inner, target: site.target).emit(&site)
-    })
+        guard isWide, op.axes.map({ type.shape[$0] }).product.constant.map({ $0 >= 8 }) ?? true else { return nil }
+        return KernelPlan { site in try ColumnReduction(op: op, x: try site.operand(0, along: inner), inner: inner, target: site.target).emit(&site) }
+    }
 }
 
 /// A few vectors of columns at a time walk over all rows. Long reductions are cut into chunks, whose partial results a second phase

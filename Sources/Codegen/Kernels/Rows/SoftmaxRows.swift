@@ -2,15 +2,16 @@ import GlmcIR
 
 extension KernelFamily {
     /// Softmax along the contiguous axis.
-    static let softmax = KernelFamily("softmax-rows", matches: { query in
-        guard let op = query.op(Softmax.self), !op.log else { return false }
+    static let softmax = KernelFamily("softmax-rows") { query in
+        guard let op = query.op(Softmax.self), !op.log else { return nil }
         let type = query.operandType(0)
         let axis = op.axis < 0 ? op.axis + type.rank : op.axis
         let isLast = type.layout == .rowMajor ? axis == type.rank - 1 : axis == 1
-        return type.element == .f32 && isLast && query.resultType.layout == type.layout
-    }, emit: { site in
-        let op = try site.op(Softmax.self)
-        let axis = op.axis < 0 ? op.axis + site.operandTypes[0].rank : op.axis
+        guard type.element == .f32, isLast, query.resultType.layout == type.layout else { return nil }
+        return KernelPlan { site in try emitSoftmax(&site, axis: axis) }
+    }
+
+    private static func emitSoftmax(_ site: inout KernelSite, axis: Int) throws {
         let x = try site.operand(0, along: axis)
         guard let rows = RowKernel(x, axis: axis, target: site.target) else { throw Diagnostic(.internal, "the axis of a softmax is not contiguous") }
         let lanes = rows.lanes
@@ -47,5 +48,5 @@ extension KernelFamily {
                 }
             }
         }
-    })
+    }
 }

@@ -40,7 +40,7 @@ public struct ReductionAxis: Hashable, Sendable {
 
 /// Where the second factor comes from.
 public enum WeightSource: Hashable, Sendable {
-    /// Packed by `PanelPacking`: `[outer][panel][depth][panel width]`, element 0 of outer index 0 at the buffer's start.
+    /// Packed by `PanelFormat`: `[outer][panel][depth][panel width]`, element 0 of outer index 0 at the buffer's start.
     /// `outerStride` is the number of elements per outer index that has weights of its own.
     case packed(BufferID)
     /// In memory with contiguous columns; `stride` elements from one reduction step to the next.

@@ -38,14 +38,7 @@ extension KernelSite {
         self = loan.site
     }
 
-    /// A parameter that holds `weights` packed in panels.
-    mutating func packed(_ weights: Tensor, as packing: PanelPacking, element: ElementType) -> BufferID {
-        assembly.packed("w", element, packing.constant(weights))
-    }
-}
-
-extension KernelSite {
-    /// The form of a product that the family's `matches` has found to have one.
+    /// The form of a product that the family's `match` has found to have one.
     func contractionKind(_ input: ElementType, _ weights: ElementType, contiguous: Bool) throws -> ContractionKind {
         guard let kind = ContractionKind(input, weights, target: target, contiguous: contiguous) else {
             throw Diagnostic(.internal, "no tile form for \(input.rawValue) times \(weights.rawValue)")

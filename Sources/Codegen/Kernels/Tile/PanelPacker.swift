@@ -1,6 +1,6 @@
 import GlmcIR
 
-/// Emits code that packs a computed matrix into panels at run time, in the order of `PanelPacking` with one batch after another.
+/// Emits code that packs a computed matrix into panels at run time, in the order of `PanelFormat` with one batch after another.
 struct PanelPacker {
     let source: TensorView
     /// The source axes of the reduction and of the columns; the others are batches.

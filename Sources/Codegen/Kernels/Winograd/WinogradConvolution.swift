@@ -3,21 +3,16 @@ import GlmcIR
 extension KernelFamily {
     /// Dense 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3): a quarter of the products, for sums that round a little
     /// differently. An infinity or NaN in the image reaches the whole 4×4 tile of outputs that reads it.
-    static let winogradConvolution = KernelFamily("conv-winograd", matches: { query in
-        guard let op = query.op(Convolution.self), let filter = query.constant(1), filter.rank == 4, query.target.vectorBits > 0 else { return false }
+    static let winogradConvolution = KernelFamily("conv-winograd") { query in
+        guard let op = query.op(Convolution.self), let filter = query.constant(1), filter.rank == 4, query.target.vectorBits > 0 else { return nil }
         let image = query.operandType(0), result = query.resultType, lanes = query.target.lanes(ofBytes: 4)
         guard image.element == .f32, filter.element == .f32, image.layout == .channelsLast, result.layout == .channelsLast,
               op.groups == 1, op.strides == [1, 1], op.dilations == [1, 1], Array(filter.shape[2...]) == [3, 3], filter.shape[1] % lanes == 0,
-              let height = result.shape[2].constant, let width = result.shape[3].constant else { return false }
-        return WinogradTiling(height: height, width: width).gain(depth: filter.shape[1], columns: filter.shape[0]) > 1.2
-    }, emit: { site in
-        guard let filter = site.constant(1) else { throw Diagnostic(.internal, "the filter of a tiled convolution is not constant") }
-        let image = try site.operand(0, along: 1), result = site.resultTypes[0]
-        guard let height = result.shape[2].constant, let width = result.shape[3].constant else {
-            throw Diagnostic(.internal, "a convolution of a free size was tiled by Winograd's method")
-        }
-        try WinogradConvolution(filter, image, batch: result.shape[0], WinogradTiling(height: height, width: width), site.target).emit(&site)
-    })
+              let height = result.shape[2].constant, let width = result.shape[3].constant else { return nil }
+        let tiling = WinogradTiling(height: height, width: width)
+        guard tiling.gain(depth: filter.shape[1], columns: filter.shape[0]) > 1.2 else { return nil }
+        return KernelPlan { site in try WinogradConvolution(filter, try site.operand(0, along: 1), batch: result.shape[0], tiling, site.target).emit(&site) }
+    }
 }
 
 /// The 4×4 tiles that cover one image of outputs.
@@ -86,7 +81,7 @@ struct WinogradConvolution {
     func emit(_ site: inout KernelSite) throws {
         // With few blocks, threads divide the panels and share the tiles; with many, every block's tiles stay in one thread's cache.
         let isLocal = batch.constant.map { $0 * blocks.tileCount >= 4 * site.threads } ?? false
-        let areas = areas(&site, isLocal: isLocal)
+        let areas = try areas(&site, isLocal: isLocal)
         let blockCount = Extent(blocks.tileCount), panelCount = Extent(plan.panels.tileCount)
         try site.generate { builder, store in
             if isLocal {
@@ -116,19 +111,15 @@ struct WinogradConvolution {
         }
     }
 
-    private func areas(_ site: inout KernelSite, isLocal: Bool) -> Areas {
+    private func areas(_ site: inout KernelSite, isLocal: Bool) throws -> Areas {
         let strides = rowMajorStrides(filter.shape)
         let axes = [(2, image.strides[2]), (3, image.strides[3]), (1, 1)].map { axis, stride in
             (axis: ReductionAxis(Extent(filter.shape[axis]), stride: stride), sourceStride: strides[axis])
         }
-        let packing = PanelPacking(kind: .float, axes: axes, columns: columns, columnStride: strides[0], lanes: lanes, panels: plan.panels)
-        let rows = WinogradTransform.filterRows.flatMap { $0 }
+        let packing = PanelFormat(kind: .float, axes: axes, columns: columns, columnStride: strides[0], lanes: lanes, panels: plan.panels)
         let tileCount = isLocal ? Extent(blocks.largest) : batch * Extent(tiling.count)
         return Areas(
-            weights: site.packed(filter, as: packing, element: .f32),
-            rows: site.packed("g", .f32, count: rows.count, key: PackingKey("winograd-rows", [])) { target in
-                for (i, value) in rows.enumerated() { target.storeBytes(of: Float(value), toByteOffset: i * 4, as: Float.self) }
-            },
+            weights: try site.weight(.f32, [filter], as: packing), rows: try site.weight(.f32, [WinogradTransform.filterMatrix], as: DenseFormat(), name: "g"),
             tiles: site.scratch("tiles", .f32, count: Extent(points * points * tileStride) * tileCount, perThread: isLocal), tileCount: tileCount,
             filter: site.scratch("filter", .f32, count: Extent(points * depth * panelWidth), perThread: true),
             products: site.scratch("products", .f32, count: Extent(points * points * blocks.largest * panelWidth), perThread: true))

@@ -33,6 +33,9 @@ enum WinogradTransform {
         }, into: &builder)
     }
 
+    /// G as f32.
+    static let filterMatrix = Tensor(.f32, [filterRows.count, filterRows[0].count], values: { i in filterRows[i / filterRows[0].count][i % filterRows[0].count] })
+
     /// G, one row of three factors per point.
     static let filterRows: [[Double]] = {
         func row(_ point: Double, _ square: Double, _ other: Double) -> [Double] {

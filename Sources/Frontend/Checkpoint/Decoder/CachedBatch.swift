@@ -18,7 +18,9 @@ struct CachedBatch: DecoderContext {
     /// - Parameter tokens: i64 [batch, 1].
     init(_ tokens: ValueID, _ form: CacheForm, in g: inout ModelGraph) throws {
         count = g.shape(tokens)[0]
-        past = g.rewriter.addArgument(.tensor(TensorType(.i64, [count])), name: "past")
+        g.provenance = ["past"]
+        let given = g.rewriter.addArgument(.tensor(TensorType(.i64, [count])), name: "past")
+        past = try g.gather(try g.iota(Extent(form.capacity)), given, axis: 0, countsBackwards: false)
         self.form = form
         positions = try g.unsqueeze(past, [1])
     }
@@ -27,9 +29,7 @@ struct CachedBatch: DecoderContext {
         layer: Int, _ q: ValueID, _ k: ValueID, _ v: ValueID, window: Int?, bias: ValueID?, scale: Double, softcap: Double, in g: inout ModelGraph
     ) throws -> ValueID {
         let rows = form.rows(window: window), isRing = rows < form.capacity, size = try g.scalar(Double(rows), .i64)
-        // An index below 0 would count from the end.
-        let isBefore = try g.binary(.less, positions, 0)
-        let places = try g.select(isBefore, size, isRing ? try g.binary(.remainder, positions, size) : positions)
+        let places = isRing ? try g.binary(.remainder, positions, size) : positions
         let sequences = try g.iota(count)
         let seen = try zip(["key", "value"], [k, v]).map { name, fresh in
             let fresh = try g.cast(fresh, form.element), state = g.state("\(name).\(layer)", rows, for: fresh, form)

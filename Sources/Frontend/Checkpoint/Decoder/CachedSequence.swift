@@ -26,6 +26,8 @@ struct CachedSequence: DecoderContext {
         slot = form.sequences > 1 ? g.rewriter.addSizeInput("slot") : 0
         count = g.shape(tokens)[1]
         self.form = form
+        // Rings have room for every token, but no model has more positions.
+        g.rewriter.assume(Extent(form.capacity) - past - count, for: "the cache, which has room for \(form.capacity) tokens")
         positions = try g.add(try g.iota(count, axis: 1, rank: 2), try g.size(past, .i64))
         self.rotary = rotary ?? positions
     }

@@ -31,7 +31,10 @@ struct EncoderConfig {
         words = try c.size("vocab_size")
         kinds = family.names.kinds == nil ? 0 : try c.size("type_vocab_size")
         positions = try c.size("max_position_embeddings")
-        padding = family.positions == .all ? 0 : try c.size("pad_token_id", in: 0...positions - 1)
+        padding = switch family.positions {
+        case .all: 0
+        case .behindPadding(let number): try number ?? c.size("pad_token_id", in: 0...positions - 1)
+        }
         guard family.positions == .all || padding + 1 < positions else { throw Diagnostic(.invalid, "\(positions) positions have no room behind that of padding, \(padding)", at: c.place) }
         norm = NormForm(centres: true, epsilon: try c.optionalNumber("layer_norm_eps") ?? 1e-12)
         activation = c.has("hidden_act") ? try c.choice("hidden_act", activationNames) : .gelu

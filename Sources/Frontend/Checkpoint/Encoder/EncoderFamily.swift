@@ -2,11 +2,12 @@ import GlmcIR
 
 /// A family of encoders: what its configuration and its tensors are called, and what it does differently from BERT (Devlin et al. 2018).
 struct EncoderFamily: Sendable {
-    enum Positions: Sendable {
+    enum Positions: Sendable, Hashable {
         /// Counted from 0.
         case all
         /// Tokens that are not padding are counted, the first standing one behind the padding's number, at which all padding stands.
-        case behindPadding
+        /// - number: of padding, whatever the configuration says; nil: as that says.
+        case behindPadding(number: Int? = nil)
     }
 
     /// `model_type` in the configuration.

@@ -50,5 +50,8 @@ public enum EncoderTask: String, Sendable, CaseIterable {
         Diagnostic(.invalid, "the model is not for the task '\(rawValue)'", hint: "it is for: \(Self.list(tasks))")
     }
 
-    private static func list(_ tasks: [EncoderTask]) -> String { tasks.map(\.rawValue).joined(separator: ", ") }
+    private static func list(_ tasks: [EncoderTask]) -> String {
+        var seen: Set<EncoderTask> = []
+        return tasks.filter { seen.insert($0).inserted }.map(\.rawValue).joined(separator: ", ")
+    }
 }

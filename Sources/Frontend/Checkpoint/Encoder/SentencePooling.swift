@@ -2,10 +2,11 @@ import GlmcIR
 
 /// How a folder of sentence-transformers makes one vector of a text's states: what `modules.json` lists behind the encoder (Reimers and Gurevych 2019).
 struct SentencePooling: Hashable {
+    /// In the order in which older files, which have a flag for each, put them side by side.
     enum Mode: String, CaseIterable {
         case first = "cls"
-        case mean
         case maximum = "max"
+        case mean
         /// The sum over the square root of the number.
         case meanSquareRoot = "mean_sqrt_len_tokens"
 
@@ -46,7 +47,17 @@ struct SentencePooling: Hashable {
     private static func modes(_ object: JSONValue, at place: [String]) throws -> [Mode] {
         var c = try ConfigReader(object, at: place)
         var modes = try Mode.allCases.filter { try c.flag($0.flag) }
-        if c.has("pooling_mode") { modes = [try c.choice("pooling_mode", Dictionary(uniqueKeysWithValues: Mode.allCases.map { ($0.rawValue, $0) }))] }
+        if let named = object["pooling_mode"]?.array {
+            modes = try named.map { name in
+                guard let mode = name.string.flatMap(Mode.init) else { throw Diagnostic(.unsupported, "a way of pooling is not supported", at: place + ["'pooling_mode'"]) }
+                return mode
+            }
+            _ = try c.optionalList("pooling_mode", "names") { $0.string }
+        } else if c.has("pooling_mode") {
+            modes = [try c.choice("pooling_mode", Dictionary(uniqueKeysWithValues: Mode.allCases.map { ($0.rawValue, $0) }))]
+        } else if modes.isEmpty, Mode.allCases.contains(where: { c.has($0.flag) }) {
+            modes = [.mean]
+        }
         try c.finish(irrelevant: ["word_embedding_dimension", "embedding_dimension"], neutral: ["include_prompt": [true], "pooling_mode_weightedmean_tokens": [false], "pooling_mode_lasttoken": [false]])
         guard !modes.isEmpty else { throw Diagnostic(.invalid, "names no way of pooling", at: place) }
         return modes

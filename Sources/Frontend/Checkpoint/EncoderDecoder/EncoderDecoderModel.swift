@@ -9,6 +9,9 @@ struct EncoderDecoderModel {
     /// What the files say the model is for; nil: all that it can do.
     private let task: EncoderTask?
 
+    /// How the names of transformers' classes end that have a head over all words, or none behind the encoder.
+    private static let understood = ["ForConditionalGeneration", "WithLMHeadModel", "EncoderModel"]
+
     /// Room of the states, where nothing else is asked for and the model has more positions.
     static let usualCapacity = 512
 
@@ -19,6 +22,11 @@ struct EncoderDecoderModel {
         var c = try ConfigReader(checkpoint.config)
         let architecture = try c.optionalList("architectures", "names") { $0.string }?.first
         task = architecture?.hasSuffix("EncoderModel") == true ? .features : nil
+        if let architecture, !Self.understood.contains(where: architecture.hasSuffix) {
+            throw Diagnostic(
+                .unsupported, "'\(architecture)' is not supported", at: ["config.json", "'architectures'"],
+                hint: "classes whose names end in \(Self.understood.joined(separator: ", ")) are; where the model has their tensors, name such a class")
+        }
         // Whether the head is the embedding is what the tensors say, whatever the configuration does.
         let head = root.head + ".weight"
         config.decoder.isTied = !checkpoint.has(head) || checkpoint.areEqual(head, root.body + family.decoder.embedding + ".weight")

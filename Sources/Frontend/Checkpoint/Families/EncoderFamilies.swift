@@ -4,8 +4,8 @@ import GlmcIR
 enum EncoderFamilies {
     static let all = [
         EncoderFamily("bert"),
-        EncoderFamily("roberta", "xlm-roberta", "camembert", names: named { $0.root = "roberta." }, heads: robertaHeads, positions: .behindPadding, defaults: robertaDefaults),
-        EncoderFamily("mpnet", names: mpnetNames, heads: robertaHeads, positions: .behindPadding, defaults: robertaDefaults, irrelevant: ["type_vocab_size"]),
+        EncoderFamily("roberta", "xlm-roberta", "camembert", names: named { $0.root = "roberta." }, heads: robertaHeads, positions: .behindPadding(), defaults: robertaDefaults),
+        EncoderFamily("mpnet", names: mpnetNames, heads: robertaHeads, positions: .behindPadding(number: 1), defaults: robertaDefaults, irrelevant: ["type_vocab_size"]),
         EncoderFamily("electra", names: named { $0.root = "electra." }, heads: electraHeads, irrelevant: ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"]),
         EncoderFamily(
             "distilbert", names: distilbertNames, heads: distilbertHeads,

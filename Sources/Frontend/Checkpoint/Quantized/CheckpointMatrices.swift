@@ -47,7 +47,7 @@ extension GraphBuilding {
     }
     /// Rows of a quantised matrix's transpose, picked by integers, in f32.
     mutating func rows(_ codes: Tensor, _ scales: Tensor, _ minimums: Tensor?, size: Int, at indices: ValueID) throws -> ValueID {
-        func picked(_ matrix: Tensor) throws -> ValueID { try cast(try gather(try constant(matrix.transposed([1, 0])), indices, axis: 0), .f32) }
+        func picked(_ matrix: Tensor) throws -> ValueID { try cast(try gather(try constant(matrix.transposed([1, 0])), indices, axis: 0, countsBackwards: false), .f32) }
         let flat = try picked(codes), shape = shape(flat), last = shape.count
         var x = try reshape(flat, shape.dropLast() + [Extent(scales.shape[0]), Extent(size)])
         x = try mul(x, try unsqueeze(try picked(scales), [last]))

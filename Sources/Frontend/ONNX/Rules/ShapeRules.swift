@@ -87,7 +87,7 @@ extension GraphImporter {
                 throw Diagnostic(.invalid, "the shape \(target) has a negative size")
             } else if zeroCopies, isHeldByInput(extent) {
                 // A caller's 0 would mean the size of the axis.
-                rewriter.assume(extent - 1)
+                rewriter.assume(extent - 1, for: "the shape of a Reshape, where 0 means the size that the axis has")
             }
         }
         if let inferred {

@@ -23,10 +23,8 @@ struct MemoryPlan {
         var to: Extent
     }
 
-    /// Addresses of arena roots.
-    private(set) var addresses: [RootID: Address] = [:]
-    /// Addresses of scratch areas.
-    private(set) var scratch: [Address] = []
+    /// Of what lies in the workspace.
+    private(set) var addresses: [StorageID: Address] = [:]
     /// Bytes of the fixed part.
     private(set) var fixedBytes = 0
     /// The sizes of everything that a slot holds: it must be as large as the largest. Bounds of data-dependent dimensions are
@@ -38,46 +36,40 @@ struct MemoryPlan {
     private(set) var lowerBound = 0
     /// Behind every area of a plan with red zones.
     private(set) var redZones: [RedZone] = []
-    /// The size of each root of known size that is placed.
-    private var sizes: [RootID: Int] = [:]
+    /// The size of each storage of known size that is placed.
+    private var sizes: [StorageID: Int] = [:]
     /// Bytes that every area is followed by: 0, but in a plan with red zones.
     private let redZone: Int
 
     private struct Area {
-        var id: AreaID
+        var id: StorageID
         var size: Extent
         var first: Int
         var last: Int
-    }
-    private enum AreaID: Hashable {
-        case root(RootID)
-        case scratch(Int)
     }
 
     /// - Parameter hasRedZones: gives every area bytes of its own for the whole run with a red zone behind, for tools that find stray accesses.
     init(_ program: Program, hasRedZones: Bool = false) {
         redZone = hasRedZones ? Self.alignment : 0
-        var lives: [AreaID: (Int, Int)] = [:]
+        var lives: [StorageID: (Int, Int)] = [:]
         var clock = 0
         Self.walk(program.steps, program, &clock, &lives)
         var areas: [Area] = []
-        func add(_ id: AreaID, _ byteCount: Extent, _ life: (Int, Int)) {
-            areas.append(Area(id: id, size: program.bounded(byteCount), first: hasRedZones ? 0 : life.0, last: hasRedZones ? clock : life.1))
-        }
-        for (i, root) in program.roots.enumerated() where root.kind == .arena {
-            if let life = lives[.root(RootID(index: i))] { add(.root(RootID(index: i)), root.byteCount, life) }
-        }
-        scratch = Array(repeating: .fixed(0), count: program.scratch.count)
         // Launches run one after another, so their private areas overlap.
         var ends: [Int: Extent] = [:]
-        for (i, area) in program.scratch.enumerated() {
-            guard let life = lives[.scratch(i)] else { continue }
-            guard area.perThread else {
-                add(.scratch(i), area.byteCount, life)
+        for (i, storage) in program.storages.enumerated() {
+            let id = StorageID(index: i)
+            guard let life = lives[id] else { continue }
+            let size = program.bounded(storage.byteCount)
+            switch storage.owner {
+            case .input, .output, .state, .weight: continue
+            case .arena, .scratch(perThread: false):
+                areas.append(Area(id: id, size: size, first: hasRedZones ? 0 : life.0, last: hasRedZones ? clock : life.1))
                 continue
+            case .scratch(perThread: true): break
             }
-            let key = hasRedZones ? 0 : life.0, offset = ends[key] ?? 0, size = program.bounded(area.byteCount)
-            scratch[i] = .thread(offset)
+            let key = hasRedZones ? 0 : life.0, offset = ends[key] ?? 0
+            addresses[id] = .thread(offset)
             let end = offset + padded(size)
             if hasRedZones { redZones.append(RedZone(start: .thread(offset), from: size, to: padded(size))) }
             ends[key] = end
@@ -86,35 +78,29 @@ struct MemoryPlan {
         place(areas)
     }
 
-    subscript(root: RootID) -> Address { addresses[root] ?? .fixed(0) }
+    subscript(storage: StorageID) -> Address { addresses[storage] ?? .fixed(0) }
 
     /// Notes when each area is first and last touched. Everything touched inside a loop lives through all of it.
-    private static func walk(_ steps: [Step], _ program: Program, _ clock: inout Int, _ lives: inout [AreaID: (Int, Int)]) {
-        func touch(_ id: AreaID, _ time: Int) {
+    private static func walk(_ steps: [Step], _ program: Program, _ clock: inout Int, _ lives: inout [StorageID: (Int, Int)]) {
+        func touch(_ id: StorageID, _ time: Int) {
             lives[id] = lives[id].map { (Swift.min($0.0, time), Swift.max($0.1, time)) } ?? (time, time)
         }
         for step in steps {
             clock += 1
             switch step {
             case .launch(let launch):
-                for argument in launch.arguments {
-                    switch argument {
-                    case .root(let root, _): touch(.root(root), clock)
-                    case .scratch(let i): touch(.scratch(i), clock)
-                    case .packed: break
-                    }
-                }
+                for argument in launch.arguments { touch(argument.storage, clock) }
             case .define, .demand: break
             case .conditional(let condition, let then, let otherwise):
-                touch(.root(condition.root), clock)
+                touch(condition.storage, clock)
                 walk(then, program, &clock, &lives)
                 walk(otherwise, program, &clock, &lives)
             case .loop(let loop):
                 let start = clock
-                var inner: [AreaID: (Int, Int)] = [:]
+                var inner: [StorageID: (Int, Int)] = [:]
                 walk(loop.body, program, &clock, &inner)
                 clock += 1
-                for root in loop.roots { inner[.root(root)] = (start, clock) }
+                for storage in loop.storages { inner[storage] = (start, clock) }
                 for id in inner.keys {
                     touch(id, start)
                     touch(id, clock)
@@ -173,12 +159,8 @@ struct MemoryPlan {
     }
 
     private mutating func assign(_ area: Area, _ address: Address) {
-        switch area.id {
-        case .root(let root):
-            addresses[root] = address
-            sizes[root] = area.size.constant
-        case .scratch(let i): scratch[i] = address
-        }
+        addresses[area.id] = address
+        sizes[area.id] = area.size.constant
         if redZone > 0 { redZones.append(RedZone(start: address, from: area.size, to: padded(area.size))) }
     }
 
@@ -187,8 +169,8 @@ struct MemoryPlan {
         (size + Extent(redZone)).ceilDivided(by: Extent(Self.alignment)) * Extent(Self.alignment)
     }
 
-    /// Whether two arena roots may share bytes.
-    func overlap(_ a: RootID, _ b: RootID) -> Bool {
+    /// Whether two storages in the workspace may share bytes.
+    func overlap(_ a: StorageID, _ b: StorageID) -> Bool {
         if a == b { return true }
         switch (self[a], self[b]) {
         case (.slot(let x), .slot(let y)): return x == y

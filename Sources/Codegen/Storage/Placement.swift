@@ -1,25 +1,9 @@
 import GlmcIR
 
-public struct RootID: Hashable, Sendable { let index: Int }
-
-/// One piece of memory: an area of the workspace, a caller's buffer, or constant data.
-struct Root {
-    enum Kind: Hashable {
-        case arena
-        case input(Int)
-        case output(Int)
-        /// The caller's buffer of an input that is a state: an output, its new value, lies there too.
-        case state(input: Int)
-        case constant(Tensor)
-    }
-    var kind: Kind
-    var byteCount: Extent
-}
-
-/// Where a value lies: a strided window of a root, strides and offset counted in elements by logical axis. Inside a loop the window
+/// Where a value lies: a strided window of a storage, strides and offset counted in elements by logical axis. Inside a loop the window
 /// may move from iteration to iteration.
 struct TensorPlacement: Hashable {
-    var root: RootID
+    var storage: StorageID
     var element: ElementType
     var shape: [Extent]
     var strides: [Extent]
@@ -30,7 +14,7 @@ struct TensorPlacement: Hashable {
 
     /// The window that `view`, derived from this placement's view, shows.
     func showing(_ view: TensorView) -> TensorPlacement {
-        TensorPlacement(root: root, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, advances: advances)
+        TensorPlacement(storage: storage, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, advances: advances)
     }
 
     /// One slice for each of `count` iterations of a loop.
@@ -47,14 +31,14 @@ struct TensorPlacement: Hashable {
 /// Decides where every value that crosses a kernel border lies, sharing memory between views, parts of concatenations, interiors
 /// of padded tensors, and elementwise results that overwrite a dead operand.
 struct Placements {
-    private(set) var roots: [Root] = []
+    private(set) var storages: [Storage] = []
     private(set) var placements: [ValueID: TensorPlacement] = [:]
-    /// How many values lie in each root.
-    private var residents: [RootID: Int] = [:]
-    private var constantRoots: [Tensor: RootID] = [:]
-    private var outputRoots: [Int: RootID] = [:]
-    /// All values that lie, or lay once, in each root.
-    private var values: [RootID: [ValueID]] = [:]
+    /// How many values lie in each storage.
+    private var residents: [StorageID: Int] = [:]
+    private var weights: [StoredWeight: StorageID] = [:]
+    private var outputs: [Int: StorageID] = [:]
+    /// All values that lie, or lay once, in each storage.
+    private var values: [StorageID: [ValueID]] = [:]
     /// Operands of placement ops that were written in place by their producers.
     private var placedInside: Set<Use> = []
     private let function: Function
@@ -84,12 +68,12 @@ struct Placements {
         let states = Set(function.states.map(\.input)), updates = Set(function.states.map { function.outputs[$0.output] })
         for (i, input) in function.inputs.enumerated() {
             let type = function.tensorType(input)
-            set(input, dense(type, in: addRoot(states.contains(input) ? .state(input: i) : .input(i), type)))
+            set(input, dense(type, in: add(states.contains(input) ? .state(input: i) : .input(i), type.byteCount)))
         }
         for (i, output) in function.outputs.enumerated() where placements[output] == nil && isComputed(output) && !updates.contains(output) {
             let type = function.tensorType(output)
             if type.layout == .rowMajor || Layout.rowMajor.strides(of: type.shape) == type.layout.strides(of: type.shape) {
-                set(output, dense(type.with(layout: .rowMajor), in: addRoot(.output(i), type)))
+                set(output, dense(type.with(layout: .rowMajor), in: add(.output(i), type.byteCount)))
             }
         }
         for list in groups.reversed() { for group in list.reversed() { placeOperands(of: group) } }
@@ -105,7 +89,7 @@ struct Placements {
         guard let constant = function.definingOp(value, as: Constant.self) else {
             throw Diagnostic(.internal, "the value '\(function[value].name)' of type \(function.type(value)) has no memory")
         }
-        let result = dense(function.tensorType(value), in: addRoot(.constant(constant.value), constant.value.type))
+        let result = dense(function.tensorType(value), in: storage(of: StoredWeight(dense: constant.value)))
         set(value, result)
         return result
     }
@@ -113,7 +97,7 @@ struct Placements {
     /// The caller's buffer for output `i`: that of a state for its new value.
     mutating func outputPlacement(_ i: Int, _ type: TensorType) -> TensorPlacement {
         if let state = function.states.first(where: { $0.output == i }), let home = placements[state.input] { return home }
-        return dense(type.with(layout: .rowMajor), in: outputRoots[i] ?? addRoot(.output(i), type))
+        return dense(type.with(layout: .rowMajor), in: outputs[i] ?? add(.output(i), type.byteCount))
     }
 
     private func isRoot(_ node: NodeID) -> Bool { groupOf[node].map { groups[$0].root == node } ?? false }
@@ -123,26 +107,34 @@ struct Placements {
         return !(function[node].op is Constant)
     }
 
-    private mutating func addRoot(_ kind: Root.Kind, _ type: TensorType) -> RootID {
-        let new = RootID(index: roots.count)
-        if case .constant(let tensor) = kind {
-            if let known = constantRoots[tensor] { return known }
-            constantRoots[tensor] = new
-        } else if case .output(let i) = kind {
-            outputRoots[i] = new
-        }
-        roots.append(Root(kind: kind, byteCount: type.byteCount))
+    private mutating func add(_ owner: Storage.Owner, _ byteCount: Extent) -> StorageID {
+        let new = StorageID(index: storages.count)
+        if case .output(let i) = owner { outputs[i] = new }
+        storages.append(Storage(owner: owner, byteCount: byteCount))
         return new
     }
 
-    private mutating func set(_ value: ValueID, _ placement: TensorPlacement) {
-        if let old = placements.updateValue(placement, forKey: value) { residents[old.root, default: 0] -= 1 }
-        residents[placement.root, default: 0] += 1
-        values[placement.root, default: []].append(value)
+    /// Where a weight lies: equal ones lie in one place.
+    mutating func storage(of weight: StoredWeight) -> StorageID {
+        if let known = weights[weight] { return known }
+        let new = add(.weight(weight), Extent(weight.byteCount))
+        weights[weight] = new
+        return new
     }
 
-    private func dense(_ type: TensorType, in root: RootID) -> TensorPlacement {
-        TensorPlacement(root: root, element: type.element, shape: type.shape, strides: type.layout.strides(of: type.shape), offset: 0)
+    /// A private area of a launch.
+    mutating func scratch(_ byteCount: Extent, perThread: Bool) -> StorageID { add(.scratch(perThread: perThread), byteCount) }
+
+    subscript(storage: StorageID) -> Storage { storages[storage.index] }
+
+    private mutating func set(_ value: ValueID, _ placement: TensorPlacement) {
+        if let old = placements.updateValue(placement, forKey: value) { residents[old.storage, default: 0] -= 1 }
+        residents[placement.storage, default: 0] += 1
+        values[placement.storage, default: []].append(value)
+    }
+
+    private func dense(_ type: TensorType, in storage: StorageID) -> TensorPlacement {
+        TensorPlacement(storage: storage, element: type.element, shape: type.shape, strides: type.layout.strides(of: type.shape), offset: 0)
     }
 
     /// A fresh dense area for a value, if it has no place yet.
@@ -150,7 +142,7 @@ struct Placements {
     private mutating func place(_ value: ValueID) -> TensorPlacement {
         if let known = placements[value] { return known }
         let type = function.tensorType(value)
-        let result = spaced(value, type) ?? dense(type, in: addRoot(.arena, type))
+        let result = spaced(value, type) ?? dense(type, in: add(.arena, type.byteCount))
         set(value, result)
         return result
     }
@@ -164,9 +156,9 @@ struct Placements {
         var isReadByRows = false
         for use in function[value].uses {
             guard case .operand(let user, let position) = use, let group = groupOf[user].map({ groups[$0] }),
-                  case .tuned(let family, let anchor) = group.kind else { return nil }
+                  case .tuned(let kernel, let anchor) = group.kind else { return nil }
             if user == anchor {
-                guard position == 0, family.readsManyRows else { return nil }
+                guard position == 0, kernel.plan.readsManyRows else { return nil }
                 isReadByRows = true
             } else if function[user].op.layoutBehavior != .uniform {
                 return nil
@@ -175,7 +167,7 @@ struct Placements {
         guard isReadByRows else { return nil }
         var wide = type
         wide.shape[inner] = Extent(length + 64 / type.element.byteCount)
-        var result = dense(wide, in: addRoot(.arena, wide))
+        var result = dense(wide, in: add(.arena, wide.byteCount))
         result.shape = type.shape
         return result
     }
@@ -230,7 +222,7 @@ struct Placements {
     private func wantsDenseResult(_ node: Node) -> Bool {
         guard let definition = function.definingNode(node.operands[0]), !(function[definition].op is any ViewOp),
               function[node.operands[0]].uses.count == 1, let view = node.op as? any ViewOp else { return false }
-        let operand = dense(function.tensorType(node.operands[0]), in: RootID(index: 0))
+        let operand = dense(function.tensorType(node.operands[0]), in: StorageID(index: 0))
         guard let shown = view.view(of: operand.view, resultType: function.tensorType(node.results[0])), shown.strides.last == 1, !shown.isContiguous else { return false }
         return function[node.results[0]].uses.contains { use in
             if case .operand(let user, _) = use { function[user].op is any ViewOp } else { false }
@@ -280,7 +272,7 @@ struct Placements {
     }
 
     /// Fresh memory for a value of `type`.
-    mutating func temporary(_ type: TensorType) -> TensorPlacement { dense(type, in: addRoot(.arena, type)) }
+    mutating func temporary(_ type: TensorType) -> TensorPlacement { dense(type, in: add(.arena, type.byteCount)) }
 
     /// The operand in whose memory an op may write its result's new elements: memory of this run or a state, which holds every element by itself, and all of
     /// whose other readers come before.
@@ -288,15 +280,15 @@ struct Placements {
         let node = function[group.root]
         guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.advances.isEmpty,
               !place.view.repeatsElements else { return nil }
-        switch roots[place.root.index].kind {
+        switch self[place.storage].owner {
         case .arena, .state: break
-        case .input, .output, .constant: return nil
+        case .input, .output, .weight, .scratch: return nil
         }
         let operand = node.operands[position]
         guard function.definingNode(operand).map({ function[$0].block == node.block }) ?? (function.inputs.contains(operand) && node.block == function.body),
               function.tensorType(operand) == function.tensorType(node.results[0]), let own = groupOf[group.root] else { return nil }
         let block = blockOf[own]
-        let isFree = values[place.root, default: []].allSatisfy { value in
+        let isFree = values[place.storage, default: []].allSatisfy { value in
             function[value].uses.allSatisfy { use in
                 guard case .operand(let user, let at) = use else { return false }
                 if user == group.root { return value == operand && at == position }
@@ -315,11 +307,11 @@ struct Placements {
             for operand in function[id].operands where !internalValues.contains(operand) {
                 // What outer blocks or other iterations compute is read again.
                 guard let definition = function.definingNode(operand), function[definition].block == function[group.root].block,
-                      let place = placements[operand], roots[place.root.index].kind == .arena,
+                      let place = placements[operand], self[place.storage].owner == .arena,
                       function.tensorType(operand).shape == result.shape, function.tensorType(operand).layout == result.layout,
                       place.element.byteCount == result.element.byteCount, place.element == result.element,
                       place.view.strides(matchDenseOf: result.layout), place.offset == 0,
-                      residents[place.root] == 1,
+                      residents[place.storage] == 1,
                       function[operand].uses.allSatisfy({ use in
                           if case .operand(let user, _) = use { group.nodes.contains(user) } else { false }
                       }) else { continue }

@@ -1,7 +1,7 @@
 import GlmcIR
 
 /// What a product wants of its constant right side.
-public struct PanelRequest {
+public struct PanelRequest: Sendable {
     /// [K, N] behind any batches.
     var weights: Tensor
     /// The rows that share one reading of the weights; nil: not known at compile time.

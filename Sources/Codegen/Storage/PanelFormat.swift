@@ -1,11 +1,11 @@
 import Dispatch
 import GlmcIR
 
-/// The order of packed weights: `[outer][panel][step][panel width][step depth]`.
+/// Weights in panels: `[outer][panel][step][panel width][step depth]`.
 ///
 /// A panel is as many columns as one register tile has; panels are padded with zeros to whole vectors, and innermost runs of the
 /// reduction to whole steps, so reduction loops need no masks.
-public struct PanelPacking: Hashable, Sendable {
+public struct PanelFormat: WeightFormat {
     /// Weights of independent problems, such as groups; `outerStride` source elements apart.
     public var outer: Int
     public var outerStride: Int
@@ -57,11 +57,29 @@ public struct PanelPacking: Hashable, Sendable {
         readsStored = isOne
     }
 
-    /// The packed form of the weights that this packing was made for.
-    func constant(_ weights: Tensor) -> PackedConstant {
-        PackedConstant(key: PackingKey("\(self)", [weights]), byteCount: count * elementBytes) { target in
-            pack(readsStored ? weights.stored.bytes : weights.bytes, into: target)
+    public func byteCount(of sources: [Tensor]) -> Int { count * elementBytes }
+
+    public func verify(_ sources: [Tensor]) throws {
+        guard sources.count == 1, sources[0].element.byteCount == elementBytes else {
+            throw Diagnostic(.internal, "panels of elements of \(elementBytes) bytes are made of \(sources.map(\.type.description))")
         }
+        let steps = [(outer, outerStride), (columns, columnStride)] + zip(counts, strides), bytes = readsStored ? sources[0].stored.bytes.count : sources[0].byteCount
+        if steps.contains(where: { $0.0 == 0 }) { return }
+        // Strides may be negative; every element must lie within the source.
+        let ends = steps.map { ($0.0 - 1) * $0.1 }, first = ends.reduce(sourceOffset) { $0 + Swift.min($1, 0) }, last = ends.reduce(sourceOffset) { $0 + Swift.max($1, 0) }
+        guard first >= 0, (last + 1) * elementBytes <= bytes else {
+            throw Diagnostic(.internal, "\(self) reads the elements \(first) to \(last) of \(sources[0].type)")
+        }
+    }
+
+    public func write(_ sources: [Tensor], to target: UnsafeMutableRawBufferPointer) {
+        guard let weights = sources.first else { return }
+        pack(readsStored ? weights.stored.bytes : weights.bytes, into: target)
+    }
+
+    public var description: String {
+        let widths = panels.runs.map { "\($0.count)x\($0.size * lanes)" }.joined(separator: "+")
+        return "panels<\(outer == 1 ? "" : "\(outer) of ")\(widths), depth \(paddedDepth), step \(stepDepth)>"
     }
 
     /// Where panels all have one width: that width in columns, and the strides of a panel and of a step of the reduction.
@@ -94,7 +112,7 @@ public struct PanelPacking: Hashable, Sendable {
     }
 
     /// Packs weights; `target` holds `count` elements, zero at first.
-    public func pack(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+    func pack(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
         switch elementBytes {
         case 1: pack(source.bindMemory(to: UInt8.self), into: target.bindMemory(to: UInt8.self))
         case 2: pack(source.bindMemory(to: UInt16.self), into: target.bindMemory(to: UInt16.self))
