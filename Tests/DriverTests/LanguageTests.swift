@@ -293,7 +293,7 @@ import Testing
         let refusals: [([String], Int32, String)] = [
             (["--tokens", "2,7"], 1, "token number 1 of the prompt is 7"), (["--tokens", long], 1, "\(Self.context) tokens"), (["--tokens", ""], 1, "empty"),
             (["--tokens", "x"], 2, "1,2,3"), (["--tokens", "-1"], 2, "1,2,3"), (["--tokens", "99999999999"], 2, "1,2,3"), ([], 2, "--prompt"),
-            (["--prompt", "a", "--tokens", "2"], 2, "--prompt"), (["--prompt", "a", "--top-p", "2"], 2, "0 to 1"), (["--prompt", "a", "--max-new", "0"], 2, "1"),
+            (["--prompt", "a", "--tokens", "2"], 2, "--prompt"), (["--prompt", "a", "--top-p", "2"], 2, "at most 1"), (["--prompt", "a", "--max-new", "0"], 2, "1"),
             (["--prompt", "a", "--top-p", "0"], 2, "above 0"), (["--prompt", "a", "--repeat-penalty=0"], 2, "above 0"), (["--prompt", "a", "--system", "b"], 2, "--chat"),
             (["--tokens", "1,,2"], 2, "1,2,3"), (["--tokens", "1,"], 2, "1,2,3"), (["--prompt", "a", "--temperature=1e300"], 2, "--temperature"),
             (["--prompt", "a", "--seed=18446744073709551616"], 2, "--seed"),

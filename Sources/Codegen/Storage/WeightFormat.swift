@@ -61,6 +61,6 @@ extension StoredWeight: Hashable {
 
 extension StoredWeight: CustomStringConvertible {
     public var description: String {
-        "\(sources.map(\.type.description).joined(separator: ", "))\(sources.isEmpty ? "" : " ")as \(format)"
+        "\(sources.map(\.type.description).joined(separator: ", ")) as \(format)"
     }
 }
