@@ -56,7 +56,8 @@ private let quantizeAsArithmetic = Rule("quantize-as-arithmetic", on: Quantize.s
     }
 }
 
-/// `dequantize(q, s, z)` with constant parameters → `cast(q)·s − z·s`; of a constant → a constant.
+/// `dequantize(q, s, z)` with constant parameters → `(cast(q) − z)·s`, or, where the result is rounded again, `cast(q)·s − z·s`, whose addend joins others; of a
+/// constant → a constant.
 private let dequantizeAsArithmetic = Rule("dequantize-as-arithmetic", on: Dequantize.self) { function, id, op in
     let node = function[id], q = function.tensorType(node.operands[0])
     guard let scale = function.constant(node.operands[1]), let zero = function.constant(node.operands[2]) else { return nil }
@@ -69,14 +70,15 @@ private let dequantizeAsArithmetic = Rule("dequantize-as-arithmetic", on: Dequan
     guard op.element == .f32, op.blockSize == 0, scale.element == .f32, q.element.isInteger,
           let s = broadcastParameter(scale, axis: op.axis, to: q), let z = broadcastParameter(zero, axis: op.axis, to: q) else { return nil }
     return { rewriter in
-        let scales = s.doubles, offsets = zip(z.doubles, scales).map { -$0 * $1 }
-        let factor = try rewriter.create1(Constant(s), [], at: .before(id))
-        let real = try rewriter.create1(Cast(to: .f32), [node.operands[0]], at: .before(id), provenance: node.provenance)
-        var value = try rewriter.create1(Binary(.multiply), [real, factor], at: .before(id), provenance: node.provenance)
-        if offsets.contains(where: { $0 != 0 }) {
-            let offset = try rewriter.create1(Constant(Tensor(.f32, z.shape, values: { offsets[$0] })), [], at: .before(id))
-            value = try rewriter.create1(Binary(.add), [value, offset], at: .before(id), provenance: node.provenance)
+        let scales = s.doubles, zeros = z.doubles, isRounded = rewriter.function.feedsRounding(node.results[0]), hasZeros = zeros.contains { $0 != 0 }
+        func constant(_ tensor: Tensor) throws -> ValueID { try rewriter.create1(Constant(tensor), [], at: .before(id)) }
+        func apply(_ function: BinaryOperator, _ a: ValueID, _ b: Tensor) throws -> ValueID {
+            try rewriter.create1(Binary(function), [a, try constant(b)], at: .before(id), provenance: node.provenance)
         }
+        var value = try rewriter.create1(Cast(to: .f32), [node.operands[0]], at: .before(id), provenance: node.provenance)
+        if hasZeros, !isRounded { value = try apply(.subtract, value, Tensor(.f32, z.shape, values: { zeros[$0] })) }
+        value = try apply(.multiply, value, s)
+        if hasZeros, isRounded { value = try apply(.add, value, Tensor(.f32, z.shape, values: { -zeros[$0] * scales[$0] })) }
         try rewriter.replace(id, with: [value])
     }
 }
@@ -146,10 +148,11 @@ private let constantOutwards = Rule("constant-outwards", on: Binary.self) { func
 
 extension Function {
     /// Whether a value goes, through cheap arithmetic only, into a rounding to integers.
-    fileprivate func feedsRounding(_ value: ValueID, depth: Int = 0) -> Bool {
+    func feedsRounding(_ value: ValueID, depth: Int = 0) -> Bool {
         guard depth < 16, hasOneUse(value), let user = users(of: value).first else { return false }
         switch self[user].op {
         case is RoundSaturate: return true
+        case let op as Quantize: return op.element.isInteger
         case let op as Unary where op.function == .round: return true
         case let op as Binary where [.add, .multiply, .maximum, .minimum].contains(op.function): return feedsRounding(self[user].results[0], depth: depth + 1)
         case let op as Activation where !op.kind.isTranscendental: return feedsRounding(self[user].results[0], depth: depth + 1)

@@ -18,7 +18,8 @@ extension Pass {
     /// %4 = binary.add(%3, %correction) : f32[1, 8, 8, 8]
     /// ```
     ///
-    /// `scale` is `sx·sw` per channel and `correction` is `−zx·Σw·scale`: with `x = (q − zx)·sx`, the zero point leaves the sum. The
+    /// `scale` is `sx·sw` per channel and `correction` is `−zx·Σw·scale`: with `x = (q − zx)·sx`, the zero point leaves the sum. Where the result is not
+    /// rounded to integers again, `zx·Σw` leaves the sum of integers instead, so that what is 0 stays 0. The
     /// zero point is also the value of the padding. What follows the sum is ordinary arithmetic, which fuses behind the kernel like
     /// any other. A pass of its own because it serves both models that were quantised elsewhere and `quantize-static`.
     public static let lowerQuantized = Pass(
@@ -181,11 +182,18 @@ extension Rewriter {
         func constant(_ tensor: Tensor, _ rewriter: inout Rewriter) throws -> ValueID { try rewriter.create1(Constant(tensor), [], at: .before(id)) }
         let values = try constant(weights.values, &self)
         let sum = try create1(op, operands.map { $0 ?? values }, at: .before(id), provenance: provenance)
-        let real = try create1(Cast(to: .f32), [sum], at: .before(id), provenance: provenance)
+        // What is rounded again need not be exact, and an addend of floats joins others.
+        let isExact = known.zeroPoint != 0 && !function.feedsRounding(function[id].results[0])
+        var whole = sum
+        if isExact {
+            let offset = Tensor(.i32, sumShape, integers: { known.zeroPoint * weights.sums[$0] })
+            whole = try create1(Binary(.subtract), [sum, try constant(offset, &self)], at: .before(id), provenance: provenance)
+        }
+        let real = try create1(Cast(to: .f32), [whole], at: .before(id), provenance: provenance)
         let scales = weights.scales.map { $0 * known.scale }
         let scale = scales.count == 1 ? Tensor.scalar(scales[0], .f32) : Tensor(.f32, scaleShape, values: { scales[$0] })
         var result = try create1(Binary(.multiply), [real, try constant(scale, &self)], at: .before(id), provenance: provenance)
-        if known.zeroPoint != 0 {
+        if known.zeroPoint != 0, !isExact {
             let channels = Swift.max(scales.count, 1)
             let correction = Tensor(.f32, sumShape, values: { -Double(known.zeroPoint * weights.sums[$0]) * scales[$0 % channels] })
             result = try create1(Binary(.add), [result, try constant(correction, &self)], at: .before(id), provenance: provenance)
