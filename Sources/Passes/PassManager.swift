@@ -85,18 +85,20 @@ public struct PassManager: Sendable {
             let limit = options.stopAfter.flatMap { $0.pass == number ? $0.rewrite : nil } ?? .max
             let before = function
             let start = clock.now
-            func failure(_ diagnostic: Diagnostic, rewrite: Int? = nil) -> Failure {
+            // What is no defect of a pass, such as bad calibration data, says itself where it is.
+            func failure(_ diagnostic: Diagnostic, isDefect: Bool = true, rewrite: Int? = nil) -> Failure {
                 let names = passes[position...].map(\.name).filter { !options.disabled.contains($0) }
                 let place = "pass \(number) (\(pass.name))" + (rewrite.map { ", rewrite \($0)" } ?? "")
                 return Failure(
-                    diagnostic: diagnostic.inside(place), pass: number, rewrite: rewrite,
+                    diagnostic: isDefect ? diagnostic.inside(place) : diagnostic, pass: number, rewrite: rewrite,
                     reproducer: Reproducer(function: before, passes: names, level: context.level))
             }
             var rewriter = Rewriter(function, limit: limit)
             do {
                 try pass.run(&rewriter, context)
             } catch {
-                throw failure(error as? Diagnostic ?? Diagnostic(.internal, "\(error)"))
+                let problem = error as? Diagnostic ?? Diagnostic(.internal, "\(error)")
+                throw failure(problem, isDefect: problem.kind == .internal)
             }
             if options.verifiesEach, let problem = PassManager.problem(rewriter.function) {
                 throw failure(problem, rewrite: blame(pass, on: before, context, rewrites: rewriter.rewrites))

@@ -210,9 +210,7 @@ struct Compilation: Sendable {
     private func runPasses(on function: inout Function, quantized mode: Quantization.Mode?) throws -> [PassManager.PassReport] {
         let library = console.passLibrary
         if let passes { return try run(library.passes(named: passes), on: &function) }
-        let quantizing = quantization.flatMap { quantization in
-            mode.map { mode in mode == .static ? [.quantizeStatic(quantization.options) { try calibrate(&$0, quantization, $1) }] : quantization.passes(mode, for: target) }
-        }
+        let quantizing = quantization.flatMap { quantization in mode.map { quantization.passes($0, for: target) { try calibrate(&$0, quantization, $1) } } }
         return try run(library.pipeline(level, quantization: quantizing ?? [], narrowing: narrowing), on: &function)
     }
 

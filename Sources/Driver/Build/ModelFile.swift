@@ -8,13 +8,13 @@ import GlmcRuntime
 enum ModelFile {
     enum Kind { case onnx, safetensors, gguf, textualIR, artifact }
 
-    /// - Throws: when it cannot be read.
     /// What glmc leaves that is neither a model nor an artifact that can be loaded, by its ending.
     private static let leavings = [
-        "weights": "it holds the weights of an artifact", "tokenizer": "it holds the tokenizer of an artifact", "a": "it is a library to link", "o": "it is an object file to link",
+        "weights": "it holds the weights of an artifact", "tokenizer": "it holds the tokenizer of an artifact", "a": "it is a library to link",
         "c": "it is C source to compile", "cu": "it is CUDA source to compile", "h": "it is a C header",
     ]
 
+    /// - Throws: when it cannot be read.
     static func kind(_ path: String) throws -> Kind {
         if Files.isFolder(path) {
             guard Files.exists(path + "/config.json") else {

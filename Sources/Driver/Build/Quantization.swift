@@ -62,14 +62,15 @@ struct Quantization: Sendable {
     /// The mode for a model: a language model reads far more weights than it computes on, so its weights are what counts.
     func mode(of module: Module) -> Mode { isModeChosen || module.states.isEmpty ? mode : .rows }
 
-    /// The passes that quantise without calibration. Products of integers are worth it where the target has instructions for them.
-    func passes(_ mode: Mode, for target: Target) -> [Pass] {
+    /// The passes that quantise. Products of integers are worth it where the target has instructions for them.
+    /// - Parameter calibrate: as `Pass.quantizeStatic` takes it.
+    func passes(_ mode: Mode, for target: Target, calibrate: @escaping @Sendable (inout StaticQuantization, PassContext) throws -> Void) -> [Pass] {
         switch mode {
         case .dynamic: [.quantizeDynamic(options, sharing: weights)]
         case .weights: [.quantizeWeights(options, sharing: weights)]
         case .rows: [.quantizeByteBlocks(options, sharing: weights)] + (target.dots.contains(.i8) ? [.quantizeBlockActivations] : [])
-        case .blocks: [.quantizeBlocks(options, sharing: weights)] + passes(.rows, for: target)
-        case .static: []
+        case .blocks: [.quantizeBlocks(options, sharing: weights)] + passes(.rows, for: target, calibrate: calibrate)
+        case .static: [.quantizeStatic(options, calibrate: calibrate)]
         }
     }
 
