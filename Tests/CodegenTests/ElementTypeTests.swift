@@ -40,7 +40,7 @@ import Testing
             "%s\(n) = binary.add(%a\(n)_0, %a\(n)_1)", "%p\(n) = binary.multiply(%s\(n), %a\(n)_1)", "%d\(n) = binary.subtract(%p\(n), %a\(n)_0)",
             "%m\(n) = binary.maximum(%d\(n), %p\(n))", "%r\(n)_0 = cast(%m\(n), to: \(wide))",
             "%n\(n) = unary.negate(%p\(n))", "%w\(n) = cast(%n\(n), to: \(wide))", "%r\(n)_1 = binary.add(%w\(n), %w\(n))",
-        ] }, results: 2) { _, i in Double((i * 37) % 61 - 30) / 8 }
+        ] }, results: 2) { _, i in Double((i * 37) % 61 - 30) / 7 }
     }
 
     @Test func integersWrapAfterEveryStep() throws {

@@ -15,7 +15,7 @@ import Testing
         options.kind = .cSource
         options.target = target
         try ArtifactCompiler.compile(collection.function, to: source, options: options)
-        let strict = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-I", folder.path] + target.compilerFlags
+        let strict = Toolchain.languageFlags + ["-Wall", "-Wextra", "-Werror", "-I", folder.path] + target.compilerFlags
         for compiler in isForeign ? ["aarch64-linux-gnu-gcc"] : ["gcc", "clang"] where Toolchain.locate(compiler) != nil {
             let canRun = NativeRun.targets.contains(target) && compiler == "gcc", object = "\(folder.path)/all.o"
             let built = try ChildProcess.run(["sh", "-c", "cd '\(folder.path)' && exec \"$@\"", "sh", compiler] + strict + (canRun ? ["-O1", "-c", source, "-o", object] : ["-fsyntax-only", source]))

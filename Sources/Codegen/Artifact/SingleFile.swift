@@ -9,7 +9,7 @@ enum SingleFile {
             /* Copy the weights to the device once and pass their address as `c`. They are in this file, from byte \(WeightsFile.headerBytes) on: */
             \(ForeignText.comment(blob, limit: 1000))
             /* Compile with: */
-            \(ForeignText.comment("nvcc -std=c++17 -O3 \(target.compilerFlags.joined(separator: " ")) -c FILE.cu", limit: 1000))
+            \(ForeignText.comment("nvcc -std=c++17 -O3 -fmad=false \(target.compilerFlags.joined(separator: " ")) -c FILE.cu", limit: 1000))
             \(support.expanding(source))
             """
     }
@@ -17,7 +17,7 @@ enum SingleFile {
     /// - Parameter sections: assembler text that includes the files of weights and of a tokenizer, which lie beside; empty: sessions map the weights.
     static func text(main: String, kernels: [KernelFiles.File], name: ModelName, sections: [String], target: Target) -> String {
         var support = SupportText(RuntimeSupport.files + RuntimeSupport.kernelFiles)
-        let flags = (["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd"] + target.compilerFlags).joined(separator: " ")
+        let flags = (["-O3"] + Toolchain.languageFlags + target.compilerFlags).joined(separator: " ")
         // The support text stands here once, for the widest of the kernels.
         let header = KernelFiles.header(vectorBits: kernels.map(\.vectorBits).max() ?? 0)
         let place = sections.isEmpty ? "Compile it" : "Compile it in the folder of its data,"

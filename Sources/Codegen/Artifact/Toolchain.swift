@@ -48,8 +48,12 @@ public struct Toolchain: Sendable {
         return ["--target=\(triple)", "-fuse-ld=lld", "-L/usr/\(triple)/lib"]
     }
 
-    static let commonFlags = [
-        "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-fwrapv", "-fopenmp-simd", "-ffunction-sections",
+    /// What emitted C means: GNU C11 whose integers wrap, and whose products and sums of floats are rounded one by one (`-ffp-contract=off`); a fused
+    /// multiply-add is written where it is meant.
+    static let languageFlags = ["-std=gnu11", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp-simd"]
+
+    static let commonFlags = languageFlags + [
+        "-fPIC", "-fvisibility=hidden", "-ffunction-sections",
         "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unknown-pragmas",
         "-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration",
     ]

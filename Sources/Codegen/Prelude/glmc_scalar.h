@@ -65,6 +65,8 @@ GLMC_UNSIGNED(u64, uint64_t)
 /* One rounding where the processor has the instruction; a library call would cost more than it is worth. */
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define GLMC_FUSED(X, a, b, c) __builtin_fma##X(a, b, c)
+#elif defined(__CUDACC__)
+#define GLMC_FUSED(X, a, b, c) fma##X(a, b, c)
 #else
 #define GLMC_FUSED(X, a, b, c) ((a) * (b) + (c))
 #endif

@@ -118,6 +118,7 @@ GLMC_VECTOR_TYPES(32)
 GLMC_ACCESS(u8, uint8_t, 32)
 GLMC_ACCESS(i8, int8_t, 32)
 GLMC_INLINE f32x8 glmc_sqrt_f32x8(f32x8 a) { return (f32x8)_mm256_sqrt_ps((__m256)a); }
+GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 GLMC_COMMON(8)
 #if GLMC_VECTOR_BITS == 512
 #define GLMC_TAIL8(n) ((__mmask8)((1u << (n)) - 1u))
@@ -140,7 +141,6 @@ GLMC_PARTIAL(i8, int8_t, 8)
 GLMC_PARTIAL(f16, _Float16, 8)
 GLMC_PARTIAL(bf16, uint16_t, 8)
 #endif
-GLMC_INLINE f32x8 glmc_fma_f32x8(f32x8 a, f32x8 b, f32x8 c) { return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 GLMC_INLINE f32x8 glmc_maximum_f32x8(f32x8 a, f32x8 b) { return glmc_select_f32x8(b != b, b, (f32x8)_mm256_max_ps((__m256)b, (__m256)a)); }
 GLMC_INLINE f32x8 glmc_minimum_f32x8(f32x8 a, f32x8 b) { return glmc_select_f32x8(b != b, b, (f32x8)_mm256_min_ps((__m256)b, (__m256)a)); }
 GLMC_INLINE i32x8 glmc_maximum_i32x8(i32x8 a, i32x8 b) { return (i32x8)_mm256_max_epi32((__m256i)a, (__m256i)b); }
@@ -175,6 +175,7 @@ GLMC_VECTOR_TYPES(64)
 GLMC_ACCESS(u8, uint8_t, 64)
 GLMC_ACCESS(i8, int8_t, 64)
 GLMC_INLINE f32x16 glmc_sqrt_f32x16(f32x16 a) { return (f32x16)_mm512_sqrt_ps((__m512)a); }
+GLMC_INLINE f32x16 glmc_fma_f32x16(f32x16 a, f32x16 b, f32x16 c) { return (f32x16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 GLMC_COMMON(16)
 #define GLMC_TAIL(n) ((__mmask16)((1u << (n)) - 1u))
 GLMC_INLINE f32x16 glmc_loadn_f32x16(const float *p, int64_t n) { return (f32x16)_mm512_maskz_loadu_ps(GLMC_TAIL(n), p); }
@@ -189,7 +190,6 @@ GLMC_INLINE f16x16 glmc_loadn_f16x16(const void *p, int64_t n) { return (f16x16)
 GLMC_INLINE void glmc_storen_f16x16(void *p, f16x16 v, int64_t n) { _mm256_mask_storeu_epi16(p, GLMC_TAIL(n), (__m256i)v); }
 GLMC_INLINE bf16x16 glmc_loadn_bf16x16(const void *p, int64_t n) { return (bf16x16)_mm256_maskz_loadu_epi16(GLMC_TAIL(n), p); }
 GLMC_INLINE void glmc_storen_bf16x16(void *p, bf16x16 v, int64_t n) { _mm256_mask_storeu_epi16(p, GLMC_TAIL(n), (__m256i)v); }
-GLMC_INLINE f32x16 glmc_fma_f32x16(f32x16 a, f32x16 b, f32x16 c) { return (f32x16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 /* The instruction returns its second operand where either is NaN, so that only a NaN of `b` must be seen to. */
 GLMC_INLINE f32x16 glmc_maximum_f32x16(f32x16 a, f32x16 b) { return glmc_select_f32x16(b != b, b, (f32x16)_mm512_max_ps((__m512)b, (__m512)a)); }
 GLMC_INLINE f32x16 glmc_minimum_f32x16(f32x16 a, f32x16 b) { return glmc_select_f32x16(b != b, b, (f32x16)_mm512_min_ps((__m512)b, (__m512)a)); }
@@ -240,6 +240,7 @@ GLMC_VECTOR_TYPES(16)
 GLMC_ACCESS(u8, uint8_t, 16)
 GLMC_ACCESS(i8, int8_t, 16)
 GLMC_INLINE f32x4 glmc_sqrt_f32x4(f32x4 a) { return (f32x4)vsqrtq_f32((float32x4_t)a); }
+GLMC_INLINE f32x4 glmc_fma_f32x4(f32x4 a, f32x4 b, f32x4 c) { return (f32x4)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 GLMC_COMMON(4)
 GLMC_PARTIAL(f32, float, 4)
 GLMC_PARTIAL(i32, int32_t, 4)
@@ -247,7 +248,6 @@ GLMC_PARTIAL(u8, uint8_t, 4)
 GLMC_PARTIAL(i8, int8_t, 4)
 GLMC_PARTIAL(f16, _Float16, 4)
 GLMC_PARTIAL(bf16, uint16_t, 4)
-GLMC_INLINE f32x4 glmc_fma_f32x4(f32x4 a, f32x4 b, f32x4 c) { return (f32x4)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 GLMC_INLINE f32x4 glmc_maximum_f32x4(f32x4 a, f32x4 b) { return (f32x4)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
 GLMC_INLINE f32x4 glmc_minimum_f32x4(f32x4 a, f32x4 b) { return (f32x4)vminq_f32((float32x4_t)a, (float32x4_t)b); }
 GLMC_INLINE i32x4 glmc_maximum_i32x4(i32x4 a, i32x4 b) { return (i32x4)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
