@@ -52,6 +52,23 @@ import Testing
         #expect(sizes(try load([Onnx.node("Gather", ["x", "k"], ["y"])], [Self.x, Onnx.value("k", 7, [1])])).isEmpty)
     }
 
+    // MARK: Branches
+
+    /// `If(k == 16) x · w else x · v`, where v does not fit x: a run that would take the other branch is refused.
+    @Test func theOnlyBranchThatCanRun() throws {
+        let branches = [("then_branch", "w", 6), ("else_branch", "v", 5)].map { name, weight, rows in
+            let values = Onnx.floatTensor(weight, [Int64(rows), 1], [Float](repeating: 1, count: rows))
+            return Onnx.attribute(name, graph: Onnx.graph(nodes: [Onnx.node("MatMul", ["x", weight], ["r"])], initializers: [values], outputs: [Onnx.value("r", 1, sizes: ["", ""])]))
+        }
+        let nodes = [Onnx.node("Equal", ["k", "sixteen"], ["c"]), Onnx.node("If", ["c"], ["y"], branches)]
+        let function = try load(nodes, [Self.x, Onnx.value("k", 7, [])], initializers: [Onnx.tensor("sixteen", 7, []).packed(7, [16])])
+        #expect(sizes(function) == ["k = k[0]"])
+        #expect(try Interpreter.run(function, [Self.data, Tensor([16], shape: [])])[0].doubles == [15, 51])
+        for other in [15, 17] {
+            #expect { try Interpreter.run(function, [Self.data, Tensor([other], shape: [])]) } throws: { "\($0)".contains("the then branch of an If") }
+        }
+    }
+
     // MARK: Loops
 
     /// `body` takes i, go and s, and gives go, t and what `outputs` names.

@@ -50,7 +50,10 @@ extension GraphImporter {
         // A branch whose shapes do not fit cannot run with these inputs at all, but it could be chosen.
         for (i, region) in regions.enumerated() where region != nil && regions[1 - i] == nil && problems[1 - i].allSatisfy({ $0.kind == .invalid }) {
             let reason = "the \(i == 0 ? "else" : "then") branch cannot run at these shapes (\(problems[1 - i].first?.message ?? ""))"
-            if let (sizes, taken) = sizeEquality(condition), taken == i, let result = try assume(sizes, graphs[i]) { return result }
+            if let (sizes, taken) = sizeEquality(condition), taken == i {
+                if let result = try assume(sizes, graphs[i]) { return result }
+                if let result = try assumeOfInputs(sizes, graphs[i], "the \(i == 0 ? "then" : "else") branch of an If, the only one that can run at these shapes") { return result }
+            }
             throw Diagnostic.unsupported(reason + ", and whether it is taken is not known at compile time", hint: "fix the shapes with --shape")
         }
         if problems.contains(where: { !$0.isEmpty }) {
@@ -91,6 +94,15 @@ extension GraphImporter {
         }
         guard isBindable(sizes) else { return nil }
         expect([sizes])
+        return try importSubgraph(graph, inputs: [])
+    }
+
+    /// Takes a branch always, because a size that an input holds, not one of its own sizes, is equal to another by assumption. Artifacts check it.
+    private mutating func assumeOfInputs(_ sizes: SizeEquation, _ graph: OnnxGraph, _ place: String) throws -> [Imported]? {
+        let sides = [sizes.left, sizes.right]
+        guard !mayNotRun, sides.contains(where: isHeldByInput), sides.allSatisfy({ !$0.dimensions.contains(where: rewriter.function.isDataDependent) }) else { return nil }
+        rewriter.assume(sizes.left - sizes.right, for: place)
+        rewriter.assume(sizes.right - sizes.left, for: place)
         return try importSubgraph(graph, inputs: [])
     }
 }
