@@ -78,6 +78,7 @@ public enum Pipelines {
         .quantizeBlockActivations,
         .quantizeWeights(),
         .lowerQuantized,
+        .lowerBlockWeights,
         .foldRequantization,
         .mixedPrecision(),
         .lowerNarrowFloats,

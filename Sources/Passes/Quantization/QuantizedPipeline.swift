@@ -5,7 +5,7 @@ extension Pipelines {
     /// level, before layouts are assigned.
     /// - Parameter exact: divide by scales as ONNX defines it, instead of folding them; see `foldRequantization`.
     public static func quantized(exact: Bool = false) -> [Pass] {
-        let lowering: [Pass] = [.lowerQuantized, .canonicalize]
+        let lowering: [Pass] = [.lowerQuantized, .lowerBlockWeights, .canonicalize]
         let folding: [Pass] = exact ? [] : [.foldRequantization, .canonicalize, .foldRequantization, .canonicalize]
         return lowering + folding + [.foldConstants, .eliminateCommonSubexpressions, .eliminateDeadCode]
     }
