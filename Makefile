@@ -91,7 +91,7 @@ bench: build models .venv/peers
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/glmc
 	install -m 755 $(BUILD)/glmc $(DESTDIR)$(PREFIX)/bin/glmc
-	install -m 644 Sources/CGlmcABI/include/glmc.h Sources/CGlmcABI/include/glmc_seal.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 Sources/CGlmcABI/include/glmc.h Sources/CGlmcABI/include/glmc_checksum.h $(DESTDIR)$(PREFIX)/include
 	install -d $(DESTDIR)$(PREFIX)/share/glmc/glmc
 	install -m 644 python/glmc/*.py $(DESTDIR)$(PREFIX)/share/glmc/glmc
 

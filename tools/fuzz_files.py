@@ -223,7 +223,7 @@ class Worker(DecoderKinds, EncoderKinds):
         return [path], words, ended._replace(status="damage was not noticed") if ended.status == 0 and not self.is_trimmed(content) else ended
 
     def is_trimmed(self, content):
-        """The library without its seal is what a linker wrote: that is whole."""
+        """The library without its checksum is what a linker wrote: that is whole."""
         return content == self.library[:-24]
 
     def do_case(self, r):

@@ -134,7 +134,7 @@ struct KernelAssembly {
 
     /// The view of a placed value, adding its memory to the parameters when first seen.
     mutating func view(_ placement: TensorPlacement, isWritten: Bool) -> TensorView {
-        let id: BufferID, memory = Argument(storage: placement.storage, advances: placement.advances)
+        let id: BufferID, memory = Argument(storage: placement.storage, loopOffsets: placement.loopOffsets)
         if let known = bufferOf[memory] {
             id = known
             if isWritten { builder.markWritten(known) }

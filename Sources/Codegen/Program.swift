@@ -1,7 +1,7 @@
 import GlmcIR
 
 /// A step from iteration to iteration of an enclosing loop.
-struct Advance: Hashable {
+struct LoopOffset: Hashable {
     var loop: LoopID
     /// Elements per iteration.
     var stride: Extent
@@ -13,7 +13,7 @@ struct LoopID: Hashable { let index: Int }
 /// What a kernel parameter receives at a call: the start of a storage, or what that is moved to by the loops around the call.
 struct Argument: Hashable {
     var storage: StorageID
-    var advances: [Advance] = []
+    var loopOffsets: [LoopOffset] = []
 }
 
 /// One call of a kernel.

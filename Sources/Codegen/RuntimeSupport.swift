@@ -41,7 +41,7 @@ public struct RuntimeSupport: Sendable {
 
     /// What artifacts of language models need too.
     private static let language: [RuntimeSupport] = [
-        RuntimeSupport(name: "glmc_seal.h", text: PackageResources.glmc_seal_h),
+        RuntimeSupport(name: "glmc_checksum.h", text: PackageResources.glmc_checksum_h),
         RuntimeSupport(name: "glmc_tokenizer_table.h", text: PackageResources.glmc_tokenizer_table_h),
         RuntimeSupport(name: "glmc_pattern.h", text: PackageResources.glmc_pattern_h),
         RuntimeSupport(name: "glmc_tokenizer_steps.h", text: PackageResources.glmc_tokenizer_steps_h),

@@ -63,7 +63,7 @@ public final class Artifact: @unchecked Sendable {
     public convenience init(path: String, checksBytes: Bool = true) throws(RuntimeError) {
         // dlopen searches the system for a bare name: so a path.
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-        try Self.check(absolute, shown: path, checksBytes ? { glmc_seal_library($0, $1) } : nil)
+        try Self.check(absolute, shown: path, checksBytes ? { glmc_library_is_whole($0, $1) } : nil)
         guard let library = LoadedLibraries.open(absolute) else {
             if Self.isProgram(absolute) {
                 throw RuntimeError(.notAnArtifact, "'\(path)' is a program, which runs by itself ('\(path) --help' says how); only libraries (.so) can be loaded: compile the model to one")
@@ -135,7 +135,7 @@ public final class Artifact: @unchecked Sendable {
         } else {
             weightsPath = nil
         }
-        if let weightsPath, checksBytes { try Self.check(weightsPath, shown: weightsPath) { glmc_seal_holds($0, $1) } }
+        if let weightsPath, checksBytes { try Self.check(weightsPath, shown: weightsPath) { glmc_trailer_holds($0, $1) } }
         self.library = library
     }
 

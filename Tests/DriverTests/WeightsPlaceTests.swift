@@ -91,7 +91,7 @@ import Testing
         try FileManager.default.removeItem(at: weights)
         #expect(throws: RuntimeError.self) { _ = try self.result(self.folder.file("out.so")) }
 
-        // Those of another model are as long, and sealed.
+        // Those of another model are as long, and have a right checksum.
         try Self.network.replacingOccurrences(of: "(1.0, ", with: "(5.0, ").write(toFile: folder.file("net.glm"), atomically: true, encoding: .utf8)
         try compile("other.so", "external")
         try FileManager.default.copyItem(atPath: folder.file("other.weights"), toPath: folder.file("out.weights"))

@@ -84,37 +84,37 @@ import Testing
     }
 
     /// The check value is zlib's, of which others have published values.
-    @Test func sealsWithTheCommonChecksum() {
+    @Test func marksWithTheCommonChecksum() {
         for (text, value) in [("", 0), ("123456789", 0xcbf4_3926), ("The quick brown fox jumps over the lazy dog", 0x414f_a339)] as [(String, UInt32)] {
-            #expect(glmc_seal_crc(Array(text.utf8), UInt64(text.utf8.count)) == value)
+            #expect(glmc_crc(Array(text.utf8), UInt64(text.utf8.count)) == value)
         }
     }
 
-    private func sealed(_ content: [UInt8]) -> [UInt8] {
-        var seal = [UInt8](repeating: 0, count: Int(GLMC_SEAL_BYTES))
-        glmc_seal_make(content, UInt64(content.count), &seal)
-        return content + seal
+    private func trailed(_ content: [UInt8]) -> [UInt8] {
+        var checksum = [UInt8](repeating: 0, count: Int(GLMC_TRAILER_BYTES))
+        glmc_trailer_make(content, UInt64(content.count), &checksum)
+        return content + checksum
     }
 
-    /// Every flipped bit, of content and seal, every cut and everything behind it is found.
-    @Test func everyFlippedBitBreaksTheSeal() throws {
-        let library = sealed(try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so"))).prefix(1500)))
-        #expect(glmc_seal_library(library, UInt64(library.count)) == 1)
+    /// Every flipped bit, of content and checksum, every cut and everything behind it is found.
+    @Test func everyFlippedBitBreaksTheChecksum() throws {
+        let library = trailed(try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so"))).prefix(1500)))
+        #expect(glmc_library_is_whole(library, UInt64(library.count)) == 1)
         var unnoticed = 0, changed = library
         for bit in 0..<8 * library.count {
             changed[bit / 8] ^= 1 << UInt8(bit % 8)
-            unnoticed += Int(glmc_seal_library(changed, UInt64(changed.count)) + glmc_seal_holds(changed, UInt64(changed.count)))
+            unnoticed += Int(glmc_library_is_whole(changed, UInt64(changed.count)) + glmc_trailer_holds(changed, UInt64(changed.count)))
             changed[bit / 8] ^= 1 << UInt8(bit % 8)
         }
-        for count in 0..<library.count { unnoticed += Int(glmc_seal_holds(library, UInt64(count))) }
-        unnoticed += Int(glmc_seal_library(library + [0], UInt64(library.count + 1)))
+        for count in 0..<library.count { unnoticed += Int(glmc_trailer_holds(library, UInt64(count))) }
+        unnoticed += Int(glmc_library_is_whole(library + [0], UInt64(library.count + 1)))
         #expect(unnoticed == 0)
     }
 
     /// Damaged libraries are refused before anything of them runs, by this library and by the Python module alike; a complete one of another tool is not.
     @Test func refusesDamage() throws {
-        let whole = try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so")))), library = sealed(whole), end = library.count
-        var cases: [(name: String, bytes: [UInt8], isSound: Bool)] = [("sealed", library, true), ("unsealed", whole, true), ("more", library + [0], false), ("behind", whole + [0], false), ("empty", [], false)]
+        let whole = try Array(Data(contentsOf: URL(fileURLWithPath: scratch.file("mock.so")))), library = trailed(whole), end = library.count
+        var cases: [(name: String, bytes: [UInt8], isSound: Bool)] = [("whole", library, true), ("without", whole, true), ("more", library + [0], false), ("behind", whole + [0], false), ("empty", [], false)]
         for count in [10, 64, 1000, whole.count - 1, end - 1, end - 8, end - 23] { cases.append(("cut\(count)", Array(library[..<count]), false)) }
         for position in [0, 5, 40, 58, 2000, whole.count / 2, whole.count - 1, end - 24, end - 16, end - 9, end - 1] {
             var changed = library

@@ -16,7 +16,7 @@ import threading
 
 from ._abi import ABI_VERSION, GlmcError, decoded
 from ._abi import Model as RawModel
-from ._files import check_file, library_is_sound, load_library, seal_holds
+from ._files import check_file, library_is_sound, load_library, trailer_holds
 from ._language import Generator, LanguageFunctions
 from ._session import EntryPoint, Info, Session
 
@@ -52,7 +52,7 @@ class Model(LanguageFunctions):
         beside = self._raw.weights_file
         self._weights_path = None if self._raw.weights or not beside else os.path.join(os.path.dirname(os.path.realpath(os.fsencode(path))), beside)
         if self._weights_path and check:
-            check_file(os.fsdecode(self._weights_path), seal_holds)
+            check_file(os.fsdecode(self._weights_path), trailer_holds)
         self._path, self._threads, self._session, self._generator, self._lock = path, threads, None, None, threading.Lock()
         has_language = self._raw.size >= c.sizeof(RawModel) and bool(self._raw.language)
         self._language = self._raw.language.contents if has_language else None

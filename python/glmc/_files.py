@@ -26,22 +26,22 @@ def check_file(path, is_sound):
         raise GlmcError(1, f"'{path}' is damaged or incomplete: its bytes are not those that were compiled; compile the model again")
 
 
-def seal_is_there(bytes):
-    return len(bytes) >= 24 and bytes[-24:-16] == b"GLMCSEAL" and bytes[-8:] == b"GLMCSEAL"
+def trailer_is_there(bytes):
+    return len(bytes) >= 24 and bytes[-24:-16] == b"GLMC_CRC" and bytes[-8:] == b"GLMC_CRC"
 
 
-def seal_holds(bytes):
-    """As in glmc_seal.h: "GLMCSEAL", the CRC-32 of everything before it, the low 32 bits of their number, "GLMCSEAL"."""
-    if not seal_is_there(bytes):
+def trailer_holds(bytes):
+    """As in glmc_checksum.h: "GLMC_CRC", the CRC-32 of everything before it, the low 32 bits of their number, "GLMC_CRC"."""
+    if not trailer_is_there(bytes):
         return False
     content = bytes[:-24]
     return struct.unpack("<II", bytes[-16:-8]) == (zlib.crc32(content), len(content) & 0xFFFFFFFF)
 
 
 def library_is_sound(bytes):
-    """Its seal holds; or it has none (another tool made or rewrote it) and ends exactly where its headers say."""
-    if seal_is_there(bytes):
-        return seal_holds(bytes)
+    """Its checksum holds; or it has none (another tool made or rewrote it) and ends exactly where its headers say."""
+    if trailer_is_there(bytes):
+        return trailer_holds(bytes)
     if bytes[:6] != b"\x7fELF\x02\x01":
         return True  # left to the loader
     if len(bytes) < 64:

@@ -252,8 +252,25 @@ def quantise(g, op):
     return [y]
 
 
+def product_of_codes(g):
+    """A product with a constant matrix of integers: a scale for all, per column, per row, or for a block of rows."""
+    dtype, rows, columns, is_transposed = g.choose(U8, I8), g.choose(8, 16, 24, 40), g.choose(1, 3, 16, 17), g.chance(0.4)
+    shape = [columns, rows] if is_transposed else [rows, columns]
+    down, block = 1 if is_transposed else 0, g.choose(4, 8, 16, rows) if g.opset >= 21 and g.chance(0.6) else None
+    axis = down if block else g.choose(None, down, 1 - down)
+    scales = [n if a != down else -(-n // block) for a, n in enumerate(shape)] if block else () if axis is None else (shape[axis],)
+    codes = g.leaf(dtype, shape, (0, 255) if dtype == U8 else (-128, 127), kind="constant")
+    g.schema = None
+    w, = g.node("DequantizeLinear", [codes, step(g, F32, scales), maybe(g, 0.7, zero_point(g, dtype, scales))], axis=axis, block_size=block)
+    if is_transposed:
+        w, = g.node("Transpose", [w], perm=[1, 0])
+    return g.node("MatMul", [g.leaf(F32, [*g.sizes(g.choose(1, 2)), rows]), w])
+
+
 @row(HEAVY, "DequantizeLinear")
 def dequantise(g, op):
+    if g.chance(0.4):
+        return product_of_codes(g)
     x = g.pick(where=lambda v: v.dtype in (U8, I8, I32), allowed={U8, I8, I32})
     axis = g.axis(x) if x.rank and g.chance(0.4) and not any(map(free, x.shape)) else None
     shape = () if axis is None else (x.shape[axis],)

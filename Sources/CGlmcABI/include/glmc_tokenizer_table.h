@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "glmc_seal.h"
+#include "glmc_checksum.h"
 
 #define GLMC_TOKENIZER_VERSION 1u
 #define GLMC_TOKENIZER_ALIGNMENT 64
@@ -226,7 +226,7 @@ static inline int glmc_tokenizer_check(const void *table, uint64_t bytes) {
         sizeof(glmc_instruction), sizeof(glmc_pattern), sizeof(glmc_mapped), sizeof(glmc_span), sizeof(glmc_mapped), sizeof(glmc_merge), sizeof(glmc_step), sizeof(glmc_template), 4};
     const glmc_tokenizer_header *header = (const glmc_tokenizer_header *)table;
     if (table == NULL || bytes < sizeof *header || (uintptr_t)table % 8 != 0 || memcmp(header->magic, "GLMCTOKN", 8) != 0) return 0;
-    if (header->version != GLMC_TOKENIZER_VERSION || header->bytes != bytes || glmc_seal_crc((const uint8_t *)table + 16, bytes - 16) != header->crc) return 0;
+    if (header->version != GLMC_TOKENIZER_VERSION || header->bytes != bytes || glmc_crc((const uint8_t *)table + 16, bytes - 16) != header->crc) return 0;
     for (int i = 0; i < GLMC_SECTIONS; i++) {
         glmc_span section = header->sections[i];
         if (section.first % 8 != 0 || section.first > bytes || (uint64_t)section.count * sizes[i] > bytes - section.first) return 0;

@@ -1,11 +1,11 @@
 import GlmcIR
 
-/// Writes the launches of the kernels as segments: launches of which none touches what another one writes, cut into parts that
-/// threads claim. Launches too small to be cut stand together in segments of one part, whatever they touch. Segments are rows of a table, and a statement
+/// Writes the launches of the kernels as regions: launches of which none touches what another one writes, cut into parts that
+/// threads claim. Launches too small to be cut stand together in regions of one part, whatever they touch. Regions are rows of a table, and a statement
 /// of the body runs all that follow each other.
 struct BodyWriter {
-    /// The most launches of a segment that is cut: enough to keep every thread busy.
-    private static let largestSegment = 256
+    /// The most launches of a region that is cut: enough to keep every thread busy.
+    private static let largestRegion = 256
 
     let entry: EntryText
     /// Kernels that give a dimension its size.
@@ -14,17 +14,17 @@ struct BodyWriter {
     private var table = LaunchTable()
     /// The names of ops whose demands on the data kernels check, one list after the other.
     private var origins: [String] = []
-    /// The work of each segment that may be cut.
+    /// The work of each region that may be cut.
     private(set) var splitWork: [Extent] = []
     /// Whether there are jumps to the end of the body.
     private(set) var hasDemands = false
     /// The loops around the current step, outermost first.
     private var loops: [LoopID] = []
-    /// The segment that is being collected, and statements that set pointers of its launches before each part.
+    /// The region that is being collected, and statements that set pointers of its launches before each part.
     private var pending: [Launch] = []
     private var pointers: [String] = []
-    /// The first segment that no statement runs yet.
-    private var firstSegment = 0
+    /// The first region that no statement runs yet.
+    private var firstRegion = 0
 
     init(entry: EntryText) {
         self.entry = entry
@@ -45,8 +45,8 @@ struct BodyWriter {
         for step in steps {
             switch step {
             case .launch(let launch):
-                if let first = pending.first, isSerial(first) ? !isSerial(launch) : pending.count >= Self.largestSegment || pending.contains(where: { conflict($0, launch) }) {
-                    endSegment(indent)
+                if let first = pending.first, isSerial(first) ? !isSerial(launch) : pending.count >= Self.largestRegion || pending.contains(where: { conflict($0, launch) }) {
+                    endRegion(indent)
                 }
                 pending.append(launch)
                 table.add(kernel: launch.kernel, try operands(of: launch), nodes: launch.provenance)
@@ -122,14 +122,14 @@ struct BodyWriter {
 
     /// A pointer to the first element of a value.
     private func pointer(_ place: TensorPlacement) throws -> String {
-        var address = try entry.address(place.storage).text + advance(place.advances, place.element)
+        var address = try entry.address(place.storage).text + loopOffset(place.loopOffsets, place.element)
         if place.offset != 0 { address += " + (int64_t)(\(entry.text(place.offset * Extent(place.element.byteCount), "d")))" }
         return "(\(CDialect.c.scalar(place.element)) *)(void *)(\(address))"
     }
 
     /// How far a value that lies elsewhere in each iteration lies from its first place, as text behind that.
-    private func advance(_ advances: [Advance], _ element: ElementType) -> String {
-        advances.map { " + \(iteration($0.loop)) * (int64_t)(\(entry.text($0.stride * Extent(element.byteCount), "d")))" }.joined()
+    private func loopOffset(_ loopOffsets: [LoopOffset], _ element: ElementType) -> String {
+        loopOffsets.map { " + \(iteration($0.loop)) * (int64_t)(\(entry.text($0.stride * Extent(element.byteCount), "d")))" }.joined()
     }
 
     /// Whether a launch is done by one thread in any case.
@@ -137,35 +137,35 @@ struct BodyWriter {
         launch.isSingle || launch.work.constant.map { $0 < entry.minParallelWork } ?? false
     }
 
-    /// Ends the segment that is being collected.
-    private mutating func endSegment(_ indent: String) {
+    /// Ends the region that is being collected.
+    private mutating func endRegion(_ indent: String) {
         if pending.isEmpty { return }
         let work = pending.allSatisfy(isSerial) ? 0 : pending.reduce(Extent(0)) { $0 + entry.program.bounded($1.work) }
         if work != 0 { splitWork.append(work) }
         if !pointers.isEmpty { run(indent) }
-        let segment = table.endSegment(work: entry.work(work))
+        let region = table.endRegion(work: entry.work(work))
         if !pointers.isEmpty {
-            out += "\(indent)GLMC_SEGMENT(worker, z[\(segment.work)]) {\n" + pointers.map { "\(indent)    \($0)\n" }.joined()
-            out += "\(indent)    glmc_launch_all(f, worker, &\(entry.symbol("table")), b, \(segment.launches.lowerBound), \(segment.launches.upperBound), part, parts);\n\(indent)}\n"
-            firstSegment = table.segmentCount
+            out += "\(indent)GLMC_PARALLEL(worker, z[\(region.work)]) {\n" + pointers.map { "\(indent)    \($0)\n" }.joined()
+            out += "\(indent)    glmc_launch_all(f, worker, &\(entry.symbol("table")), b, \(region.launches.lowerBound), \(region.launches.upperBound), part, parts);\n\(indent)}\n"
+            firstRegion = table.regionCount
         }
         pending = []
         pointers = []
     }
 
-    /// Writes the statement that runs the segments since the last statement.
+    /// Writes the statement that runs the regions since the last statement.
     private mutating func run(_ indent: String) {
-        if firstSegment < table.segmentCount { out += "\(indent)glmc_run_segments(f, worker, &\(entry.symbol("table")), b, z, \(firstSegment), \(table.segmentCount));\n" }
-        firstSegment = table.segmentCount
+        if firstRegion < table.regionCount { out += "\(indent)glmc_run_regions(f, worker, &\(entry.symbol("table")), b, z, \(firstRegion), \(table.regionCount));\n" }
+        firstRegion = table.regionCount
     }
 
-    /// Ends the segment that is being collected, so that another statement may follow.
+    /// Ends the region that is being collected, so that another statement may follow.
     private mutating func close(_ indent: String) {
-        endSegment(indent)
+        endRegion(indent)
         run(indent)
     }
 
-    /// Lets all threads come together, so that each may read what the others wrote outside of segments.
+    /// Lets all threads come together, so that each may read what the others wrote outside of regions.
     private mutating func join(_ indent: String) {
         close(indent)
         out += "\(indent)glmc_join(f, worker);\n"
@@ -176,7 +176,7 @@ struct BodyWriter {
         let kernel = entry.program.kernel(of: launch)
         var operands = try zip(kernel.buffers, launch.arguments).map { buffer, argument in
             let address = try entry.address(argument.storage)
-            if !argument.advances.isEmpty { return try changing(address.text + advance(argument.advances, buffer.element)) }
+            if !argument.loopOffsets.isEmpty { return try changing(address.text + loopOffset(argument.loopOffsets, buffer.element)) }
             if case .thread(let offset) = entry.plan[argument.storage], !entry.isBound(offset) { return try changing(address.text) }
             return try table.operand(at: address)
         }
@@ -187,7 +187,7 @@ struct BodyWriter {
         return operands
     }
 
-    /// A pointer that is known only when its segment begins.
+    /// A pointer that is known only when its region begins.
     private mutating func changing(_ text: String) throws -> LaunchTable.Operand {
         let operand = try table.changingOperand()
         pointers.append("b[\(operand.base)] = (void *)(\(text));")

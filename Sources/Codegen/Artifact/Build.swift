@@ -67,7 +67,7 @@ struct Build {
     func link(to path: String, progress: @escaping CompileProgress) throws {
         progress("linking", 0)
         let made = try compiler.link(objects, as: options.kind)
-        if options.kind == .sharedLibrary { try ArtifactSeal.append(to: made) }
+        if options.kind == .sharedLibrary { try ChecksumTrailer.append(to: made) }
         try WholeFile.place(made, at: path, isExecutable: options.kind == .sharedLibrary || options.kind == .executable)
         progress("linking", 1)
     }

@@ -42,10 +42,10 @@ struct LaunchTable {
     private var bases = TextList()
     /// Amounts of work, of type i64.
     private var works = TextList()
-    private var launches = "", operands = "", segments = ""
+    private var launches = "", operands = "", regions = ""
     private(set) var launchCount = 0
-    private(set) var segmentCount = 0
-    private var segmentStart = 0
+    private(set) var regionCount = 0
+    private var regionStart = 0
     private var operandCount = 0, mostOperands = 0
 
     /// The operand at an address that does not change during a run.
@@ -75,14 +75,14 @@ struct LaunchTable {
         mostOperands = max(mostOperands, buffers.count)
     }
 
-    /// Ends a segment: the launches since the last one ended.
+    /// Ends a region: the launches since the last one ended.
     /// - Parameter work: a C expression that holds for the whole run.
     /// - Returns: its launches, and the place of its work.
-    mutating func endSegment(work: String) -> (launches: Range<Int>, work: Int) {
-        let position = works.position(of: work), first = segmentStart
-        segments += "    {\(first), \(position)},\n"
-        segmentCount += 1
-        segmentStart = launchCount
+    mutating func endRegion(work: String) -> (launches: Range<Int>, work: Int) {
+        let position = works.position(of: work), first = regionStart
+        regions += "    {\(first), \(position)},\n"
+        regionCount += 1
+        regionStart = launchCount
         return (first..<launchCount, position)
     }
 
@@ -102,11 +102,11 @@ struct LaunchTable {
         static const glmc_launch \(symbol("launches"))[] = {
         \(launches)    {0, \(operandCount)},
         };
-        static const glmc_segment_info \(symbol("segments"))[] = {
-        \(segments)    {\(launchCount), 0},
+        static const glmc_region_info \(symbol("regions"))[] = {
+        \(regions)    {\(launchCount), 0},
         };
         static const glmc_launches \(symbol("table")) = {
-            .kernels = \(kernels), .operands = \(symbol("operands")), .launches = \(symbol("launches")), .segments = \(symbol("segments")), .most_operands = \(mostOperands),
+            .kernels = \(kernels), .operands = \(symbol("operands")), .launches = \(symbol("launches")), .regions = \(symbol("regions")), .most_operands = \(mostOperands),
         };
 
         """

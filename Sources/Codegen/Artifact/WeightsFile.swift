@@ -28,24 +28,24 @@ public enum WeightsPlace: String, Sendable, CaseIterable {
     }
 }
 
-/// A file of weights: "GLMCWTS1", the id of its artifact in 64 hexadecimal digits, zeros up to byte 128, the blob, a seal (see docs/artifact.md).
+/// A file of weights: "GLMCWTS1", the id of its artifact in 64 hexadecimal digits, zeros up to byte 128, the blob, a checksum trailer (see docs/artifact.md).
 enum WeightsFile {
     static let headerBytes = 128
 
     /// Where the weights of an artifact at `path` lie when they lie beside it.
     static func beside(_ path: String) -> String { URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("weights").path }
 
-    /// Writes the header of a file that holds the blob, and the seal behind it.
+    /// Writes the header of a file that holds the blob, and the trailer behind it.
     /// - Parameter artifact: text that says what else the artifact is, so that its weights are no other's.
     /// - Returns: the id.
     static func complete(_ path: String, artifact: String) throws(Diagnostic) -> String {
         do {
             let blob = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped).dropFirst(headerBytes)
-            let id = SHA256.hex("\(artifact)\n\(ArtifactSeal.checksum(blob))")
+            let id = SHA256.hex("\(artifact)\n\(ChecksumTrailer.checksum(blob))")
             let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
             try file.write(contentsOf: Data("GLMCWTS1\(id)".utf8))
             try file.close()
-            try ArtifactSeal.append(to: path)
+            try ChecksumTrailer.append(to: path)
             return id
         } catch let error as Diagnostic {
             throw error

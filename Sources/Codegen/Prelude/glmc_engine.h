@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 
-#include "glmc_seal.h"
+#include "glmc_checksum.h"
 #include "glmc_session.h"
 
 #define GLMC_CHUNK 256 /* tokens of a prompt that one call computes */
@@ -138,7 +138,7 @@ static void glmc_copy_rows(const glmc_engine *engine, uint32_t from, uint32_t to
 
 /* MARK: Files of states */
 
-/* A file is this, the tokens, of every state and head the rows of these tokens, and a seal; numbers lie as the processor has them. */
+/* A file is this, the tokens, of every state and head the rows of these tokens, and a checksum; numbers lie as the processor has them. */
 typedef struct glmc_text_header {
     char mark[8];         /* "GLMCTEXT" */
     uint64_t artifact;    /* glmc_artifact_check */
@@ -148,7 +148,7 @@ typedef struct glmc_text_header {
 } glmc_text_header;
 
 static uint64_t glmc_artifact_check(const glmc_model *model) {
-    return (uint64_t)glmc_seal_crc((const uint8_t *)model->manifest, model->manifest_bytes) << 32 | (model->manifest_bytes & 0xffffffffu);
+    return (uint64_t)glmc_crc((const uint8_t *)model->manifest, model->manifest_bytes) << 32 | (model->manifest_bytes & 0xffffffffu);
 }
 
 static uint64_t glmc_state_bytes(const glmc_engine *engine, uint64_t count, uint64_t reached) {
@@ -163,7 +163,7 @@ static uint64_t glmc_state_bytes(const glmc_engine *engine, uint64_t count, uint
 
 /* Writes a part of the file and carries the check value on; 0: the file takes no more. */
 static int glmc_put_part(FILE *file, const void *bytes, uint64_t count, uint32_t *crc) {
-    *crc = glmc_seal_crc_continued(*crc, bytes, count);
+    *crc = glmc_crc_continued(*crc, bytes, count);
     return fwrite(bytes, 1, (size_t)count, file) == count;
 }
 
@@ -184,7 +184,7 @@ static int glmc_save_rows(const glmc_engine *engine, uint32_t slot, const int32_
     uint64_t bytes = glmc_state_bytes(engine, count, reached), row;
     glmc_text_header header = {.artifact = glmc_artifact_check(engine->model), .count = count, .reached = reached, .state_bytes = bytes};
     memcpy(header.mark, "GLMCTEXT", sizeof header.mark);
-    uint8_t seal[GLMC_SEAL_BYTES];
+    uint8_t checksum[GLMC_TRAILER_BYTES];
     uint32_t crc = 0;
     int is_whole = glmc_put_part(file, &header, sizeof header, &crc) && glmc_put_part(file, tokens, count * sizeof *tokens, &crc);
     for (const glmc_tensor *state = engine->cache; state->data; state++)
@@ -192,8 +192,8 @@ static int glmc_save_rows(const glmc_engine *engine, uint32_t slot, const int32_
             const unsigned char *rows = glmc_rows(state, slot, head, &row);
             is_whole = glmc_put_part(file, rows, glmc_row_count(engine, state, count, reached) * row, &crc);
         }
-    glmc_seal_write(crc, sizeof header + count * sizeof *tokens + bytes, seal);
-    is_whole = is_whole && fwrite(seal, 1, sizeof seal, file) == sizeof seal;
+    glmc_trailer_write(crc, sizeof header + count * sizeof *tokens + bytes, checksum);
+    is_whole = is_whole && fwrite(checksum, 1, sizeof checksum, file) == sizeof checksum;
     is_whole = fclose(file) == 0 && is_whole && rename(temporary, path) == 0;
     if (is_whole) return GLMC_OK;
     int reason = errno;
@@ -207,7 +207,7 @@ static int glmc_restore_rows(const glmc_engine *engine, uint32_t slot, int32_t *
     if (number < 0) return glmc_failure(error, error_bytes, GLMC_BAD_FILE, "cannot open the state '%s': %s", path, strerror(errno));
     struct stat info;
     void *at = MAP_FAILED;
-    int is_file = fstat(number, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size >= sizeof(glmc_text_header) + GLMC_SEAL_BYTES;
+    int is_file = fstat(number, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size >= sizeof(glmc_text_header) + GLMC_TRAILER_BYTES;
     if (is_file) at = mmap(0, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, number, 0);
     close(number);
     if (at == MAP_FAILED) return glmc_failure(error, error_bytes, GLMC_BAD_FILE, "'%s' is no state of a text", path);
@@ -215,10 +215,10 @@ static int glmc_restore_rows(const glmc_engine *engine, uint32_t slot, int32_t *
     glmc_text_header header;
     memcpy(&header, bytes, sizeof header);
     uint64_t size = (uint64_t)info.st_size, row, stored = header.count;
-    const char *wrong = memcmp(header.mark, "GLMCTEXT", 8) != 0 || !glmc_seal_is_there(bytes, size) ? "is no state of a text"
+    const char *wrong = memcmp(header.mark, "GLMCTEXT", 8) != 0 || !glmc_trailer_is_there(bytes, size) ? "is no state of a text"
                       : header.artifact != glmc_artifact_check(engine->model) ? "is the state of another artifact"
                       : stored > header.reached || header.reached > (uint64_t)engine->language->context || header.state_bytes != glmc_state_bytes(engine, stored, header.reached)
-                            || size != sizeof header + stored * sizeof *tokens + header.state_bytes + GLMC_SEAL_BYTES || !glmc_seal_holds(bytes, size) ? "is damaged" : 0;
+                            || size != sizeof header + stored * sizeof *tokens + header.state_bytes + GLMC_TRAILER_BYTES || !glmc_trailer_holds(bytes, size) ? "is damaged" : 0;
     for (uint64_t i = 0; !wrong && i < stored; i++) {
         int32_t token;
         memcpy(&token, rows + i * sizeof token, sizeof token);

@@ -47,10 +47,10 @@ static inline void glmc_split(int64_t count, int64_t grain, int tid, int nt, int
     *end = last * grain < count ? last * grain : count;
 }
 
-/* Returns once all threads have come and all earlier segments are complete: around what every thread reads, such as the condition of a
- * branch. Unlike segments it waits for threads that come late. */
+/* Returns once all threads have come and all earlier regions are complete: around what every thread reads, such as the condition of a
+ * branch. Unlike regions it waits for threads that come late. */
 __attribute__((unused)) static void glmc_join(glmc_frame *frame, glmc_worker *worker) {
-    if (worker->count > 1 && glmc_segment(worker)) glmc_barrier_wait(&frame->barrier);
+    if (worker->count > 1 && glmc_region(worker)) glmc_barrier_wait(&frame->barrier);
 }
 
 __attribute__((unused, noinline, cold)) static void glmc_trace(const glmc_frame *frame, int kernel, int thread, int ends) {

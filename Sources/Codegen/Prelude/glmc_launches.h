@@ -13,15 +13,15 @@ typedef struct glmc_operand { uint64_t base : 20, offset : 44; } glmc_operand;
 /* Its operands end where those of the next launch begin. */
 typedef struct glmc_launch { uint32_t kernel, operands; } glmc_launch;
 
-/* Launches that may run at once, up to the first of the next segment; `work` is a position among the body's amounts of work. */
-typedef struct glmc_segment_info { uint32_t launch, work; } glmc_segment_info;
+/* Launches that may run at once, up to the first of the next region; `work` is a position among the body's amounts of work. */
+typedef struct glmc_region_info { uint32_t launch, work; } glmc_region_info;
 
-/* Launches and segments have one row more than there are, where the last one ends. */
+/* Launches and regions have one row more than there are, where the last one ends. */
 typedef struct glmc_launches {
     glmc_kernel *const *kernels; /* of the artifact */
     const glmc_operand *operands;
     const glmc_launch *launches;
-    const glmc_segment_info *segments;
+    const glmc_region_info *regions;
     uint32_t most_operands;      /* of one launch */
 } glmc_launches;
 
@@ -38,12 +38,12 @@ __attribute__((unused)) static void glmc_launch_all(glmc_frame *frame, const glm
     }
 }
 
-/* Does the segments first..<last with the other threads. */
-__attribute__((unused)) static void glmc_run_segments(glmc_frame *frame, glmc_worker *worker, const glmc_launches *table, void *const *bases,
+/* Does the regions first..<last with the other threads. */
+__attribute__((unused)) static void glmc_run_regions(glmc_frame *frame, glmc_worker *worker, const glmc_launches *table, void *const *bases,
                                                       const int64_t *work, uint32_t first, uint32_t last) {
     for (uint32_t i = first; i < last; i++) {
-        const glmc_segment_info *segment = table->segments + i;
-        GLMC_SEGMENT(worker, work[segment->work]) { glmc_launch_all(frame, worker, table, bases, segment->launch, segment[1].launch, part, parts); }
+        const glmc_region_info *region = table->regions + i;
+        GLMC_PARALLEL(worker, work[region->work]) { glmc_launch_all(frame, worker, table, bases, region->launch, region[1].launch, part, parts); }
     }
 }
 

@@ -79,7 +79,7 @@ static void glmc_pool_destroy(glmc_threads *self) {
     for (int i = 0; i < pool->started; i++) pthread_join(pool->helpers[i].thread, 0);
     glmc_team_destroy(&pool->team);
     glmc_event_destroy(&pool->done);
-    free(pool->team.tickets);
+    free(pool->team.counters);
     free(pool);
 }
 
@@ -100,15 +100,15 @@ static glmc_threads *glmc_pool_create(int count) {
     if (count == 0) count = processors;
     size_t bytes = sizeof(glmc_pool) + (size_t)(count - 1) * sizeof(struct glmc_helper);
     glmc_pool *pool = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-    glmc_ticket *tickets = aligned_alloc(64, (size_t)count * sizeof(glmc_ticket));
-    if (!pool || !tickets) {
+    glmc_claim_counter *counters = aligned_alloc(64, (size_t)count * sizeof(glmc_claim_counter));
+    if (!pool || !counters) {
         free(pool);
-        free(tickets);
+        free(counters);
         return 0;
     }
     pool->base = (glmc_threads){.size = sizeof(glmc_threads), .count = count, .spin_ns = count > processors ? 0 : GLMC_SPIN_NS,
                                 .run = glmc_pool_run, .destroy = glmc_pool_destroy};
-    glmc_team_init(&pool->team, count, pool->base.spin_ns, tickets, 1);
+    glmc_team_init(&pool->team, count, pool->base.spin_ns, counters, 1);
     glmc_event_init(&pool->done, 0);
     atomic_init(&pool->running, 0);
     atomic_init(&pool->busy, 0);

@@ -29,11 +29,11 @@ typedef struct glmc_program {
     int (*agree)(const int64_t *dims, const glmc_call *call);
     /* Bytes of workspace; < 0 when they do not fit 63 bits, or when a size in between would be negative. Data-dependent dimensions hold their bounds. */
     int64_t (*workspace)(const int64_t *dims, int threads);
-    /* The least work of a segment that is cut into parts, and an estimate of the work in all such segments (see glmc_team.h): a run in
+    /* The least work of a region that is cut into parts, and an estimate of the work in all such regions (see glmc_team.h): a run in
      * which that is not some times as much stays on the calling thread. Null when it is unknown: the whole team then runs. */
     int64_t least_work;
     int64_t (*split_work)(const int64_t *dims);
-    /* All kernels in order, as segments; every thread of the team calls it with the same frame. */
+    /* All kernels in order, as regions; every thread of the team calls it with the same frame. */
     void (*body)(glmc_frame *frame, glmc_worker *worker);
     const void *weights;        /* null when they are in a file of their own */
     const char *cpu_features;   /* as in glmc_model */
@@ -295,7 +295,7 @@ static void glmc_job_body(void *argument, int tid, int nt) {
     glmc_job *job = argument;
     glmc_worker worker = glmc_worker_start(nt > 1 ? job->team : 0, tid, job->program->least_work);
     job->program->body(&job->frame, &worker);
-    if (tid == 0) glmc_segment(&worker);
+    if (tid == 0) glmc_region(&worker);
 }
 
 /* A job on a team of the caller's own making, which need not keep its promises. */
@@ -325,12 +325,12 @@ static void glmc_guest_body(void *argument, int tid, int nt) {
 
 static int glmc_run_guests(const glmc_call *call, glmc_job *job, glmc_threads *threads) {
     const int count = threads->count;
-    glmc_ticket tickets[count];
+    glmc_claim_counter counters[count];
     _Atomic unsigned char taken[count];
     for (int i = 0; i < count; i++) atomic_init(&taken[i], 0);
     glmc_guests guests = {.job = job, .count = count, .taken = taken};
     glmc_team team;
-    glmc_team_init(&team, count, threads->spin_ns, tickets, 0);
+    glmc_team_init(&team, count, threads->spin_ns, counters, 0);
     job->team = &team;
     int status = threads->run(threads, glmc_guest_body, &guests);
     /* Everything here is on this stack: no thread may be left in it. */

@@ -22,16 +22,16 @@ struct glmc_session {
 };
 
 #define GLMC_WEIGHTS_HEADER 128 /* "GLMCWTS1", 64 hexadecimal digits of the weights_id, zeros; then the blob */
-#define GLMC_WEIGHTS_SEAL 24 /* behind the blob: loaders check it, as that of a library */
+#define GLMC_WEIGHTS_TRAILER 24 /* behind the blob: loaders check it, as that of a library */
 
 static int glmc_map_weights(glmc_session *session, const char *path, const glmc_call *text) {
     const glmc_model *model = session->model;
     int file = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     if (file < 0) return glmc_error(text, GLMC_BAD_FILE, "cannot open the weights '%s': %s", path ? path : "", path ? strerror(errno) : "no path was given");
     struct stat info;
-    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || (uint64_t)info.st_size != model->weights_bytes + GLMC_WEIGHTS_HEADER + GLMC_WEIGHTS_SEAL) {
+    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || (uint64_t)info.st_size != model->weights_bytes + GLMC_WEIGHTS_HEADER + GLMC_WEIGHTS_TRAILER) {
         close(file);
-        return glmc_error(text, GLMC_BAD_FILE, "the weights '%s' are not of this model: they should hold %llu bytes", path, (unsigned long long)model->weights_bytes + GLMC_WEIGHTS_HEADER + GLMC_WEIGHTS_SEAL);
+        return glmc_error(text, GLMC_BAD_FILE, "the weights '%s' are not of this model: they should hold %llu bytes", path, (unsigned long long)model->weights_bytes + GLMC_WEIGHTS_HEADER + GLMC_WEIGHTS_TRAILER);
     }
     void *at = mmap(0, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0);
     close(file);

@@ -1,7 +1,7 @@
 /* Dividing a run between the threads of a team.
  *
- * A run is a sequence of segments; each is cut into parts that threads claim, and the next one may begin when all its parts are done.
- * Every thread owns a share of a segment's parts (the same share of every segment, so that its data stays in its cache), does those
+ * A run is a sequence of regions; each is cut into parts that threads claim, and the next one may begin when all its parts are done.
+ * Every thread owns a share of a region's parts (the same share of every region, so that its data stays in its cache), does those
  * first, and then takes what others have not begun. So a thread that the system keeps from running delays nobody: the others do its
  * work, and when it comes late it finds its parts taken and goes on. The calling thread never waits for a helper that holds no part. */
 #ifndef GLMC_TEAM_H
@@ -12,14 +12,14 @@
 /* Work is counted in operations of a contraction at full speed, of which a core does about 100 per nanosecond. */
 #define GLMC_SHARES 4 /* parts per thread at most: what is left when a thread falls behind can be divided again */
 
-typedef struct glmc_ticket {
-    /* Number of the segment's first part << 16 | parts of its owner that are claimed. Parts are numbered through all runs of a team. */
+typedef struct glmc_claim_counter {
+    /* Number of the region's first part << 16 | parts of its owner that are claimed. Parts are numbered through all runs of a team. */
     _Alignas(64) _Atomic uint64_t claimed;
-} glmc_ticket;
+} glmc_claim_counter;
 
 typedef struct glmc_team {
     _Alignas(64) _Atomic uint64_t finished; /* parts that are done */
-    glmc_event epoch;                       /* moves when a segment is complete */
+    glmc_event epoch;                       /* moves when a region is complete */
     glmc_event run;                         /* odd while a run is open */
     glmc_event left;                        /* moves when the last helper has left a closed run */
     _Alignas(64) _Atomic uint32_t inside;   /* helpers that may touch the run's data */
@@ -30,7 +30,7 @@ typedef struct glmc_team {
     int count;
     /* Whether the team outlives the run, so that helpers may wait outside of it. */
     int is_resident;
-    glmc_ticket *tickets; /* one per thread */
+    glmc_claim_counter *counters; /* one per thread */
 } glmc_team;
 
 /* A thread's own record of a run. */
@@ -41,23 +41,23 @@ typedef struct glmc_worker {
     int holds;   /* whether it holds a part */
     int cursor;  /* how many owners it has looked at */
     uint32_t serial;     /* the run's number */
-    uint64_t begin, end; /* the current segment's parts */
-    int64_t least;       /* the least work of a segment that is cut */
+    uint64_t begin, end; /* the current region's parts */
+    int64_t least;       /* the least work of a region that is cut */
 } glmc_worker;
 
-__attribute__((unused)) static void glmc_team_init(glmc_team *team, int count, int64_t spin_ns, glmc_ticket *tickets, int is_resident) {
+__attribute__((unused)) static void glmc_team_init(glmc_team *team, int count, int64_t spin_ns, glmc_claim_counter *counters, int is_resident) {
     atomic_init(&team->finished, 0);
     atomic_init(&team->inside, 0);
     glmc_event_init(&team->epoch, 0);
     glmc_event_init(&team->run, 0);
     glmc_event_init(&team->left, 0);
-    for (int i = 0; i < count; i++) atomic_init(&tickets[i].claimed, 0);
+    for (int i = 0; i < count; i++) atomic_init(&counters[i].claimed, 0);
     team->serial = 0;
     team->base = 0;
     team->spin_ns = spin_ns;
     team->count = count;
     team->is_resident = is_resident;
-    team->tickets = tickets;
+    team->counters = counters;
 }
 
 __attribute__((unused)) static void glmc_team_destroy(glmc_team *team) {
@@ -96,7 +96,7 @@ static inline glmc_worker glmc_worker_start(glmc_team *team, int number, int64_t
 
 static inline int glmc_parts_done(const glmc_worker *worker) { return (int64_t)(atomic_load(&worker->team->finished) - worker->end) >= 0; }
 
-__attribute__((unused, noinline)) static int glmc_segment_wait(glmc_worker *worker) {
+__attribute__((unused, noinline)) static int glmc_region_wait(glmc_worker *worker) {
     glmc_team *team = worker->team;
     if (worker->is_late) return 0;
     if (glmc_parts_done(worker)) return 1;
@@ -116,17 +116,17 @@ __attribute__((unused, noinline)) static int glmc_segment_wait(glmc_worker *work
     return !worker->is_late;
 }
 
-/* Waits until all earlier segments are complete. 0: the run has ended, and nothing of it may be touched. */
-static inline int glmc_segment(glmc_worker *worker) { return worker->count == 1 || glmc_segment_wait(worker); }
+/* Waits until all earlier regions are complete. 0: the run has ended, and nothing of it may be touched. */
+static inline int glmc_region(glmc_worker *worker) { return worker->count == 1 || glmc_region_wait(worker); }
 
-/* Into how many parts a segment of so much work is cut. */
+/* Into how many parts a region of so much work is cut. */
 static inline int glmc_parts(const glmc_worker *worker, int64_t work) {
     if (worker->count == 1 || work < worker->least) return 1;
     int64_t shares = work / (worker->least / 2 + 1) / worker->count;
     return worker->count * (int)(shares < 1 ? 1 : shares > GLMC_SHARES ? GLMC_SHARES : shares);
 }
 
-/* Begins a segment of `parts` parts, after glmc_segment. */
+/* Begins a region of `parts` parts, after glmc_region. */
 static inline int glmc_begin(glmc_worker *worker, int parts) {
     worker->begin = worker->end;
     worker->end += (uint64_t)parts;
@@ -146,12 +146,12 @@ __attribute__((unused, noinline)) static int glmc_claim_shared(glmc_worker *work
             first = 0;
             limit = owner == 0;
         }
-        _Atomic uint64_t *ticket = &team->tickets[owner].claimed;
-        uint64_t seen = atomic_load(ticket);
+        _Atomic uint64_t *counter = &team->counters[owner].claimed;
+        uint64_t seen = atomic_load(counter);
         while (seen >> 16 <= worker->begin) {
             uint64_t taken = seen >> 16 == worker->begin ? seen & 0xffff : 0;
             if (first + (int)taken >= limit) break;
-            if (!atomic_compare_exchange_weak(ticket, &seen, worker->begin << 16 | (taken + 1))) continue;
+            if (!atomic_compare_exchange_weak(counter, &seen, worker->begin << 16 | (taken + 1))) continue;
             worker->holds = 1;
             return first + (int)taken;
         }
@@ -168,14 +168,14 @@ static inline int glmc_claim(glmc_worker *worker, int parts) {
 }
 
 __attribute__((unused, noinline)) static int glmc_open_shared(glmc_worker *worker, int64_t work) {
-    return glmc_segment_wait(worker) ? glmc_begin(worker, glmc_parts(worker, work)) : 0;
+    return glmc_region_wait(worker) ? glmc_begin(worker, glmc_parts(worker, work)) : 0;
 }
 
-/* Waits for the earlier segments and begins one of so much work: its parts. 0: the run has ended. */
+/* Waits for the earlier regions and begins one of so much work: its parts. 0: the run has ended. */
 static inline int glmc_open(glmc_worker *worker, int64_t work) { return worker->count == 1 ? 1 : glmc_open_shared(worker, work); }
 
-/* The statement after it runs once for every part: `part` of `parts`. Each segment sees what all earlier ones wrote. */
-#define GLMC_SEGMENT(worker, work) \
+/* The statement after it runs once for every part: `part` of `parts`. Each region sees what all earlier ones wrote. */
+#define GLMC_PARALLEL(worker, work) \
     for (int parts = glmc_open(worker, work), part; (part = glmc_claim(worker, parts)) >= 0;)
 
 #endif

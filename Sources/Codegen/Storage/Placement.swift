@@ -8,13 +8,13 @@ struct TensorPlacement: Hashable {
     var shape: [Extent]
     var strides: [Extent]
     var offset: Extent
-    var advances: [Advance] = []
+    var loopOffsets: [LoopOffset] = []
 
     var view: TensorView { TensorView(BufferID(0), element, shape: shape, strides: strides, offset: offset) }
 
     /// The window that `view`, derived from this placement's view, shows.
     func showing(_ view: TensorView) -> TensorPlacement {
-        TensorPlacement(storage: storage, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, advances: advances)
+        TensorPlacement(storage: storage, element: view.element, shape: view.shape, strides: view.strides, offset: view.offset, loopOffsets: loopOffsets)
     }
 
     /// One slice for each of `count` iterations of a loop.
@@ -23,7 +23,7 @@ struct TensorPlacement: Hashable {
         let stride = result.strides.remove(at: axis)
         result.shape.remove(at: axis)
         if isReversed { result.offset = result.offset + (count - 1) * stride }
-        result.advances.append(Advance(loop: loop, stride: isReversed ? 0 - stride : stride))
+        result.loopOffsets.append(LoopOffset(loop: loop, stride: isReversed ? 0 - stride : stride))
         return result
     }
 }
@@ -278,7 +278,7 @@ struct Placements {
     /// whose other readers come before.
     private func updatableOperand(of group: Group) -> ValueID? {
         let node = function[group.root]
-        guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.advances.isEmpty,
+        guard case .loops = group.kind, let position = node.op.updatedOperand, let place = placements[node.operands[position]], place.loopOffsets.isEmpty,
               !place.view.repeatsElements else { return nil }
         switch self[place.storage].owner {
         case .arena, .state: break

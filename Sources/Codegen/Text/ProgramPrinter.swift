@@ -59,7 +59,7 @@ struct ProgramPrinter {
     private mutating func print(_ launch: Launch) {
         let arguments = launch.arguments.map { argument in
             (launch.writes.contains(argument.storage) ? "write " : "") + "%\(argument.storage.index)"
-                + argument.advances.map { " + n\($0.loop.index) * \($0.stride)" }.joined()
+                + argument.loopOffsets.map { " + n\($0.loop.index) * \($0.stride)" }.joined()
         }
         let nodes = launch.provenance.isEmpty ? "" : " // " + launch.provenance.map(Quoting.quoted).joined(separator: ", ")
         line("\(launch.family)(\(arguments.joined(separator: ", ")))\(nodes)")

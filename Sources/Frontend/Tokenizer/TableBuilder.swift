@@ -194,7 +194,7 @@ struct TableBuilder {
         header.bytes = UInt64(start + body.count)
         header.crc = 0
         var table = withUnsafeBytes(of: header) { Array($0) } + body
-        let crc = table.withUnsafeBufferPointer { glmc_seal_crc($0.baseAddress.map { $0 + 16 }, UInt64($0.count - 16)) }
+        let crc = table.withUnsafeBufferPointer { glmc_crc($0.baseAddress.map { $0 + 16 }, UInt64($0.count - 16)) }
         for byte in 0..<4 { table[12 + byte] = UInt8(truncatingIfNeeded: crc >> (8 * byte)) }
         return table
     }

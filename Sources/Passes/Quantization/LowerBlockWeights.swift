@@ -2,7 +2,7 @@ import Dispatch
 import GlmcIR
 
 extension Pass {
-    /// Products with constants that are dequantised, as products with the integers themselves.
+    /// Products with constants that are dequantised, as products with the integers themselves, and look-ups in them as look-ups in the integers.
     ///
     /// ```
     /// %0 = dequantize(%codes, %scales, %zeros, axis: 0, block: 32) : f32[512, 1024]
@@ -16,7 +16,8 @@ extension Pass {
     /// Elements of four bits and less are packed, two in a byte. One scale per column is one block; where such columns are bytes around 0, what is multiplied is
     /// the bytes, and then the sums. A pass of its own behind `lower-quantized`, which takes what is quantised on both sides: what is left here computes in
     /// f32, and would otherwise be folded to floats, four or eight times as large.
-    static let lowerBlockWeights = Pass("lower-block-weights", "Multiplies with constant integers in blocks as they are, not with the floats that they stand for", rules: [
+    static let lowerBlockWeights = Pass("lower-block-weights", "Reads constant integers with scales as they are, not the floats that they stand for", rules: [
+        lookupOfCodes,
         Rule("product-of-codes", on: MatMul.self) { function, id, _ in
             let node = function[id]
             guard function.tensorType(node.operands[0]).element == .f32, let codes = CodedMatrix(node.operands[1], in: function) else { return nil }

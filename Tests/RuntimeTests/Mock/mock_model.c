@@ -51,11 +51,11 @@ static void k1(glmc_frame *f, int tid, int nt) {
 
 static void main_body(glmc_frame *f, glmc_worker *worker) {
     const int tid = worker->number;
-    const int64_t n = f->dims[0]; /* after the first segment a thread may be late, and read nothing of the frame */
+    const int64_t n = f->dims[0]; /* after the first region a thread may be late, and read nothing of the frame */
     if (n % 5 == 0) glmc_join(f, worker);
-    GLMC_SEGMENT(worker, n * 100) { GLMC_KERNEL(f, tid, 0, k0(f, part, parts)); }
+    GLMC_PARALLEL(worker, n * 100) { GLMC_KERNEL(f, tid, 0, k0(f, part, parts)); }
     if (n % 7 == 0) glmc_join(f, worker);
-    GLMC_SEGMENT(worker, 0) { GLMC_KERNEL(f, tid, 1, k1(f, part, parts)); }
+    GLMC_PARALLEL(worker, 0) { GLMC_KERNEL(f, tid, 1, k1(f, part, parts)); }
 }
 
 static void main_shapes(const int64_t *dims, int64_t *in, int64_t *out) {

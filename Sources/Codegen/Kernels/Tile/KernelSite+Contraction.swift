@@ -18,7 +18,7 @@ extension RegisterModel {
 typealias SiteStore = (_ builder: inout KernelBuilder, _ value: Expr, _ index: [Expr], _ axis: Int, _ count: Expr?) throws -> Void
 
 /// Lends the site to store closures while its builder is elsewhere.
-private final class SiteLoan {
+private final class SiteBorrow {
     var site: KernelSite
     init(_ site: KernelSite) { self.site = site }
 }
@@ -26,16 +26,16 @@ private final class SiteLoan {
 extension KernelSite {
     /// Runs `body` with the site's builder and a closure that stores results through the epilogue.
     mutating func generate(_ body: (inout KernelBuilder, @escaping SiteStore) throws -> Void) throws {
-        let loan = SiteLoan(self)
+        let borrow = SiteBorrow(self)
         var builder = KernelBuilder()
-        swap(&builder, &loan.site.builder)
+        swap(&builder, &borrow.site.builder)
         try body(&builder) { builder, value, index, axis, count in
-            swap(&builder, &loan.site.builder)
-            defer { swap(&builder, &loan.site.builder) }
-            try loan.site.store(value, at: index, along: axis, count: count)
+            swap(&builder, &borrow.site.builder)
+            defer { swap(&builder, &borrow.site.builder) }
+            try borrow.site.store(value, at: index, along: axis, count: count)
         }
-        swap(&builder, &loan.site.builder)
-        self = loan.site
+        swap(&builder, &borrow.site.builder)
+        self = borrow.site
     }
 
     /// The form of a product that the family's `match` has found to have one.

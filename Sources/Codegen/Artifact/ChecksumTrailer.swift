@@ -2,24 +2,24 @@ import CGlmcABI
 import Foundation
 import GlmcIR
 
-/// The check value behind a shared library that glmc wrote (`glmc_seal.h` has its format): loaders refuse a library whose bytes have changed since.
-enum ArtifactSeal {
+/// The check value behind a shared library that glmc wrote (`glmc_checksum.h` has its format): loaders refuse a library whose bytes have changed since.
+enum ChecksumTrailer {
     /// The CRC-32 of a mapped file, or of a part of it.
     static func checksum(_ content: Data) -> UInt32 {
         var crc: UInt32 = 0
-        content.withUnsafeBytes { MappedPages.visit($0) { crc = glmc_seal_crc_continued(crc, $0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) } }
+        content.withUnsafeBytes { MappedPages.visit($0) { crc = glmc_crc_continued(crc, $0.bindMemory(to: UInt8.self).baseAddress, UInt64($0.count)) } }
         return crc
     }
 
-    /// Seals a finished file.
+    /// Puts the trailer behind a finished file.
     static func append(to path: String) throws(Diagnostic) {
         do {
             let content = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
-            var seal = [UInt8](repeating: 0, count: Int(GLMC_SEAL_BYTES))
-            glmc_seal_write(checksum(content), UInt64(content.count), &seal)
+            var trailer = [UInt8](repeating: 0, count: Int(GLMC_TRAILER_BYTES))
+            glmc_trailer_write(checksum(content), UInt64(content.count), &trailer)
             let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
             try file.seekToEnd()
-            try file.write(contentsOf: seal)
+            try file.write(contentsOf: trailer)
             try file.close()
         } catch {
             throw Diagnostic(.invalid, "cannot write \(path): \(error.localizedDescription)", hint: "is there room?")

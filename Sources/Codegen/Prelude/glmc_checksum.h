@@ -1,0 +1,1 @@
+../../CGlmcABI/include/glmc_checksum.h

@@ -1,1 +1,0 @@
-../../CGlmcABI/include/glmc_seal.h
