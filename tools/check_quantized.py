@@ -39,14 +39,15 @@ def module_file(package, *path):
     return module
 
 
-def grid(weight, size, symmetric):
-    """Scales and zeros [N, K/size] that cover each group of a matrix [N, K] in 16 steps."""
+def grid(weight, size, symmetric, bits=4):
+    """Scales and zeros [N, K/size] that cover each group of a matrix [N, K] in 2^bits steps."""
+    most, centre = 2**bits - 1, 2 ** (bits - 1)
     groups = weight.reshape(weight.shape[0], -1, size)
     if symmetric:
-        return groups.abs().amax(2) / 7, torch.full(groups.shape[:2], 8.0)
+        return groups.abs().amax(2) / (centre - 1), torch.full(groups.shape[:2], float(centre))
     low, high = groups.amin(2).clamp(max=0), groups.amax(2).clamp(min=0)
-    scale = (high - low) / 15
-    return scale, torch.round(-low / scale).clamp(1, 15)
+    scale = (high - low) / most
+    return scale, torch.round(-low / scale).clamp(1, most)
 
 
 def linear(weight):
@@ -55,7 +56,7 @@ def linear(weight):
     return made
 
 
-def gptq(size, symmetric, shuffled, config):
+def gptq(bits, size, symmetric, shuffled, config):
     """auto-gptq's packing and unpacking."""
     library = module_file("auto_gptq", "nn_modules", "qlinear", "qlinear_cuda.py")
 
@@ -65,9 +66,9 @@ def gptq(size, symmetric, shuffled, config):
         if shuffled:
             groups = groups[torch.randperm(k, generator=generator)]
         order = torch.argsort(groups, stable=True)
-        scale, zero = grid(weight[:, order], size, symmetric)
+        scale, zero = grid(weight[:, order], size, symmetric, bits)
         scale = scale.half().float()
-        layer = library.QuantLinear(4, size, k, n, False, weight_dtype=torch.float16)
+        layer = library.QuantLinear(bits, size, k, n, False, weight_dtype=torch.float16)
         layer.pack(linear(weight), scale, zero.clone(), groups.to(torch.int32))
         parts = {name: getattr(layer, name).contiguous() for name in ("qweight", "qzeros", "scales", "g_idx")}
         parts["scales"] = parts["scales"].half()
@@ -76,7 +77,7 @@ def gptq(size, symmetric, shuffled, config):
         dense = layer(torch.eye(k)).T.contiguous()
         return parts, dense
 
-    config["quantization_config"] = {"quant_method": "gptq", "bits": 4, "group_size": size, "desc_act": shuffled, "sym": symmetric, "checkpoint_format": "gptq"}
+    config["quantization_config"] = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": shuffled, "sym": symmetric, "checkpoint_format": "gptq"}
     return quantise
 
 
@@ -104,22 +105,20 @@ def awq(size, config):
     return quantise
 
 
-def compressed(bits, size, symmetric, config):
+def compressed(name, bits, size, symmetric, config):
     """compressed-tensors' compressors."""
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 
-    packed = bits == 4
     arguments = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, strategy="group" if size else "channel", group_size=size)
     scheme = QuantizationScheme(targets=["Linear"], weights=arguments)
-    name = "pack-quantized" if packed else "int-quantized"
     compressor = BaseCompressor.get_value_from_registry(name)
 
     def quantise(weight, generator):
         n, k = weight.shape
-        if packed:
-            scale, zero = grid(weight, size, symmetric)
-            zero = (zero - 8).to(torch.int8)
+        if size:
+            scale, zero = grid(weight, size, symmetric, bits)
+            zero = (zero - 2 ** (bits - 1)).to(torch.int8)
         else:
             scale, zero = weight.abs().amax(1, keepdim=True) / 127, torch.zeros(n, 1, dtype=torch.int8)
         scale = scale.half().float()
@@ -134,10 +133,12 @@ def compressed(bits, size, symmetric, config):
 
 
 FORMATS = {
-    "gptq": lambda c: gptq(32, False, False, c), "gptq, symmetric": lambda c: gptq(64, True, False, c), "gptq, desc_act": lambda c: gptq(32, False, True, c),
+    "gptq": lambda c: gptq(4, 32, False, False, c), "gptq, symmetric": lambda c: gptq(4, 64, True, False, c), "gptq, desc_act": lambda c: gptq(4, 32, False, True, c),
+    "gptq, 2 bits": lambda c: gptq(2, 32, False, False, c), "gptq, 8 bits": lambda c: gptq(8, 32, False, False, c), "gptq, 8 bits, symmetric, desc_act": lambda c: gptq(8, 64, True, True, c),
     "awq": lambda c: awq(32, c),
-    "compressed-tensors, 4 bits": lambda c: compressed(4, 32, True, c), "compressed-tensors, 4 bits with zeros": lambda c: compressed(4, 64, False, c),
-    "compressed-tensors, 8 bits": lambda c: compressed(8, None, True, c),
+    "compressed-tensors, 4 bits": lambda c: compressed("pack-quantized", 4, 32, True, c), "compressed-tensors, 4 bits with zeros": lambda c: compressed("pack-quantized", 4, 64, False, c),
+    "compressed-tensors, 8 bits packed": lambda c: compressed("pack-quantized", 8, 32, True, c), "compressed-tensors, 8 bits": lambda c: compressed("int-quantized", 8, None, True, c),
+    "compressed-tensors, 8 bits in groups": lambda c: compressed("int-quantized", 8, 32, True, c), "compressed-tensors, 8 bits with zeros": lambda c: compressed("int-quantized", 8, 64, False, c),
 }
 
 

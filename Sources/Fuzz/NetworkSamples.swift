@@ -10,7 +10,7 @@ extension OpSamples {
 
     /// Weights in blocks, and rows for them.
     private struct Blocks {
-        var rows: [Int], depth: Int, size: Int, weights: [Tensor]
+        var rows: [Int], depth: Int, size: Int, bits: Int, weights: [Tensor]
 
         init(_ noise: inout Noise) {
             let shape = noise.leaning(rank: 2...4).flatMap { $0[$0.count - 1] % 8 == 0 && $0[$0.count - 1] > 0 ? $0 : nil }
@@ -19,7 +19,8 @@ extension OpSamples {
             let depth = depth, n = noise.pick([1, 3, 16, 17, 40])
             size = noise.pick((1...depth).filter { $0 % 8 == 0 && depth % $0 == 0 })
             let element = noise.pick([ElementType.f32, .f16, .bf16]), count = size
-            weights = [noise.bool() ? noise.tensor(.u8, [depth / 2, n]) : noise.tensor(.i8, [depth, n])] + (0..<noise.int(1...2)).map { _ in noise.tensor(element, [depth / count, n]) }
+            bits = size % 16 == 0 && noise.bool() ? 2 : 4
+            weights = [noise.bool() ? noise.tensor(.u8, [depth * bits / 8, n]) : noise.tensor(.i8, [depth, n])] + (0..<noise.int(1...2)).map { _ in noise.tensor(element, [depth / count, n]) }
         }
     }
 
@@ -87,11 +88,11 @@ extension OpSamples {
         },
         "block_matmul": { noise in
             let b = Blocks(&noise)
-            return OpSample(op: BlockMatMul(block: b.size), operands: [noise.tensor(.f32, b.rows + [b.depth])] + b.weights)
+            return OpSample(op: BlockMatMul(block: b.size, bits: b.bits), operands: [noise.tensor(.f32, b.rows + [b.depth])] + b.weights)
         },
         "block_matmul_integer": { noise in
             let b = Blocks(&noise), parameters = b.rows + [b.depth / b.size]
-            return OpSample(op: BlockMatMulInteger(block: b.size), operands: [
+            return OpSample(op: BlockMatMulInteger(block: b.size, bits: b.bits), operands: [
                 noise.tensor(.i8, b.rows + [b.depth]), noise.tensor(.f32, parameters), noise.tensor(.f32, parameters),
             ] + b.weights)
         },

@@ -160,6 +160,16 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         KernelCase("integer block matmul, free rows, long blocks", "gemm-blocks-i8", "%x: f32[n, 256], %kc: u8[128, 50], %ks: bf16[2, 50], %km: bf16[2, 50]", [
             "%q, %qs, %qz = block_quantize(%x, block: 128)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, %km, block: 128)", "%c",
         ], dimensions: ["n": 9]),
+        KernelCase("block matmul of two bits, one row", "gemm-blocks", "%x: f32[1, 64], %kc: u8[16, 333], %ks: f16[2, 333]", ["%c = block_matmul(%x, %kc, %ks, block: 32, bits: 2)", "%c"]),
+        KernelCase("block matmul of two bits, minimums, free rows", "gemm-blocks", "%x: f32[n, 48], %kc: u8[12, 70], %ks: f32[3, 70], %km: f32[3, 70]", [
+            "%c = block_matmul(%x, %kc, %ks, %km, block: 16, bits: 2)", "%d = unary.tanh(%c)", "%d",
+        ], dimensions: ["n": 9]),
+        KernelCase("integer block matmul of two bits, one row", "gemm-blocks-i8", "%x: f32[1, 64], %kc: u8[16, 333], %ks: f16[2, 333]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 32)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, block: 32, bits: 2)", "%c",
+        ]),
+        KernelCase("integer block matmul of two bits, minimums, batches", "gemm-blocks-i8", "%x: f32[2, 11, 48], %kc: u8[12, 70], %ks: f32[3, 70], %km: f32[3, 70]", [
+            "%q, %qs, %qz = block_quantize(%x, block: 16)", "%c = block_matmul_integer(%q, %qs, %qz, %kc, %ks, %km, block: 16, bits: 2)", "%d = unary.tanh(%c)", "%d",
+        ]),
         KernelCase("block matmul of eight bits, one row", "gemm-blocks", "%x: f32[1, 64], %kc: i8[64, 333], %ks: f16[2, 333]", ["%c = block_matmul(%x, %kc, %ks, block: 32)", "%c"]),
         KernelCase("block matmul of eight bits, minimums, free rows", "gemm-blocks", "%x: f32[n, 48], %kc: i8[48, 70], %ks: f32[3, 70], %km: f32[3, 70]", [
             "%c = block_matmul(%x, %kc, %ks, %km, block: 16)", "%d = unary.tanh(%c)", "%d",

@@ -7,12 +7,14 @@ import Testing
 @Suite struct QuantizedCheckpointTests {
     /// Codes [from, to], zeros and scales [groups, to], of a layer.
     private struct Layer {
+        var bits = 4
         let from = 32
         let to = 16
-        let size = 8
+        var size: Int { bits == 2 ? 16 : 8 }
         var groups: Int { from / size }
-        func code(_ k: Int, _ n: Int) -> Int { (k * 7 + n * 5 + k * n) % 16 }
-        func zero(_ g: Int, _ n: Int) -> Int { 1 + (g * 3 + n) % 15 }
+        var perWord: Int { 32 / bits }
+        func code(_ k: Int, _ n: Int) -> Int { (k * 7 + n * 5 + k * n) % (1 << bits) }
+        func zero(_ g: Int, _ n: Int) -> Int { 1 + (g * 3 + n) % (1 << bits - 1) }
         /// Multiples of a power of two, which f16 holds.
         func scale(_ g: Int, _ n: Int) -> Double { Double(1 + (g * 5 + n) % 9) / 64 }
         /// The group of each row where they are not in order.
@@ -23,9 +25,9 @@ import Testing
         SafetensorsTensor(element: element, shape: shape, bytes: ByteSpan(Array(values.bytes)))
     }
 
-    /// Words whose `i`-th four bits are `nibble(word, i)`.
-    private func words(_ shape: [Int], _ nibble: (_ row: Int, _ column: Int, _ i: Int) -> Int) -> SafetensorsTensor {
-        let values = Tensor(.u32, shape, integers: { place in (0..<8).reduce(0) { $0 | nibble(place / shape[1], place % shape[1], $1) << (4 * $1) } })
+    /// Words whose `i`-th `bits` bits are `code(word, i)`.
+    private func words(_ shape: [Int], bits: Int = 4, _ code: (_ row: Int, _ column: Int, _ i: Int) -> Int) -> SafetensorsTensor {
+        let values = Tensor(.u32, shape, integers: { place in (0..<32 / bits).reduce(0) { $0 | code(place / shape[1], place % shape[1], $1) << (bits * $1) } })
         return tensor(.i32, shape, values)
     }
 
@@ -50,21 +52,21 @@ import Testing
         return try Interpreter.run(graph.rewriter.function, [identity])[0].doubles
     }
 
-    private func expected(group: (Int) -> Int = { $0 / 8 }, zero: ((Int, Int) -> Int)? = nil) -> [Double] {
-        let layer = Layer(), zero = zero ?? layer.zero
+    private func expected(_ layer: Layer = Layer(), group: ((Int) -> Int)? = nil, zero: ((Int, Int) -> Int)? = nil) -> [Double] {
+        let group = group ?? { $0 / layer.size }, zero = zero ?? layer.zero
         return (0..<layer.from * layer.to).map { i in
             let (k, n) = (i / layer.to, i % layer.to)
             return layer.scale(group(k), n) * Double(layer.code(k, n) - zero(group(k), n))
         }
     }
 
-    @Test(arguments: [false, true], ["gptq", "gptq_v2"]) func gptq(isShuffled: Bool, format: String) throws {
-        let layer = Layer(), group = isShuffled ? layer.shuffled : { $0 / 8 }, moved = format == "gptq" ? 1 : 0
+    @Test(arguments: [2, 4, 8], [(false, "gptq"), (true, "gptq"), (false, "gptq_v2")]) func gptq(bits: Int, form: (isShuffled: Bool, format: String)) throws {
+        let layer = Layer(bits: bits), perWord = layer.perWord, group = form.isShuffled ? layer.shuffled : { $0 / layer.size }, format = form.format, moved = format == "gptq" ? 1 : 0
         let tensors = [
-            "m.qweight": words([4, 16]) { row, n, i in layer.code(row * 8 + i, n) }, "m.qzeros": words([4, 2]) { g, word, i in layer.zero(g, word * 8 + i) - moved },
-            "m.scales": scales([4, 16], layer.scale), "m.g_idx": tensor(.i32, [32], Tensor(.i32, [32], integers: { group($0) })),
+            "m.qweight": words([32 / perWord, 16], bits: bits) { row, n, i in layer.code(row * perWord + i, n) },
+            "m.qzeros": words([layer.groups, 16 / perWord], bits: bits) { g, word, i in layer.zero(g, word * perWord + i) - moved }, "m.scales": scales([layer.groups, 16], layer.scale), "m.g_idx": tensor(.i32, [32], Tensor(.i32, [32], integers: { group($0) })),
         ]
-        #expect(try weights(["quant_method": "gptq", "checkpoint_format": .string(format)], tensors) == expected(group: group))
+        #expect(try weights(["quant_method": "gptq", "checkpoint_format": .string(format)], tensors) == expected(layer, group: group))
     }
 
     @Test func awq() throws {
@@ -76,14 +78,21 @@ import Testing
         #expect(try weights(["quant_method": "awq", "version": "gemm"], tensors) == expected())
     }
 
-    @Test(arguments: [false, true]) func packedRows(hasZeros: Bool) throws {
-        let layer = Layer()
+    @Test(arguments: [2, 4, 8], [false, true]) func packedRows(bits: Int, hasZeros: Bool) throws {
+        let layer = Layer(bits: bits), perWord = layer.perWord, groups = layer.groups
         var tensors = [
-            "m.weight_packed": words([16, 4]) { n, word, i in layer.code(word * 8 + i, n) }, "m.weight_scale": scales([16, 4]) { layer.scale($1, $0) },
+            "m.weight_packed": words([16, 32 / perWord], bits: bits) { n, word, i in layer.code(word * perWord + i, n) }, "m.weight_scale": scales([16, groups]) { layer.scale($1, $0) },
             "m.weight_shape": tensor(.i64, [2], Tensor([16, 32])),
         ]
-        if hasZeros { tensors["m.weight_zero_point"] = words([2, 4]) { word, g, i in layer.zero(g, word * 8 + i) } }
-        #expect(try weights(["quant_method": "compressed-tensors", "format": "pack-quantized"], tensors) == expected(zero: hasZeros ? nil : { _, _ in 8 }))
+        if hasZeros { tensors["m.weight_zero_point"] = words([16 / perWord, groups], bits: bits) { word, g, i in layer.zero(g, word * perWord + i) } }
+        #expect(try weights(["quant_method": "compressed-tensors", "format": "pack-quantized"], tensors) == expected(layer, zero: hasZeros ? nil : { _, _ in 1 << (bits - 1) }))
+    }
+
+    @Test(arguments: [false, true]) func bytesInGroups(hasZeros: Bool) throws {
+        let layer = Layer()
+        var tensors = ["m.weight": tensor(.i8, [16, 32], Tensor(.i8, [16, 32], integers: { layer.code($0 % 32, $0 / 32) })), "m.weight_scale": scales([16, 4]) { layer.scale($1, $0) }]
+        if hasZeros { tensors["m.weight_zero_point"] = tensor(.i8, [16, 4], Tensor(.i8, [16, 4], integers: { layer.zero($0 % 4, $0 / 4) })) }
+        #expect(try weights(["quant_method": "compressed-tensors", "format": "int-quantized"], tensors) == expected(zero: hasZeros ? nil : { _, _ in 0 }))
     }
 
     @Test func bytes() throws {
@@ -114,7 +123,7 @@ import Testing
         #expect(reason(gptq, ["m.qzeros": nil]).contains("tensor 'm.qzeros': is missing"))
         #expect(reason(gptq, ["m.scales": scales([3, 16], layer.scale)]).contains("3 groups of 32 rows"))
         #expect(reason(gptq, ["m.scales": scales([4, 8], layer.scale)]).contains("tensor 'm.scales': has shape [4, 8]"))
-        #expect(reason(gptq, ["m.qweight": words([8, 16]) { _, _, _ in 0 }]).contains("only four bits"))
+        #expect(reason(gptq, ["m.qweight": words([3, 16]) { _, _, _ in 0 }]).contains("only 2, 4, 8 bits"))
         #expect(reason(gptq, ["m.g_idx": tensor(.i32, [32], Tensor(.i32, [32], integers: { $0 / 4 }))]).contains("names a group beyond 4"))
         #expect(reason(gptq, ["m.g_idx": tensor(.i32, [32], Tensor(.i32, [32], integers: { min($0, 3) }))]).contains("unequal length"))
         #expect(reason(gptq, ["m.qzeros": tensor(.f32, [4, 2], Tensor(.f32, [4, 2], values: { _ in 0 }))]).contains("is F32, not I32"))

@@ -49,6 +49,7 @@
     GLMC_VECTOR_MATH(f32x##N, f32x##N, i32x##N)                                                         \
     GLMC_INLINE f32x##N glmc_select_f32x##N(i32x##N m, f32x##N a, f32x##N b) { return (f32x##N)((m & (i32x##N)a) | (~m & (i32x##N)b)); } \
     GLMC_INLINE i32x##N glmc_select_i32x##N(i32x##N m, i32x##N a, i32x##N b) { return (m & a) | (~m & b); } \
+    GLMC_INLINE i32x##N glmc_shiftRight_i32x##N(i32x##N a, i32x##N b) { return a >> glmc_select_i32x##N((b & ~31) == 0, b, (i32x##N){0} + 31); } \
     GLMC_INLINE f32x##N glmc_absolute_f32x##N(f32x##N a) { return (f32x##N)((i32x##N)a & 0x7fffffff); } \
     GLMC_INLINE f32x##N glmc_reciprocal_f32x##N(f32x##N a) { return 1.0f / a; }                         \
     GLMC_INLINE f32x##N glmc_reciprocalSqrt_f32x##N(f32x##N a) { return 1.0f / glmc_sqrt_f32x##N(a); }  \

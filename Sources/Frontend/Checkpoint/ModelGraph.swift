@@ -157,7 +157,7 @@ struct ModelGraph: GraphBuilding {
     mutating func embedding(_ name: String, _ rows: Int, _ width: Int, at indices: ValueID) throws -> ValueID {
         provenance = [name]
         tables.insert(name)
-        if checkpoint.blocks[name + ".weight"]?.shape == [rows, width], case .blocks(let codes, let scales, let minimums, let size)? = try quantized(name, width, rows)?.weights {
+        if checkpoint.blocks[name + ".weight"]?.shape == [rows, width], case .blocks(let codes, let scales, let minimums, let size, _)? = try quantized(name, width, rows)?.weights {
             return try self.rows(codes, scales, minimums, size: size, at: indices)
         }
         return try cast(try gather(try weight(name + ".weight", [rows, width]), indices, axis: 0, countsBackwards: false), .f32)

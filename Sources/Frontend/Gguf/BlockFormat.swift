@@ -12,8 +12,8 @@ struct BlockFormat: Sendable {
     var byteCount: Int
     /// Elements that share a scale.
     var group: Int
-    /// Codes fit four bits: 0…15 where there are minimums, −8…7 where there are none.
-    var isNarrow: Bool
+    /// Bits that codes fit, 2, 4 or 8: 0…2^bits − 1 where there are minimums, −2^(bits−1)…2^(bits−1) − 1 where there are none.
+    var bits: Int
     var hasMinimums: Bool
     /// What holds scales and minimums exactly.
     var parameter: ElementType
@@ -21,11 +21,11 @@ struct BlockFormat: Sendable {
 
     /// By ggml's number of the type.
     static let all: [UInt32: BlockFormat] = [
-        2: small("Q4_0", 18, isNarrow: true) { block, codes, scales, _ in
+        2: small("Q4_0", 18, bits: 4) { block, codes, scales, _ in
             scales[0] = block.half(0)
             nibbles(block + 2, codes) { $0 - 8 }
         },
-        3: small("Q4_1", 20, isNarrow: true, hasMinimums: true) { block, codes, scales, minimums in
+        3: small("Q4_1", 20, bits: 4, hasMinimums: true) { block, codes, scales, minimums in
             (scales[0], minimums[0]) = (block.half(0), block.half(2))
             nibbles(block + 4, codes) { $0 }
         },
@@ -43,12 +43,12 @@ struct BlockFormat: Sendable {
             scales[0] = block.half(0)
             for i in 0..<32 { codes[i] = Int8(truncatingIfNeeded: block.byte(2 + i)) }
         },
-        10: large("Q2_K", 84, group: 16, isNarrow: true, hasMinimums: true) { block, codes, scales, minimums in
+        10: large("Q2_K", 84, group: 16, bits: 2, hasMinimums: true) { block, codes, scales, minimums in
             let scale = block.half(80), minimum = block.half(82)
             for g in 0..<16 { (scales[g], minimums[g]) = (scale * Float(block.byte(g) & 15), -minimum * Float(block.byte(g) >> 4)) }
             for i in 0..<256 { codes[i] = Int8(block.byte(16 + i / 128 * 32 + i % 32) >> (i % 128 / 32 * 2) & 3) }
         },
-        11: large("Q3_K", 110, group: 16, isNarrow: true) { block, codes, scales, _ in
+        11: large("Q3_K", 110, group: 16, bits: 4) { block, codes, scales, _ in
             let scale = block.half(108)
             for g in 0..<16 {
                 let low = block.byte(96 + g % 8) >> (g / 8 * 4) & 15, high = block.byte(104 + g % 4) >> (g / 4 * 2) & 3
@@ -59,7 +59,7 @@ struct BlockFormat: Sendable {
                 codes[i] = Int8(low + 4 * high - 4)
             }
         },
-        12: large("Q4_K", 144, group: 32, isNarrow: true, hasMinimums: true) { block, codes, scales, minimums in
+        12: large("Q4_K", 144, group: 32, bits: 4, hasMinimums: true) { block, codes, scales, minimums in
             sixBits(block, scales, minimums)
             for i in 0..<256 { codes[i] = Int8(block.byte(16 + i / 64 * 32 + i % 32) >> (i % 64 / 32 * 4) & 15) }
         },
@@ -93,13 +93,13 @@ struct BlockFormat: Sendable {
         },
     ]
 
-    private static func small(_ name: String, _ byteCount: Int, isNarrow: Bool = false, hasMinimums: Bool = false, _ read: @escaping Read) -> BlockFormat {
-        BlockFormat(name: name, count: 32, byteCount: byteCount, group: 32, isNarrow: isNarrow, hasMinimums: hasMinimums, parameter: .f16, read: read)
+    private static func small(_ name: String, _ byteCount: Int, bits: Int = 8, hasMinimums: Bool = false, _ read: @escaping Read) -> BlockFormat {
+        BlockFormat(name: name, count: 32, byteCount: byteCount, group: 32, bits: bits, hasMinimums: hasMinimums, parameter: .f16, read: read)
     }
 
     /// Scales are products of a 16-bit float and an integer.
-    private static func large(_ name: String, _ byteCount: Int, group: Int, isNarrow: Bool = false, hasMinimums: Bool = false, _ read: @escaping Read) -> BlockFormat {
-        BlockFormat(name: name, count: 256, byteCount: byteCount, group: group, isNarrow: isNarrow, hasMinimums: hasMinimums, parameter: .f32, read: read)
+    private static func large(_ name: String, _ byteCount: Int, group: Int, bits: Int = 8, hasMinimums: Bool = false, _ read: @escaping Read) -> BlockFormat {
+        BlockFormat(name: name, count: 256, byteCount: byteCount, group: group, bits: bits, hasMinimums: hasMinimums, parameter: .f32, read: read)
     }
 
     // MARK: Parts of blocks

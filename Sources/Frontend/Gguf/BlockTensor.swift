@@ -34,7 +34,7 @@ struct BlockTensor: Sendable {
     /// - Parameter isLookedUp: codes take a byte each, whatever fits them.
     func matrix(isLookedUp: Bool) throws -> CheckpointMatrix.Weights {
         let (rows, columns) = (shape[0], shape[1]), format = format, bytes = bytes
-        let packs = format.isNarrow && !isLookedUp, perByte = packs ? 2 : 1
+        let bits = isLookedUp ? 8 : format.bits, packs = bits < 8, perByte = 8 / bits
         let codes = TensorStorage.deferred(count: rows * columns / perByte) { target in
             Self.read(format, bytes) { block, codes, _, _ in
                 let place = block * format.count / perByte
@@ -42,10 +42,10 @@ struct BlockTensor: Sendable {
                     for i in 0..<format.count { target[place + i] = UInt8(bitPattern: codes[i]) }
                     return
                 }
-                let centre: Int8 = format.hasMinimums ? 0 : 8
-                for i in 0..<format.count / 2 {
-                    let first = i / 4 * 8 + i % 4
-                    target[place + i] = UInt8(bitPattern: codes[first] + centre) & 15 | UInt8(bitPattern: codes[first + 4] + centre) << 4
+                let centre: Int8 = format.hasMinimums ? 0 : 1 << (bits - 1), mask = UInt8(1 << bits - 1)
+                for i in 0..<format.count / perByte {
+                    let first = i / 4 * 4 * perByte + i % 4
+                    target[place + i] = (0..<perByte).reduce(UInt8(0)) { $0 | (UInt8(bitPattern: codes[first + 4 * $1] + centre) & mask) << UInt8($1 * bits) }
                 }
             }
         }
@@ -65,7 +65,7 @@ struct BlockTensor: Sendable {
         }
         return .blocks(
             codes: try Tensor(packs ? .u8 : .i8, [rows, columns / perByte], storage: codes).transposed([1, 0]), scales: try parameters { scale, _ in scale },
-            minimums: format.hasMinimums ? try parameters { _, minimum in minimum } : nil, size: format.group)
+            minimums: format.hasMinimums ? try parameters { _, minimum in minimum } : nil, size: format.group, bits: bits)
     }
 
     /// Calls `body` with every block, several at once: its number, codes, scales and minimums.

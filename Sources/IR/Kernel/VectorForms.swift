@@ -33,7 +33,7 @@ public struct VectorForms: Hashable, Sendable {
         .round: [.f32], .exp: [.f32], .log: [.f32], .tanh: [.f32], .erf: [.f32],
     ]
     private static let binary: [BinaryOperator: Set<ElementType>] = [
-        .add: numbers, .subtract: numbers, .multiply: numbers, .minimum: numbers, .maximum: numbers, .divide: [.f32],
+        .add: numbers, .subtract: numbers, .multiply: numbers, .minimum: numbers, .maximum: numbers, .divide: [.f32], .and: [.i32], .shiftRight: [.i32],
     ]
     /// From the key's type. The truncation of f32 to i32 is defined only where the result is in range.
     private static let casts: [ElementType: Set<ElementType>] = [

@@ -1,18 +1,21 @@
-/// Matrix product of `x` f32 […, M, K] with weights of four or eight bits (`BlockCodes`); f32 sums.
+/// Matrix product of `x` f32 […, M, K] with weights of two, four or eight bits (`BlockCodes`); f32 sums.
 ///
 /// Operands: `x`, codes, scales, and optionally minimums.
 public struct BlockMatMul: PointwiseOp {
     public static let mnemonic = "block_matmul"
-    public static let summary = "Matrix product with weights of four or eight bits in blocks that share a scale"
-    public static var attributes: [Attribute<Self>] { [Attribute("block", \.block)] }
+    public static let summary = "Matrix product with weights of two, four or eight bits in blocks that share a scale"
+    public static var attributes: [Attribute<Self>] { [Attribute("block", \.block), Attribute("bits", \.bits)] }
 
-    /// Reduction elements that share a scale; a multiple of 8.
+    /// Reduction elements that share a scale; a multiple of 8; of 16 where codes take two bits.
     public var block: Int
 
-    public init() { self.init(block: 32) }
-    public init(block: Int) { self.block = block }
+    /// Bits of a code where codes are u8: 4 or 2.
+    public var bits: Int
 
-    private var codes: BlockCodes { BlockCodes(block: block, first: 1) }
+    public init() { self.init(block: 32) }
+    public init(block: Int, bits: Int = 4) { (self.block, self.bits) = (block, bits) }
+
+    public var codes: BlockCodes { BlockCodes(block: block, bits: bits, first: 1) }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         guard context.operands.count == 3 || context.operands.count == 4 else {
@@ -34,7 +37,7 @@ public struct BlockMatMul: PointwiseOp {
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let columns = operands[1].shape[1], read = codes.reader(operands)
-        let weights = Tensor(.f32, [BlockCodes.depth(operands[1]), columns], values: { i in
+        let weights = Tensor(.f32, [codes.depth(operands[1]), columns], values: { i in
             let (code, scale, minimum) = read(i / columns, i % columns)
             return code * scale + minimum
         })
@@ -45,7 +48,7 @@ public struct BlockMatMul: PointwiseOp {
 
     public func element(of result: Int, at index: [Expr], from operands: OperandElements, in builder: inout KernelBuilder) throws -> Expr {
         let column = index[index.count - 1], codes = codes
-        return try builder.reduce(.add, over: [operands.types[1].shape[0] * Extent(BlockCodes.perByte(operands.types[1].element))], initial: .float(0, .f32)) { builder, k in
+        return try builder.reduce(.add, over: [operands.types[1].shape[0] * Extent(codes.perByte(operands.types[1].element))], initial: .float(0, .f32)) { builder, k in
             let x = try operands.load(0, at: index.dropLast() + [k[0]], in: &builder)
             let code = try codes.code(k[0], column, from: operands, in: &builder)
             let (scale, minimum) = try codes.parameters(k[0] / .int(codes.block), column, from: operands, in: &builder)

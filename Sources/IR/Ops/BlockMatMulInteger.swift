@@ -1,19 +1,22 @@
-/// Matrix product of quantised rows with weights of four or eight bits (`BlockCodes`): i32 sums within a block, f32 sums over the blocks.
+/// Matrix product of quantised rows with weights of two, four or eight bits (`BlockCodes`): i32 sums within a block, f32 sums over the blocks.
 ///
 /// Operands: the results of `BlockQuantize` with the same block (`x` i8 […, M, K], its scales and its sums f32 […, M, K/block]), codes, scales, and optionally
 /// minimums. With g the blocks of K, `y[m, n] = Σ_g xscale[m, g] · scale[g, n] · (Σ_{k∈g} x[m, k] · code[k, n]) + xsum[m, g] · minimum[g, n]`, f32.
 public struct BlockMatMulInteger: PointwiseOp {
     public static let mnemonic = "block_matmul_integer"
-    public static let summary = "Matrix product of rows in 8 bits with weights of four or eight bits, both in blocks that share a scale"
-    public static var attributes: [Attribute<Self>] { [Attribute("block", \.block)] }
+    public static let summary = "Matrix product of rows in 8 bits with weights of two, four or eight bits, both in blocks that share a scale"
+    public static var attributes: [Attribute<Self>] { [Attribute("block", \.block), Attribute("bits", \.bits)] }
 
-    /// Reduction elements that share a scale; a multiple of 8, at most 2¹⁶, so that the sum of a block fits into 32 bits.
+    /// Reduction elements that share a scale; a multiple of 8; of 16 where codes take two bits, at most 2¹⁶, so that the sum of a block fits into 32 bits.
     public var block: Int
 
-    public init() { self.init(block: 32) }
-    public init(block: Int) { self.block = block }
+    /// Bits of a code where codes are u8: 4 or 2.
+    public var bits: Int
 
-    private var codes: BlockCodes { BlockCodes(block: block, first: 3) }
+    public init() { self.init(block: 32) }
+    public init(block: Int, bits: Int = 4) { (self.block, self.bits) = (block, bits) }
+
+    public var codes: BlockCodes { BlockCodes(block: block, bits: bits, first: 3) }
 
     public func infer(_ context: InferenceContext) throws -> [ValueType] {
         guard context.operands.count == 5 || context.operands.count == 6 else {
@@ -43,7 +46,7 @@ public struct BlockMatMulInteger: PointwiseOp {
 
     public func evaluate(_ operands: [Tensor], in context: EvaluationContext) throws -> [Tensor] {
         let (x, scales, sums) = (operands[0].reader, operands[1].reader, operands[2].reader), read = codes.reader(operands)
-        let columns = operands[3].shape[1], depth = BlockCodes.depth(operands[3]), blocks = depth / block
+        let columns = operands[3].shape[1], depth = codes.depth(operands[3]), blocks = depth / block
         return [Tensor(.f32, operands[0].shape.dropLast() + [columns], values: { i in
             let (row, n) = (i / columns, i % columns)
             return (0..<blocks).reduce(0.0) { total, g in

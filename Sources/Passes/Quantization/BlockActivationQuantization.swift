@@ -27,7 +27,8 @@ extension Pass {
             if node.op is MatMul {
                 try rewriter.replace(id, with: BlockRowMatMul(block: size), rows.prefix(2) + [node.operands[1]])
             } else {
-                try rewriter.replace(id, with: BlockMatMulInteger(block: size), rows + node.operands.dropFirst())
+                let bits = (node.op as? BlockMatMul)?.bits ?? BlockMatMul().bits
+                try rewriter.replace(id, with: BlockMatMulInteger(block: size, bits: bits), rows + node.operands.dropFirst())
             }
         }
     }

@@ -1,7 +1,7 @@
 import GlmcIR
 
 /// `gather(dequantize(constant), indices)` → `dequantize(gather(constant, indices))` with the scales and zero points of the rows, for tables [V, D] of integers
-/// that have a scale per row, per column, or for blocks of a row. Elements of four bits lie two in a byte.
+/// that have a scale per row, per column, or for blocks of a row. Elements of four and two bits are packed into bytes.
 ///
 /// A scale for the whole table is `lower-quantized`'s.
 let lookupOfCodes = Rule("look-up-of-codes", on: Gather.self) { function, id, gather in
@@ -12,9 +12,13 @@ let lookupOfCodes = Rule("look-up-of-codes", on: Gather.self) { function, id, ga
         func create(_ op: any Op, _ operands: [ValueID]) throws -> ValueID { try rewriter.create1(op, operands, at: .before(id), provenance: node.provenance) }
         func rows(_ tensor: Tensor) throws -> ValueID { try create(gather, [try create(Constant(tensor), []), indices]) }
         var codes = try rows(table.codes)
-        if table.isPacked {
-            let (mask, four) = (try create(Constant(.scalar(15, .u8)), []), try create(Constant(.scalar(4, .u8)), []))
-            codes = try create(Concat(axis: last), [try create(Binary(.and), [codes, mask]), try create(Binary(.shiftRight), [codes, four])])
+        if table.perByte > 1 {
+            let bits = 8 / table.perByte, mask = try create(Constant(.scalar(Double(1 << bits - 1), .u8)), [])
+            let parts = try (0..<table.perByte).map { part in
+                let shift = try create(Constant(.scalar(Double(bits * part), .u8)), [])
+                return try create(Binary(.and), [try create(Binary(.shiftRight), [codes, shift]), mask])
+            }
+            codes = try create(Concat(axis: last), parts)
         }
         let grid = Dequantize(element: table.element, axis: last, blockSize: table.block)
         let parameters = try [table.scales, table.zeros].map { try table.block == 0 ? create(Constant($0), []) : rows($0) }
@@ -24,7 +28,7 @@ let lookupOfCodes = Rule("look-up-of-codes", on: Gather.self) { function, id, ga
 
 /// A table [V, D] that a constant of integers stands for.
 private struct CodedTable {
-    /// [V, D]; packed, u8 [V, D/2], where byte `i` of a row holds element `i` in its lower half and element `i + D/2` in its upper half.
+    /// [V, D]; packed, u8 [V, D/p] with p = `perByte`, where byte `i` of a row holds element `i + m · D/p` from its bit `8m/p` on.
     let codes: Tensor
     /// [V, D / block]; without blocks, one per column.
     let scales: Tensor
@@ -32,7 +36,7 @@ private struct CodedTable {
     let zeros: Tensor
     /// Elements of a row that share a scale; 0 for a scale per column.
     let block: Int
-    let isPacked: Bool
+    let perByte: Int
     /// What the table's elements stand for.
     let element: ElementType
 
@@ -50,18 +54,19 @@ private struct CodedTable {
         guard let scales = scales.reshaped(shape), let zeros = zeros.reshaped(shape) else { return nil }
         self.scales = scales
         element = op.element
-        isPacked = [.u4, .i4].contains(elements.element) && width % 2 == 0
-        guard isPacked else {
+        let bits = elements.element.bitWidth, perByte = bits < 8 && width % (8 / bits) == 0 ? 8 / bits : 1
+        self.perByte = perByte
+        guard perByte > 1 else {
             (codes, self.zeros) = (elements, zeros)
             return
         }
-        let offset = elements.element == .i4 ? 8 : 0, zero = zeros.reader
+        let offset = [.i4, .i2].contains(elements.element) ? 1 << (bits - 1) : 0, zero = zeros.reader
         self.zeros = Tensor(.u8, shape, integers: { zero.loadInteger(at: $0) + offset })
-        let reader = elements.reader, half = width / 2
-        codes = Tensor(.u8, [rows, half]) { target in
-            for i in 0..<rows * half {
-                let place = i / half * width + i % half
-                target[i] = UInt8(reader.loadInteger(at: place) + offset) | UInt8(reader.loadInteger(at: place + half) + offset) << 4
+        let reader = elements.reader, part = width / perByte
+        codes = Tensor(.u8, [rows, part]) { target in
+            for i in 0..<rows * part {
+                let place = i / part * width + i % part
+                target[i] = (0..<perByte).reduce(UInt8(0)) { $0 | UInt8(reader.loadInteger(at: place + $1 * part) + offset) << UInt8($1 * bits) }
             }
         }
         withExtendedLifetime((elements, zeros)) {}

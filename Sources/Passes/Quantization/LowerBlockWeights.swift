@@ -23,7 +23,7 @@ extension Pass {
             guard function.tensorType(node.operands[0]).element == .f32, let codes = CodedMatrix(node.operands[1], in: function) else { return nil }
             return { rewriter in
                 let parts = try codes.constants.map { try rewriter.create1(Constant($0), [], at: .before(id)) }
-                guard codes.isColumnwise else { return try rewriter.replace(id, with: BlockMatMul(block: codes.block), [node.operands[0]] + parts) }
+                guard codes.isColumnwise else { return try rewriter.replace(id, with: BlockMatMul(block: codes.block, bits: codes.isPacked ? codes.bits : BlockMatMul().bits), [node.operands[0]] + parts) }
                 let sum = try rewriter.create1(MatMul(), [node.operands[0], parts[0]], at: .before(id), provenance: node.provenance)
                 try rewriter.replace(id, with: Binary(.multiply), [sum, parts[1]])
             }
@@ -34,11 +34,13 @@ extension Pass {
 /// A matrix [K, N] that a constant of integers stands for, in the form of `BlockCodes`: `w[k, n] = (q[k, n] − zero[k / block, n]) · scale[k / block, n]`.
 private struct CodedMatrix {
     let block: Int
+    /// Bits of a code.
+    let bits: Int
     private let depth: Int
     private let columns: Int
-    /// Whether the elements take four bits at most.
-    private let isPacked: Bool
-    /// What is added to an element to make a code: codes are 0…15 or −128…127.
+    /// Whether several codes lie in a byte.
+    var isPacked: Bool { bits < 8 }
+    /// What is added to an element to make a code: codes are 0…2^bits − 1 or −128…127.
     private let offset: Int
     private let elements: Tensor
     /// From one row of the matrix to the next and from one column to the next, in `elements`.
@@ -52,13 +54,15 @@ private struct CodedMatrix {
         let transpose = function.match(value, Transpose.self)
         guard transpose.map({ $0.op.permutation == [1, 0] }) ?? true,
               let (_, op, operands) = function.match(transpose?.operands[0] ?? value, Dequantize.self), op.element == .f32,
-              let elements = function.constant(operands[0]), elements.rank == 2, elements.count > 0, let offset = Self.offsets[elements.element],
+              let elements = function.constant(operands[0]), elements.rank == 2, elements.count > 0, elements.element == .i8 || elements.element == .u8 || elements.element.bitWidth <= 4,
               let scales = function.constant(operands[1]), scales.element == .f32, let zeros = function.constant(operands[2]) else { return nil }
         let down = transpose == nil ? 0 : 1, axis = op.axis < 0 ? op.axis + 2 : op.axis, inner = elements.shape[1]
         (depth, columns) = (elements.shape[down], elements.shape[1 - down])
         strides = down == 0 ? (inner, 1) : (1, inner)
         let isBlocked = op.blockSize > 0 && scales.rank == 2, block = isBlocked ? op.blockSize : depth
         guard isBlocked || scales.count == 1 ? true : axis == 1 - down, !isBlocked || axis == down, block % 8 == 0, depth % block == 0, zeros.shape == scales.shape else { return nil }
+        bits = elements.element.bitWidth == 2 && block % 16 == 0 ? 2 : max(elements.element.bitWidth, 4)
+        let isSigned = [.i2, .i4, .i8].contains(elements.element), offset = bits == 8 ? (isSigned ? 0 : -128) : isSigned ? 1 << (bits - 1) : 0
         let blocks = depth / block, scaleReader = scales.reader, zeroReader = zeros.reader, columns = columns
         func place(_ i: Int) -> Int {
             if scales.count == 1 { return 0 }
@@ -68,15 +72,12 @@ private struct CodedMatrix {
         self.scales = (0..<blocks * columns).map { Float(scaleReader.load(at: place($0))) }
         minimums = (0..<blocks * columns).map { i in Float(-Double(offset + zeroReader.loadInteger(at: place(i))) * scaleReader.load(at: place(i))) }
         guard self.scales.allSatisfy(\.isFinite), minimums.allSatisfy(\.isFinite) else { return nil }
-        isPacked = elements.element.bitWidth <= 4
         (self.block, self.offset, self.elements) = (block, offset, elements)
         withExtendedLifetime((scales, zeros)) {}
     }
 
-    private static let offsets: [ElementType: Int] = [.u2: 0, .u4: 0, .i2: 8, .i4: 8, .i8: 0, .u8: -128]
-
     /// Whether codes stand for themselves, times a scale for their block: no minimums are needed.
-    private var isCentred: Bool { zip(scales, minimums).allSatisfy { $1 == (isPacked ? -8 * $0 : 0) } }
+    private var isCentred: Bool { zip(scales, minimums).allSatisfy { $1 == (isPacked ? -Float(1 << (bits - 1)) * $0 : 0) } }
 
     /// Whether the matrix is one of bytes with a scale per column.
     var isColumnwise: Bool { !isPacked && block == depth && isCentred }
@@ -89,7 +90,7 @@ private struct CodedMatrix {
 
     /// Written by columns, as weights of linear layers lie in files.
     private var codes: Tensor {
-        let (depth, columns, offset, strides, isPacked) = (depth, columns, offset, strides, isPacked), byteCount = isPacked ? depth / 2 : depth
+        let (depth, columns, offset, strides, isPacked) = (depth, columns, offset, strides, isPacked), bits = bits, perByte = 8 / bits, byteCount = depth / perByte
         return withExtendedLifetime(elements) {
             let reader = elements.reader
             return Tensor(isPacked ? .u8 : .i8, [columns, byteCount]) { target in
@@ -97,7 +98,7 @@ private struct CodedMatrix {
                 DispatchQueue.concurrentPerform(iterations: columns) { n in
                     func code(_ k: Int) -> Int { reader.loadInteger(at: k * strides.row + n * strides.column) + offset }
                     for i in 0..<byteCount {
-                        let byte = isPacked ? code(i / 4 * 8 + i % 4) | code(i / 4 * 8 + i % 4 + 4) << 4 : code(i)
+                        let first = i / 4 * 4 * perByte + i % 4, byte = (0..<perByte).reduce(0) { $0 | code(first + 4 * $1) << ($1 * bits) }
                         target[n * byteCount + i] = UInt8(truncatingIfNeeded: byte)
                     }
                 }

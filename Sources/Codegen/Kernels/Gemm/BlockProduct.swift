@@ -5,21 +5,21 @@ extension KernelFamily {
     static let blockProduct = KernelFamily("gemm-blocks") { query in
         guard let op = query.op(BlockMatMul.self), let weights = constants(query, from: 1) else { return nil }
         let codes = weights[0], kind = lookupKind(codes, .multiplyAdd(.f32, .i8))
-        let panels = MatrixProduct.request(query, weights: codes, depth: BlockCodes.depth(codes), kind: kind, right: 1, RegisterModel(query.target))
+        let panels = MatrixProduct.request(query, weights: codes, depth: op.codes.depth(codes), kind: kind, right: 1, RegisterModel(query.target))
         return KernelPlan(readsManyRows: true, panels: panels) { site in
-            try MatrixProduct(try site.operand(0), operandTypes: site.operandTypes, result: site.resultTypes[0]).emitBlocks(&site, weights, size: op.block)
+            try MatrixProduct(try site.operand(0), operandTypes: site.operandTypes, result: site.resultTypes[0]).emitBlocks(&site, weights, op.codes.perByte(codes.element), size: op.block)
         }
     }
 
     /// Products of rows in i8, quantised in the blocks of the weights.
     static let integerBlockProduct = KernelFamily("gemm-blocks-i8") { query in
         guard let op = query.op(BlockMatMulInteger.self), let weights = constants(query, from: 3),
-              query.operandType(3).element == .u8 ? query.target.hasNibbleDots : multipliesBytes(query) else { return nil }
+              op.codes.perByte(query.operandType(3).element) == 2 ? query.target.hasNibbleDots : multipliesBytes(query) else { return nil }
         let codes = weights[0], kind = lookupKind(codes, .dot(.i8, .i8))
-        let panels = MatrixProduct.request(query, weights: codes, depth: BlockCodes.depth(codes), kind: kind, right: 3, .integerBlocks(query.target))
+        let panels = MatrixProduct.request(query, weights: codes, depth: op.codes.depth(codes), kind: kind, right: 3, .integerBlocks(query.target))
         return KernelPlan(readsManyRows: true, panels: panels) { site in
             let types = site.operandTypes, x = try site.operand(0, along: types[0].rank - 1), scales = try site.operand(1), sums = try site.operand(2)
-            try MatrixProduct(x, operandTypes: types, result: site.resultTypes[0], right: 3).emitBlocks(&site, weights, size: op.block, input: (scales, sums))
+            try MatrixProduct(x, operandTypes: types, result: site.resultTypes[0], right: 3).emitBlocks(&site, weights, op.codes.perByte(codes.element), size: op.block, input: (scales, sums))
         }
     }
 
@@ -38,7 +38,7 @@ extension KernelFamily {
         query.target.dots.contains(.i8) && query.function.definingOp(query.node.operands[0], as: BlockQuantize.self) != nil
     }
 
-    /// How codes are read that may be looked up as well, which those of four bits are not.
+    /// How codes are read that may be looked up as well, which those of fewer bits are not.
     private static func lookupKind(_ codes: Tensor, _ kind: ContractionKind) -> ContractionKind? { codes.element == .u8 ? nil : kind }
 
     /// The operands from `first` on, if all are constants that hold something.
@@ -71,8 +71,9 @@ extension MatrixProduct {
 
     /// - Parameters:
     ///   - weights: codes, scales and, where they have them, minimums.
+    ///   - perByte: codes in a byte.
     ///   - input: the scales and sums of the left side, where it is quantised.
-    fileprivate func emitBlocks(_ site: inout KernelSite, _ weights: [Tensor], size: Int, input: (scales: TensorView, sums: TensorView)? = nil) throws {
+    fileprivate func emitBlocks(_ site: inout KernelSite, _ weights: [Tensor], _ perByte: Int, size: Int, input: (scales: TensorView, sums: TensorView)? = nil) throws {
         let codes = weights[0], scales = weights[1], minimums = weights.count > 2 ? weights[2] : nil
         let model = input == nil ? RegisterModel(site.target) : .integerBlocks(site.target), plan = blockPlan(model, codes, site)
         func panels(_ tensor: Tensor, _ kind: ContractionKind) throws -> BufferID {
@@ -81,7 +82,7 @@ extension MatrixProduct {
         func parameters(_ tensor: Tensor) throws -> BufferID { try panels(tensor, .multiplyAdd(.f32, tensor.element)) }
         let kind = input == nil ? ContractionKind.multiplyAdd(.f32, codes.element) : .dot(.i8, .i8)
         let blocks = WeightBlocks(
-            codes: try panels(codes, kind), perByte: BlockCodes.perByte(codes.element), scales: try parameters(scales), minimums: try minimums.map(parameters),
+            codes: try panels(codes, kind), perByte: perByte, scales: try parameters(scales), minimums: try minimums.map(parameters),
             scaleElement: scales.element, size: size)
         let inputBlocks = input.map { InputBlocks(size: size, scales: parameter($0.scales), sums: parameter($0.sums)) }
         try site.generate { builder, store in

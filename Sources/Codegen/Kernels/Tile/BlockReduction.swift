@@ -4,14 +4,17 @@ import GlmcIR
 /// bytes of a column lie together.
 public struct WeightBlocks: Hashable, Sendable {
     public var codes: BufferID
-    /// Codes in a byte: two of u8, or one of i8.
+    /// Codes in a byte: four or two of u8, or one of i8.
     public var perByte: Int
     public var scales: BufferID
-    /// Absent where codes of four bits are centred at 8, and those of eight bits at 0.
+    /// Absent where codes are centred: those of four bits at 8, of two bits at 2, of eight bits at 0.
     public var minimums: BufferID?
     public var scaleElement: ElementType
-    /// Steps of the reduction that share a scale; a multiple of 8.
+    /// Steps of the reduction that share a scale; a multiple of four times `perByte`.
     public var size: Int
+
+    /// Bits of a code.
+    var bits: Int { 8 / perByte }
 }
 
 /// The reduction of a register tile where the weights, the input or both are quantised in blocks along it.
@@ -78,8 +81,8 @@ struct BlockReduction {
             var parameters = Parameters(scales: load(blocks.scales))
             if let minimums = blocks.minimums {
                 parameters.minimums = load(minimums)
-            } else if blocks.perByte == 2 {
-                parameters.minimums = parameters.scales.map { builder.bind($0 * splat(.float(-8, .f32)), "m") }
+            } else if blocks.perByte > 1 {
+                parameters.minimums = parameters.scales.map { builder.bind($0 * splat(.float(-Double(1 << (blocks.bits - 1)), .f32)), "m") }
             }
             body(&builder, g, parameters)
         }
@@ -113,17 +116,21 @@ struct BlockReduction {
                     }
                 }
             }
-            guard blocks.perByte == 2 else {
+            guard blocks.perByte > 1 else {
                 return builder.loop("k", to: .int(blocks.size)) { builder, k in multiply(floats(k, .i8, &builder), step: k, &builder) }
             }
-            // Eight steps of the reduction, which four bytes hold.
-            builder.loop("k", to: .int(blocks.size / 8)) { builder, eight in
+            // The steps of the reduction that four bytes hold.
+            let steps = 4 * blocks.perByte
+            builder.loop("k", to: .int(blocks.size / steps)) { builder, group in
                 for i in 0..<4 {
-                    let pairs = floats(eight * .int(4) + .int(i), .u8, &builder)
-                    // In floats, where every step is exact: the upper code is what is left of a sixteenth, and the lower one what is left without it.
-                    let upper = pairs.map { builder.bind(.unary(.floor, $0 * splat(.float(0.0625, .f32))), "u") }
-                    let lower = zip(pairs, upper).map { builder.bind(.fma($1, splat(.float(-16, .f32)), $0), "l") }
-                    for (half, codes) in [lower, upper].enumerated() { multiply(codes, step: eight * .int(8) + .int(4 * half + i), &builder) }
+                    var rest = floats(group * .int(4) + .int(i), .u8, &builder), codes: [[Expr]] = []
+                    // In floats, where every step is exact: the uppermost code is what a division leaves whole, and the others are what is left without it.
+                    for place in (1..<blocks.perByte).reversed() {
+                        let weight = Double(1 << (place * blocks.bits)), upper = rest.map { builder.bind(.unary(.floor, $0 * splat(.float(1 / weight, .f32))), "u") }
+                        rest = zip(rest, upper).map { builder.bind(.fma($1, splat(.float(-weight, .f32)), $0), "l") }
+                        codes.append(upper)
+                    }
+                    for (place, codes) in ([rest] + codes.reversed()).enumerated() { multiply(codes, step: group * .int(steps) + .int(4 * place + i), &builder) }
                 }
             }
         }
@@ -141,6 +148,13 @@ struct BlockReduction {
         builder.bind(.bitcast(.loadBroadcast(Access(problem.input, place, KernelType(.i32)), lanes), KernelType(.i8, lanes: 4 * lanes)), "x")
     }
 
+    /// Two bits of every byte of 32-bit lanes, from bit `2 · place` on.
+    private func quarter(_ word: Expr, _ place: Int, into builder: inout KernelBuilder) -> Expr {
+        func all(_ value: Int) -> Expr { .broadcast(.integer(value, .i32), lanes) }
+        let shifted = place == 0 ? word : Expr.binary(.shiftRight, word, all(2 * place))
+        return builder.bind(.bitcast(.binary(.and, shifted, all(0x0303_0303)), KernelType(.i8, lanes: 4 * lanes)), "q")
+    }
+
     /// The parameter of every row of the tile as a function of the block, in every lane.
     private func parameters(_ parameter: InputBlocks.Parameter, _ y: Expr, into builder: inout KernelBuilder) -> (_ g: Expr, _ row: Int) -> Expr {
         let base = builder.bind(parameter.base(tile.outer) + y * Expr(parameter.rowStride), "p")
@@ -151,7 +165,7 @@ struct BlockReduction {
 
     /// Integers within a block, floats over the blocks.
     /// - Parameters:
-    ///   - perByte: codes in a byte of the weights: two of u8, or one of i8.
+    ///   - perByte: codes in a byte of the weights: four or two of u8, or one of i8.
     ///   - blocks: the blocks of the weights; nil where they have none.
     private func multiplyIntegers(
         _ weights: BufferID, perByte: Int, _ blocks: WeightBlocks?, _ input: InputBlocks, _ base: Expr, _ y: Expr, into builder: inout KernelBuilder
@@ -159,7 +173,7 @@ struct BlockReduction {
         // Steps of the reduction in four bytes of a column.
         let steps = 4 * perByte, fours = depth.floorDivided(by: Extent(steps)), start = builder.bind(tile.column * Expr(fours * 4), "w")
         let scale = parameters(input.scales, y, into: &builder), sum = input.sums.map { parameters($0, y, into: &builder) }
-        let type = KernelType(perByte == 2 ? .u8 : .i8, lanes: 4 * lanes)
+        let type = perByte == 4 ? KernelType(.i32, lanes: lanes) : KernelType(perByte == 2 ? .u8 : .i8, lanes: 4 * lanes)
         loop(blocks, size: input.size, into: &builder) { builder, g, own in
             let sums = blockSums(into: &builder)
             let row = builder.bind(base + g * .int(input.size), "a"), codes = builder.bind(start + g * .int(input.size / perByte * width), "w")
@@ -167,11 +181,18 @@ struct BlockReduction {
                 let columns = (0..<tile.vectors).map { v in
                     builder.bind(.load(Access(weights, codes + offset(v, fours, group: 4) + step * .int(4 * width), type)), "b")
                 }
+                // Codes of two bits, one for every byte of the columns.
+                let quarters = perByte == 4 ? columns.map { word in (0..<perByte).map { quarter(word, $0, into: &builder) } } : []
                 for (r, offset) in rowOffsets.enumerated() {
                     let x = (0..<perByte).map { four(row + step * .int(steps) + .int(4 * $0) + offset, into: &builder) }
                     for v in 0..<tile.vectors {
                         let total = Expr.variable(sums[r][v])
-                        builder.emit(.assign(sums[r][v], perByte == 2 ? .dotNibbles(columns[v], x[0], x[1], total) : .dot(columns[v], x[0], total)))
+                        let sum = switch perByte {
+                        case 1: Expr.dot(columns[v], x[0], total)
+                        case 2: Expr.dotNibbles(columns[v], x[0], x[1], total)
+                        default: zip(quarters[v], x).reduce(total) { .dot($1.0, $1.1, $0) }
+                        }
+                        builder.emit(.assign(sums[r][v], sum))
                     }
                 }
             }

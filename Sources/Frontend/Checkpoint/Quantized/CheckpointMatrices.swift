@@ -38,9 +38,9 @@ extension GraphBuilding {
     mutating func product(_ x: ValueID, _ matrix: CheckpointMatrix) throws -> ValueID {
         let input = try matrix.order.map { try gather(x, try constant(Tensor($0)), axis: rank(x) - 1) } ?? x
         switch matrix.weights {
-        case .blocks(let codes, let scales, let minimums, let size):
+        case .blocks(let codes, let scales, let minimums, let size, let bits):
             let constants = try ([codes, scales] + (minimums.map { [$0] } ?? [])).map { try constant($0) }
-            return try emit(BlockMatMul(block: size), [input] + constants)
+            return try emit(BlockMatMul(block: size, bits: codes.element == .u8 ? bits : BlockMatMul().bits), [input] + constants)
         case .bytes(let values, let scales):
             return try mul(try matmul(input, try constant(values)), try constant(scales))
         }

@@ -55,7 +55,7 @@ struct CheckpointQuantization: Sendable {
 struct CheckpointMatrix: Sendable {
     enum Weights: Sendable {
         /// The constants of `BlockMatMul`.
-        case blocks(codes: Tensor, scales: Tensor, minimums: Tensor?, size: Int)
+        case blocks(codes: Tensor, scales: Tensor, minimums: Tensor?, size: Int, bits: Int)
         /// i8 [from, to] and a scale per column.
         case bytes(Tensor, scales: Tensor)
     }
