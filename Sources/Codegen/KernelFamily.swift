@@ -113,7 +113,7 @@ public struct KernelSite {
     /// Applies the epilogue to `value` and stores it. `value` holds one element (one lane) or consecutive elements along
     /// `axis` of the node's result, starting at `index`; of several lanes, only the first `count` exist where it is given.
     public mutating func store(_ value: Expr, at index: [Expr], along axis: Int, count: Expr? = nil) throws {
-        try epilogue.store(value, at: index, along: axis, count: count, in: &assembly)
+        try epilogue.store(value, at: index, along: axis, count: count, in: &builder)
     }
 }
 
@@ -130,7 +130,6 @@ struct KernelAssembly {
     private(set) var bindings: [BufferID: BufferBinding] = [:]
     private var bufferOf: [Argument: BufferID] = [:]
     private var weightBuffers: [StoredWeight: BufferID] = [:]
-    private var spills: [KernelType: BufferID] = [:]
 
     /// The view of a placed value, adding its memory to the parameters when first seen.
     mutating func view(_ placement: TensorPlacement, isWritten: Bool) -> TensorView {
@@ -144,14 +143,6 @@ struct KernelAssembly {
             bindings[id] = .placed(memory)
         }
         return TensorView(id, placement.element, shape: placement.shape, strides: placement.strides, offset: placement.offset)
-    }
-
-    /// A thread's private place for one register of `type`.
-    mutating func spill(_ type: KernelType) -> BufferID {
-        if let known = spills[type] { return known }
-        let id = builder.scratch("spill", type.element, count: Extent(type.lanes), perThread: true)
-        spills[type] = id
-        return id
     }
 
     mutating func weight(_ name: String, _ element: ElementType, _ weight: StoredWeight) -> BufferID {

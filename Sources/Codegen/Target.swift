@@ -11,6 +11,8 @@ public struct Target: Hashable, Sendable {
     public var vectorBits: Int
     /// Vector registers that a kernel may use.
     public var registers: Int
+    /// Bytes of a core's second-level cache that kernels count on: what the least of the processors has that these instructions are usual on.
+    public var cacheBytes = 512 << 10
     /// First factors of which neighbouring products are added to each 32-bit lane: u8 and i8 (four, times i8), bf16 (two).
     public var dots: Set<ElementType>
     /// Whether products of bytes are added up by one instruction, or in pairs of 16 bits by several.
@@ -31,13 +33,13 @@ public struct Target: Hashable, Sendable {
 
     /// Every target, best first within a family.
     public static let all: [Target] = [
-        Target(name: "avx512bf16", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8, .bf16], hasNibbleDots: true, hasMasks: true,
+        Target(name: "avx512bf16", family: .x86, vectorBits: 512, registers: 32, cacheBytes: 1 << 20, dots: [.u8, .i8, .bf16], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx512bf16", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16", "fma", "f16c"], triple: nil),
-        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
+        Target(name: "avx512vnni", family: .x86, vectorBits: 512, registers: 32, cacheBytes: 1 << 20, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "fma", "f16c"], triple: nil),
-        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
+        Target(name: "avx512", family: .x86, vectorBits: 512, registers: 32, cacheBytes: 1 << 20, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: true,
                compilerFlags: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
                features: ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "f16c"], triple: nil),
         Target(name: "avx2", family: .x86, vectorBits: 256, registers: 16, dots: [.u8, .i8], hasNibbleDots: true, hasMasks: false,

@@ -10,24 +10,24 @@ struct Epilogue {
     let result: TensorView
 
     /// Stores `value`, one element or several consecutive ones along `axis`, after the fused operations.
-    func store(_ value: Expr, at index: [Expr], along axis: Int, count: Expr?, in assembly: inout KernelAssembly) throws {
+    func store(_ value: Expr, at index: [Expr], along axis: Int, count: Expr?, in builder: inout KernelBuilder) throws {
         let lanes = value.type.lanes
-        if lanes == 1 { return try storeScalar(value, at: index, in: &assembly.builder) }
-        let named = assembly.builder.bind(value, "x")
-        let lane = assembly.builder.variable("lane", .index)
-        let scalar = assembly.builder.variable("x", KernelType(value.type.element))
+        if lanes == 1 { return try storeScalar(value, at: index, in: &builder) }
+        let named = builder.bind(value, "x")
+        let lane = builder.variable("lane", .index)
+        let scalar = builder.variable("x", KernelType(value.type.element))
         var laneIndex = index
         laneIndex[axis] = index[axis] + .variable(lane)
-        let code = try assembly.builder.block { try storeScalar(.variable(scalar), at: laneIndex, in: &$0) }
+        let code = try builder.block { try storeScalar(.variable(scalar), at: laneIndex, in: &$0) }
         var vectorizer = Vectorizer(lane: lane, lanes: lanes, mask: count, replacements: [scalar: named])
         if let wide = vectorizer.vectorized(code) {
-            assembly.builder.emit(wide)
+            builder.emit(wide)
             return
         }
         // No vector form: spill the accumulator and go element by element.
-        let spill = assembly.spill(value.type)
-        assembly.builder.emit(.store(Access(spill, .int(0), value.type), named))
-        try assembly.builder.loop("lane", to: count ?? .int(lanes), kind: .simd(reductions: [])) { builder, lane in
+        let spill = builder.spill(value.type)
+        builder.emit(.store(Access(spill, .int(0), value.type), named))
+        try builder.loop("lane", to: count ?? .int(lanes), kind: .simd(reductions: [])) { builder, lane in
             var position = index
             position[axis] = index[axis] + lane
             let element = Expr.load(Access(spill, lane, KernelType(value.type.element)))

@@ -9,6 +9,7 @@ public struct KernelBuilder {
     public private(set) var origins: [Int] = []
     /// Checks in blocks that are not finished.
     private var checks: [RangeCheck] = []
+    private var spills: [KernelType: BufferID] = [:]
 
     public init(buffers: [Buffer] = []) { self.buffers = buffers }
 
@@ -67,6 +68,14 @@ public struct KernelBuilder {
     public mutating func scratch(_ name: String, _ element: ElementType, count: Extent, perThread: Bool) -> BufferID {
         buffers.append(Buffer("\(name)\(buffers.count)", element, role: .scratch(count: count, perThread: perThread), isWritten: true))
         return BufferID(buffers.count - 1)
+    }
+
+    /// A thread's private place for one register of `type`, the same one at every call.
+    public mutating func spill(_ type: KernelType) -> BufferID {
+        if let known = spills[type] { return known }
+        let id = scratch("spill", type.element, count: Extent(type.lanes), perThread: true)
+        spills[type] = id
+        return id
     }
 
     /// Adds a parameter.

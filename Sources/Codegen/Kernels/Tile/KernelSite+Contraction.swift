@@ -3,8 +3,7 @@ import GlmcIR
 extension RegisterModel {
     /// The registers of a compilation target.
     init(_ target: Target) {
-        let lanes = target.lanes(ofBytes: 4)
-        self.init(lanes: lanes, registers: target.registers, cacheBytes: lanes >= 16 ? 1 << 20 : 512 << 10)
+        self.init(lanes: target.lanes(ofBytes: 4), registers: target.registers, cacheBytes: target.cacheBytes)
     }
 
     /// Those for a contraction of a kind: bytes that are widened take a second register per vector of weights, and one per row.
@@ -17,25 +16,11 @@ extension RegisterModel {
 /// Stores a value through the fused epilogue: value, index in the node's result, axis of the lanes, lanes that exist.
 typealias SiteStore = (_ builder: inout KernelBuilder, _ value: Expr, _ index: [Expr], _ axis: Int, _ count: Expr?) throws -> Void
 
-/// Lends the site to store closures while its builder is elsewhere.
-private final class SiteBorrow {
-    var site: KernelSite
-    init(_ site: KernelSite) { self.site = site }
-}
-
 extension KernelSite {
     /// Runs `body` with the site's builder and a closure that stores results through the epilogue.
     mutating func generate(_ body: (inout KernelBuilder, @escaping SiteStore) throws -> Void) throws {
-        let borrow = SiteBorrow(self)
-        var builder = KernelBuilder()
-        swap(&builder, &borrow.site.builder)
-        try body(&builder) { builder, value, index, axis, count in
-            swap(&builder, &borrow.site.builder)
-            defer { swap(&builder, &borrow.site.builder) }
-            try borrow.site.store(value, at: index, along: axis, count: count)
-        }
-        swap(&builder, &borrow.site.builder)
-        self = borrow.site
+        let epilogue = epilogue
+        try body(&builder) { builder, value, index, axis, count in try epilogue.store(value, at: index, along: axis, count: count, in: &builder) }
     }
 
     /// The form of a product that the family's `match` has found to have one.
