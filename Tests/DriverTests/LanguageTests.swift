@@ -80,6 +80,12 @@ import Testing
             let printed = try ChildProcess.run([folder.file("program"), "--tokens", list, "--max-new", "5"], limit: 20)
             #expect(printed.output == Self.text(Self.greedy(after: prompt, most: 5)) + "\n", "\(printed.errors)")
         }
+        // The program's JSON is that of `glmc generate`.
+        let answer = try ChildProcess.run([folder.file("program"), "--tokens", "0,2,3,4", "--max-new", "5", "--json"], limit: 20).output
+        let printed = try #require(try JSONSerialization.jsonObject(with: Data(answer.utf8)) as? [String: Any])
+        let expected = try #require(try JSONSerialization.jsonObject(with: Data(GlmcProgram.run(["generate", folder.file("m.so"), "--tokens", "0,2,3,4", "--max-new", "5", "--json"]).output.utf8)) as? [String: Any])
+        #expect(Set(printed.keys) == Set(expected.keys))
+        for key in ["prompt_tokens", "tokens", "text", "end"] { #expect("\(printed[key] ?? "")" == "\(expected[key] ?? "?")") }
         // The beginning of a text is a token, which the tokenizer adds.
         #expect(try generate(["--prompt", "abcé"]).tokens == Self.greedy(after: [0, 2, 3, 4, 5, 6]))
         #expect(try ChildProcess.run([folder.file("program"), "tokenize", "--text=abcé"], limit: 20).output == "0,2,3,4,5,6\n")

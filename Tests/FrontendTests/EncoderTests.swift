@@ -91,6 +91,37 @@ import Testing
         #expect(try modes(#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": false}"#) == [.mean])
     }
 
+    /// The state of the first token that counts, where texts are padded on the left.
+    @Test func takesTheFirstTokenThatCounts() throws {
+        try withCopy(of: Self.root + "/bert-sentences-several") { folder in
+            try #"{"pooling_mode": "cls"}"#.write(toFile: folder + "/1_Pooling/config.json", atomically: true, encoding: .utf8)
+            try edit(folder + "/modules.json") { $0.replacingOccurrences(of: ", {\"idx\": 2, \"name\": \"2\", \"path\": \"2_Normalize\", \"type\": \"sentence_transformers.models.Normalize\"}", with: "") }
+            var options = ImportOptions()
+            let pooled = try CheckpointImporter.load(folder, options: options).function
+            options.task = .features
+            let states = try CheckpointImporter.load(folder, options: options).function, mask = Tensor([0, 0, 1, 1, 1, 1, 1, 0], shape: [2, 4])
+            func run(_ function: Function) throws -> [Double] {
+                let tokens = Tensor([0, 0, 3, 4, 5, 6, 7, 0], shape: [2, 4]), kinds = Tensor([Int](repeating: 0, count: 8), shape: [2, 4])
+                let inputs = ["input_ids": tokens, "token_type_ids": kinds, "attention_mask": mask]
+                return try Interpreter.run(function, try function.inputs.map { try Recorded.input(function[$0].name, inputs) })[0].doubles
+            }
+            let rows = try run(states), found = try run(pooled), width = rows.count / 8
+            #expect(found == Array(rows[2 * width..<3 * width] + rows[4 * width..<5 * width]))
+        }
+    }
+
+    /// Older folders of sentence-transformers hold the encoder in a folder of its own.
+    @Test func findsTheEncoderInItsFolder() throws {
+        try withCopy(of: Self.root + "/bert-sentences-several") { folder in
+            let inner = folder + "/0_Transformer"
+            try FileManager.default.createDirectory(atPath: inner, withIntermediateDirectories: true)
+            for file in ["config.json", "model.safetensors"] { try FileManager.default.moveItem(atPath: folder + "/" + file, toPath: inner + "/" + file) }
+            try edit(folder + "/modules.json") { $0.replacingOccurrences(of: "\"path\": \"\"", with: "\"path\": \"0_Transformer\"") }
+            let (results, golden) = try Recorded.run(folder)
+            #expect(Recorded.error(try #require(results["sentence_embedding"]), try #require(golden["sentence_embedding"])) < 1e-5)
+        }
+    }
+
     /// What a message advises: the encoder alone of a folder whose modules are not understood.
     @Test func anotherTaskNeedsNoModules() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "glmc-encoder-\(UUID().uuidString)").path

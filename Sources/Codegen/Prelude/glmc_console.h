@@ -53,6 +53,18 @@ __attribute__((unused)) static void glmc_say(const char *text, uint64_t bytes) {
     }
 }
 
+/* Prints UTF-8 text as a JSON string. */
+__attribute__((unused)) static void glmc_put_json(const char *text, uint64_t bytes) {
+    putchar('"');
+    for (uint64_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\') printf("\\%c", c);
+        else if (c < 0x20 || c == 0x7f) printf("\\u%04x", c);
+        else putchar(c);
+    }
+    putchar('"');
+}
+
 __attribute__((noreturn, format(printf, 1, 2))) static void glmc_die(const char *format, ...) {
     char text[4096];
     va_list list;

@@ -68,6 +68,17 @@ static int64_t glmc_language_decode(const glmc_language *self, const int32_t *to
     return bytes < 0 ? glmc_tokenizer_failure(bytes, error, error_bytes) : bytes;
 }
 
+/* Whether a message of a conversation is UTF-8; `who` and `number` name it. */
+static int glmc_check_message(const char *text, const char *who, uint32_t number, char *error, uint64_t error_bytes) {
+    uint64_t bytes = strlen(text);
+    for (uint64_t at = 0; at < bytes;) {
+        uint32_t point, length = glmc_utf8((const uint8_t *)text + at, bytes - at, &point);
+        if (!length) return glmc_failure(error, error_bytes, GLMC_BAD_DATA, "%s %u is not UTF-8 at byte %llu", who, number, (unsigned long long)at);
+        at += length;
+    }
+    return GLMC_OK;
+}
+
 static int64_t glmc_language_chat(const glmc_language *self, const char *system, const char *const *contents, uint32_t count, char *text, int64_t capacity,
                                   char *error, uint64_t error_bytes) {
     if (!self->framing)
@@ -75,8 +86,12 @@ static int64_t glmc_language_chat(const glmc_language *self, const char *system,
     if (count % 2 == 0)
         return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a conversation begins and ends with the user: %u contents were given", count);
     if (!contents || (!text && capacity > 0)) return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
-    for (uint32_t i = 0; i < count; i++)
+    int status = system ? glmc_check_message(system, "system message", 1, error, error_bytes) : GLMC_OK;
+    for (uint32_t i = 0; i < count && !status; i++) {
         if (!contents[i]) return -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "a null pointer");
+        status = glmc_check_message(contents[i], "message", i + 1, error, error_bytes);
+    }
+    if (status) return -status;
     int64_t bytes = glmc_frame_chat(self->framing, system, contents, count, text, capacity);
     return bytes < 0 ? -glmc_failure(error, error_bytes, GLMC_BAD_ARGUMENT, "the model's chat template takes no system message") : bytes;
 }

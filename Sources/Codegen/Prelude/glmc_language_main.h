@@ -12,7 +12,7 @@
 /* What the command line asks for. */
 typedef struct glmc_request {
     const char *prompt, *system, *tokens, *text, *file, *decode;
-    int chats, tokenizes, threads;
+    int chats, tokenizes, is_json, threads;
     glmc_sampling how;
 } glmc_request;
 
@@ -46,6 +46,7 @@ static int glmc_language_usage(const glmc_model *model, const char *program) {
            "  --top-k K, --top-p P, --min-p P, --repeat-penalty R, --seed S\n"
            "  --stop TEXT            end there; may be repeated\n"
            "  --lookup[=N]           guess up to N tokens (7) from what occurred before, and check them in one step\n"
+           "  --json                 print the answer and its figures, tokens or text as JSON\n"
            "  --threads N            0: one per processor\n"
            "A text has at most %lld tokens, prompt and answer together.%s%s\n",
            (long long)glmc_model_language(model)->context, glmc_model_language(model)->tokenizer ? "" : " The model has no tokenizer: it takes tokens only.",
@@ -105,6 +106,7 @@ static void glmc_read_words(glmc_request *request, int argc, char **argv, const 
         size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
         if (i == 1 && !strcmp(argv[i], "tokenize")) request->tokenizes = 1;
         else if (!strcmp(argv[i], "--chat")) request->chats = 1;
+        else if (!strcmp(argv[i], "--json")) request->is_json = 1;
         else if (!strcmp(argv[i], "--lookup")) request->how.draft_tokens = GLMC_USUAL_DRAFT;
         else if (!strncmp(argv[i], "--lookup=", 9)) request->how.draft_tokens = (uint32_t)glmc_number("--lookup", argv[i] + 9, GLMC_MOST_DRAFT);
         else {
@@ -152,29 +154,56 @@ static int32_t *glmc_tokens_of(const glmc_language *language, const char *text, 
     }
 }
 
-/* Writes what follows the tokens to standard output, and adds it to `answer` where that is not null. */
+static double glmc_peak_mb(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024e-6;
+}
+
+static double glmc_rate(uint64_t count, int64_t ns) { return ns > 0 ? (double)count * 1e9 / (double)ns : 0; }
+
+/* Prints an answer with the keys of `glmc generate --json`. */
+static void glmc_print_reply(const glmc_generated *last, const glmc_buffer *text, const glmc_buffer *tokens) {
+    static const char *const ends[] = {"", "token", "text", "count", "context", "interrupted"};
+    const int32_t *numbers = (const int32_t *)(const void *)tokens->data;
+    printf("{\"prompt_tokens\":%llu,\"tokens\":[", (unsigned long long)last->prompt_tokens);
+    for (uint64_t i = 0; i < tokens->count / sizeof *numbers; i++) printf(i ? ",%d" : "%d", numbers[i]);
+    printf("],\"text\":");
+    glmc_put_json((const char *)text->data, text->count);
+    printf(",\"end\":\"%s\",\"ttft_ms\":%.3f,\"prefill_tokens_per_s\":%.3f,\"decode_tokens_per_s\":%.3f,\"accepted_per_step\":%.3f,\"peak_rss_mb\":%.3f}\n", ends[last->end],
+           (double)last->prompt_ns * 1e-6, glmc_rate(last->prompt_tokens - last->kept_tokens, last->prompt_ns),
+           glmc_rate(last->new_tokens > 0 ? last->new_tokens - 1 : 0, last->decode_ns), last->steps ? (double)(last->new_tokens - 1) / (double)last->steps : 1.0, glmc_peak_mb());
+}
+
+static void glmc_print_figures(const glmc_generated *last) {
+    char rate[64] = "";
+    if (last->new_tokens > 1 && last->decode_ns > 0) snprintf(rate, sizeof rate, " at %.1f tokens/s", glmc_rate(last->new_tokens - 1, last->decode_ns));
+    fprintf(stderr, "%llu tokens of prompt (%llu known) in %.0f ms, %llu new%s, %.0f MB\n", (unsigned long long)last->prompt_tokens,
+            (unsigned long long)last->kept_tokens, (double)last->prompt_ns * 1e-6, (unsigned long long)last->new_tokens, rate, glmc_peak_mb());
+}
+
+/* Writes what follows the tokens to standard output, and adds it to `answer`. */
 static void glmc_reply(const glmc_language *language, glmc_generator *generator, const glmc_request *request, const int32_t *tokens, uint64_t count,
                        glmc_buffer *answer) {
     char error[1024] = "";
     glmc_generated generated = {.size = sizeof generated};
+    glmc_buffer chosen = {0};
     if (language->start(generator, tokens, count, &request->how, error, sizeof error)) glmc_die("%s", error);
     do {
         if (language->next(generator, &generated, error, sizeof error)) glmc_die("%s", error);
+        glmc_append(answer, generated.text, generated.text_bytes);
+        if (generated.token >= 0) glmc_append(&chosen, &generated.token, sizeof generated.token);
+        if (request->is_json) continue;
         if (language->tokenizer) glmc_say(generated.text, generated.text_bytes);
         else if (generated.token >= 0) printf(generated.new_tokens > 1 ? ",%d" : "%d", generated.token);
-        if (answer) glmc_append(answer, generated.text, generated.text_bytes);
         if (fflush(stdout) != 0) glmc_die("cannot write to standard output: %s", strerror(errno));
     } while (generated.end == GLMC_END_NONE);
-    printf("\n");
+    if (chosen.failed || answer->failed) glmc_die("no memory for the answer");
+    if (request->is_json) glmc_print_reply(&generated, answer, &chosen);
+    else printf("\n");
     fflush(stdout);
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    char rate[64] = "";
-    if (generated.new_tokens > 1 && generated.decode_ns > 0)
-        snprintf(rate, sizeof rate, " at %.1f tokens/s", (double)(generated.new_tokens - 1) * 1e9 / (double)generated.decode_ns);
-    fprintf(stderr, "%llu tokens of prompt (%llu known) in %.0f ms, %llu new%s, %.0f MB\n", (unsigned long long)generated.prompt_tokens,
-            (unsigned long long)generated.kept_tokens, (double)generated.prompt_ns * 1e-6, (unsigned long long)generated.new_tokens, rate,
-            (double)usage.ru_maxrss * 1024e-6);
+    glmc_print_figures(&generated);
+    glmc_release(&chosen);
 }
 
 /* Answers the user's last content and adds the answer to the conversation. */
@@ -239,7 +268,11 @@ static int glmc_tokenize(const glmc_language *language, const glmc_request *requ
         if (bytes < 0) glmc_die("%s", error);
         char *text = glmc_allocate((uint64_t)bytes + 1);
         language->decode(language, tokens, (int64_t)count, GLMC_SHOW_SPECIAL, text, bytes, error, sizeof error);
-        fwrite(text, 1, (size_t)bytes, stdout);
+        if (request->is_json) {
+            printf("{\"text\":");
+            glmc_put_json(text, (uint64_t)bytes);
+            putchar('}');
+        } else fwrite(text, 1, (size_t)bytes, stdout);
         free(text);
         free(tokens);
     } else {
@@ -247,7 +280,9 @@ static int glmc_tokenize(const glmc_language *language, const glmc_request *requ
         if (request->file) glmc_read_file(request->file, &text);
         else glmc_append(&text, request->text, strlen(request->text));
         int32_t *tokens = glmc_tokens_of(language, (const char *)text.data, text.count, GLMC_FRAMED, &count);
+        if (request->is_json) printf("{\"tokens\":[");
         for (uint64_t i = 0; i < count; i++) printf(i ? ",%d" : "%d", tokens[i]);
+        if (request->is_json) printf("]}");
         free(tokens);
         glmc_release(&text);
     }
@@ -274,7 +309,9 @@ static int glmc_talk(const glmc_model *model, const glmc_request *request) {
         uint64_t count;
         int32_t *tokens = request->tokens ? glmc_read_tokens(request->tokens, &count)
                                           : glmc_tokens_of(language, request->prompt, strlen(request->prompt), GLMC_FRAMED, &count);
-        glmc_reply(language, generator, request, tokens, count, NULL);
+        glmc_buffer answer = {0};
+        glmc_reply(language, generator, request, tokens, count, &answer);
+        glmc_release(&answer);
         free(tokens);
     }
     language->close(generator);

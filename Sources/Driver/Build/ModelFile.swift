@@ -17,7 +17,7 @@ enum ModelFile {
     /// - Throws: when it cannot be read.
     static func kind(_ path: String) throws -> Kind {
         if Files.isFolder(path) {
-            guard Files.exists(path + "/config.json") else {
+            guard Files.exists(SafetensorsFolder.files(of: path) + "/config.json") else {
                 throw Diagnostic(.invalid, "is a folder without config.json", at: [path], hint: "a model is an .onnx, .gguf or .glm file, or a folder with config.json and *.safetensors")
             }
             return .safetensors
@@ -74,8 +74,8 @@ enum ModelFile {
         var hash = SHA256()
         var files = GgufFile.isOne(path) ? try GgufFile.files(of: path) : [path]
         if Files.isFolder(path) {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-            files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { path + "/" + $0 }
+            let folder = SafetensorsFolder.files(of: path), names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            files = names.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted().map { folder + "/" + $0 }
         }
         for file in files { try Files.map(file).withUnsafeBytes { MappedPages.visit($0) { hash.update($0) } } }
         return hash.finish()

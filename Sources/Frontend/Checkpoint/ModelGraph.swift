@@ -171,4 +171,7 @@ struct ModelGraph: GraphBuilding {
 
     /// The state of a sequence's first token, [batch, width], of states [batch, n, width].
     mutating func first(_ x: ValueID) throws -> ValueID { try squeeze(try slice(x, axis: 1, start: 0, size: 1), [1]) }
+
+    /// The state of one token of each sequence, [batch, width], of states [batch, n, width] and places i64 [batch, 1].
+    mutating func row(of x: ValueID, at place: ValueID) throws -> ValueID { try emit(GatherND(batchDims: 1), [x, place]) }
 }

@@ -1,6 +1,6 @@
 import GlmcIR
 
-/// A folder with a `config.json` and weights: one `model.safetensors`, or shards that `model.safetensors.index.json` lists.
+/// A folder, or one inside it (`files(of:)`), with a `config.json` and weights: one `model.safetensors`, or shards that `model.safetensors.index.json` lists.
 public struct SafetensorsFolder: Sendable {
     /// As the user named it.
     public var path: String
@@ -13,6 +13,7 @@ public struct SafetensorsFolder: Sendable {
     public init(at path: String) throws {
         self.path = path
         guard Files.isFolder(path) else { throw Diagnostic(file: path, reason: "is not a folder") }
+        let path = Self.files(of: path)
         config = try JSONValue.read(path + "/config.json")
         guard case .object = config else { throw Diagnostic(file: path + "/config.json", reason: "is not a JSON object") }
         do {
@@ -31,6 +32,13 @@ public struct SafetensorsFolder: Sendable {
                 file: path, reason: "holds neither model.safetensors nor model.safetensors.index.json",
                 hint: "save the weights as safetensors")
         }
+    }
+
+    /// Where the files of the model at `path` lie: in a folder of its own where an older folder of sentence-transformers names one for its first module.
+    public static func files(of path: String) -> String {
+        guard !Files.exists(path + "/config.json"), Files.exists(path + "/modules.json"), let modules = try? JSONValue.read(path + "/modules.json"),
+              let name = modules.array?.first?["path"]?.string, Files.inside(path, name + "/config.json") != nil else { return path }
+        return path + "/" + name
     }
 
     var checkpoint: Checkpoint { Checkpoint(path: path, config: config, tensors: tensors, matrices: CheckpointMatrices(quantization)) }

@@ -4,6 +4,7 @@ import GlmcIR
 struct SentencePooling: Hashable {
     /// In the order in which older files, which have a flag for each, put them side by side.
     enum Mode: String, CaseIterable {
+        /// The first of those that count.
         case first = "cls"
         case maximum = "max"
         case mean
@@ -73,7 +74,7 @@ struct SentencePooling: Hashable {
         let parts = try modes.map { mode -> ValueID in
             switch mode {
             case .first:
-                return try g.first(x)
+                return try g.row(of: x, at: try g.emit(ArgReduce(.maximum, axis: 1), [try g.cast(present, .i64)]))
             case .maximum:
                 return try g.reduce(.maximum, try g.select(counts, x, try g.scalar(-1e9, .f32)), [1], keep: false)
             case .mean, .meanSquareRoot:

@@ -74,9 +74,7 @@ struct Tower {
     private func endOfText(_ x: ValueID, _ tokens: ValueID, mistaken: Int, in g: inout ModelGraph) throws -> ValueID {
         g.provenance = [root.body + "end"]
         let ends = config.end == mistaken ? tokens : try g.cast(try g.binary(.equal, tokens, Double(config.end)), .i64)
-        let place = try g.emit(ArgReduce(.maximum, axis: 1), [ends])
-        let isEnd = try g.binary(.equal, try g.iota(g.shape(x)[1], axis: 1, rank: 2), place)
-        return try g.reduce(.add, try g.select(try g.unsqueeze(isEnd, [2]), x, try g.scalar(0, .f32)), [1], keep: false)
+        return try g.row(of: x, at: try g.emit(ArgReduce(.maximum, axis: 1), [ends]))
     }
 
     /// What a learned query attends to: y + mlp(norm(y)), where y is the attention's output (Zhai et al. 2022, multihead attention pooling).
