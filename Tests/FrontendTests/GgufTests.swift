@@ -108,8 +108,8 @@ private struct BlockCase: CustomTestStringConvertible {
             var provenance: [String] = []
         }
         let tensor = try this.tensor(), (rows, columns) = (this.shape[0], this.shape[1]), weights = try tensor.matrix(isLookedUp: isLookedUp)
-        guard case .blocks(let codes, let scales, let minimums, let size) = weights else { Issue.record("is in no blocks"); return }
-        #expect(codes.element == (tensor.format.isNarrow && !isLookedUp ? .u8 : .i8))
+        guard case .blocks(let codes, let scales, let minimums, let size, _) = weights else { Issue.record("is in no blocks"); return }
+        #expect(codes.element == (tensor.format.bits < 8 && !isLookedUp ? .u8 : .i8))
         var graph = Graph()
         let x = graph.rewriter.addArgument(.tensor(TensorType(.f32, [Extent(columns), Extent(columns)])), name: "x")
         let indices = graph.rewriter.addArgument(.tensor(TensorType(.i64, [Extent(rows)])), name: "i")
