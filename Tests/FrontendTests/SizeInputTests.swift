@@ -65,7 +65,7 @@ import Testing
         #expect(sizes(function) == ["k = k[0]"])
         #expect(try Interpreter.run(function, [Self.data, Tensor([16], shape: [])])[0].doubles == [15, 51])
         for other in [15, 17] {
-            #expect { try Interpreter.run(function, [Self.data, Tensor([other], shape: [])]) } throws: { "\($0)".contains("the then branch of an If") }
+            #expect { try Interpreter.run(function, [Self.data, Tensor([other], shape: [])]) } throws: { "\($0)".contains("the then branch of If") }
         }
     }
 

@@ -8,7 +8,7 @@ public struct PanelRequest: Sendable {
     var rows: Int?
     /// The panels that suit the product best.
     var panels: AxisCut
-    /// How the packed weights are read, where that does not depend on where the left side lies.
+    /// How the packed weights are read; nil for codes that share a byte, which are not looked up.
     var kind: ContractionKind?
 }
 

@@ -52,7 +52,7 @@ extension GraphImporter {
             let reason = "the \(i == 0 ? "else" : "then") branch cannot run at these shapes (\(problems[1 - i].first?.message ?? ""))"
             if let (sizes, taken) = sizeEquality(condition), taken == i {
                 if let result = try assume(sizes, graphs[i]) { return result }
-                if let result = try assumeOfInputs(sizes, graphs[i], "the \(i == 0 ? "then" : "else") branch of an If, the only one that can run at these shapes") { return result }
+                if let result = try assumeOfInputs(sizes, graphs[i], "the \(i == 0 ? "then" : "else") branch of If\(c.node.name.isEmpty ? "" : " (\(c.node.name))"), the only one that can run at these shapes") { return result }
             }
             throw Diagnostic.unsupported(reason + ", and whether it is taken is not known at compile time", hint: "fix the shapes with --shape")
         }

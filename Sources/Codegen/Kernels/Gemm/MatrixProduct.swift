@@ -8,16 +8,18 @@ extension KernelFamily {
         guard let kind = ContractionKind(a.element, b.element, target: query.target, contiguous: true) else { return nil }
         if let weights = query.constant(1) {
             guard weights.count > 0 else { return nil }
-            let strided = ContractionKind(a.element, b.element, target: query.target, contiguous: false)
-            let panels = MatrixProduct.request(
-                query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kind == strided ? kind : nil, right: 1, RegisterModel(query.target, kind))
-            return KernelPlan(readsManyRows: true, panels: panels) { site in try MatrixProduct(&site).emit(&site, weights: weights) }
+            let panels = MatrixProduct.request(query, weights: weights, depth: weights.shape[weights.rank - 2], kind: kind, right: 1, RegisterModel(query.target, kind))
+            return KernelPlan(readsManyRows: true, panels: panels) { site in
+                // How the weights lie is decided before anybody knows where the left side does: one whose rows are strided is copied.
+                let rows = kind.isDot ? try site.operand(0, along: site.operandTypes[0].rank - 1) : try site.operand(0)
+                try MatrixProduct(rows, operandTypes: site.operandTypes, result: site.resultTypes[0]).emit(&site, weights: weights, kind)
+            }
         }
         // Without a constant to pack in groups, narrow products would need a packing pass of their own.
         guard kind == .float else { return nil }
         return KernelPlan(readsManyRows: true) { site in
-            let product = try MatrixProduct(&site), b = try site.operand(1)
-            try product.emit(&site, right: b)
+            let a = try site.operand(0), b = try site.operand(1)
+            try MatrixProduct(a, operandTypes: site.operandTypes, result: site.resultTypes[0]).emit(&site, right: b)
         }
     }
 }
@@ -38,10 +40,6 @@ struct MatrixProduct {
         self.result = result
         self.right = right
         rowAxis = Self.rowAxis(of: result, right: operandTypes[right])
-    }
-
-    fileprivate init(_ site: inout KernelSite) throws {
-        self.init(try site.operand(0), operandTypes: site.operandTypes, result: site.resultTypes[0])
     }
 
     static func rowAxis(of result: TensorType, right: TensorType) -> Int {
@@ -114,8 +112,8 @@ struct MatrixProduct {
             result, rowAxis: rowAxis, depth: depth.constant ?? 0, rowBytes: (aStride(rowAxis).constant ?? 0) * a.element.byteCount, weights: weights, model, panels: panels)
     }
 
-    func emit(_ site: inout KernelSite, weights: Tensor) throws {
-        let kind = try site.contractionKind(a.element, weights.element, contiguous: a.strides[a.shape.count - 1] == 1), model = RegisterModel(site.target, kind)
+    func emit(_ site: inout KernelSite, weights: Tensor, _ kind: ContractionKind) throws {
+        let model = RegisterModel(site.target, kind)
         var plan = plan(model, weights: weights.element, panels: site.formats[weights])
         plan.spanPanels(model)
         let batches = Array(weights.shape.dropLast(2))
