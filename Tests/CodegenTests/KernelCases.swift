@@ -143,6 +143,8 @@ struct KernelCase: Sendable, CustomTestStringConvertible {
         KernelCase("f32 by i8 matmul, one row, several panels at once", "gemm-tile", "%x: f32[1, 64], %kw: i8[64, 730]", ["%c = matmul(%x, %kw)", "%c"]),
         KernelCase("f32 matmul, two rows, several panels at once", "gemm-tile", "%x: f32[2, 31], %kw: f32[31, 333]", ["%c = matmul(%x, %kw)", "%c"]),
         KernelCase("f32 by i8 matmul, free rows", "gemm-tile", "%x: f32[n, 40], %kw: i8[40, 50]", ["%c = matmul(%x, %kw)", "%c"], dimensions: ["n": 17]),
+        KernelCase("bf16 matmul, rows that do not lie behind each other", "gemm-tile", "%x: bf16[32, 6], %kw: bf16[32, 40]", ["%t = transpose(%x, permutation: [1, 0])", "%c = matmul(%t, %kw)", "%c"]),
+        KernelCase("u8 by i8 matmul, rows that do not lie behind each other", "gemm-tile", "%x: u8[32, 6], %kw: i8[32, 40]", ["%t = transpose(%x, permutation: [1, 0])", "%c = matmul(%t, %kw)", "%c"]),
         KernelCase("block matmul, one row", "gemm-blocks", "%x: f32[1, 64], %kc: u8[32, 333], %ks: f16[2, 333]", ["%c = block_matmul(%x, %kc, %ks, block: 32)", "%c"]),
         KernelCase("block matmul, minimums, small blocks", "gemm-blocks", "%x: f32[2, 11, 24], %kc: u8[12, 70], %ks: f32[3, 70], %km: f32[3, 70]", [
             "%c = block_matmul(%x, %kc, %ks, %km, block: 8)", "%d = unary.tanh(%c)", "%d",

@@ -8,7 +8,7 @@ import Testing
     private static let (rows, depth) = (96, 40)
 
     /// The first entry point multiplies any number of rows, the second one, the third looks rows up.
-    private static func module(_ element: ElementType) throws -> (Module, Tensor) {
+    private static func module(_ element: ElementType, left: ElementType = .f32) throws -> (Module, Tensor) {
         let table = Tensor(element, [rows, depth]) { i in Double((i * 37) % 101 - 50) / 16 }
         func function(_ name: String, _ body: (inout Rewriter) throws -> ValueID) throws -> Function {
             var rewriter = Rewriter(Function(name))
@@ -17,7 +17,7 @@ import Testing
         }
         func product(_ name: String, _ count: Extent) throws -> Function {
             try function(name) { r in
-                let x = r.addArgument(.tensor(TensorType(.f32, [count, Extent(depth)])), name: "x")
+                let x = r.addArgument(.tensor(TensorType(left, [count, Extent(depth)])), name: "x")
                 if let dimension = count.dimensionName { r.addDimension(dimension, DimensionInfo(.input(0, axis: 0))) }
                 let w = try r.create1(Constant(table.transposed([1, 0])), [], at: .end(r.function.body))
                 return try r.create1(MatMul(), [x, w], at: .end(r.function.body))
@@ -68,7 +68,16 @@ import Testing
     }
 
     @Test(arguments: ["scalar", "avx2", "avx512"], [ElementType.f32, .f16, .bf16]) func isStoredOnce(target: String, element: ElementType) throws {
-        let (module, table) = try Self.module(element)
+        try check(try Self.module(element), left: .f32, target)
+    }
+
+    /// Where products of 16-bit floats are added in pairs, a table is looked up in its pairs.
+    @Test func pairsAreStoredOnce() throws {
+        try check(try Self.module(.bf16, left: .bf16), left: .bf16, "avx512bf16")
+    }
+
+    private func check(_ stored: (module: Module, table: Tensor), left: ElementType, _ target: String) throws {
+        let (module, table) = stored
         try module.verify()
         let programs = try ProgramBuilder.build(module, target: try #require(Target.named(target)), threads: 2)
         let weights = Set(programs.flatMap { program in
@@ -78,9 +87,9 @@ import Testing
         #expect(Weights(programs).byteCount == table.byteCount)
 
         func value(_ row: Int, _ column: Int) -> Double { table.doubles[row * Self.depth + column] }
-        let many = Tensor(.f32, [5, Self.depth]) { i in Double(i % 13 - 6) / 4 }
+        let many = Tensor(left, [5, Self.depth]) { i in Double(i % 13 - 6) / 4 }
         for (program, count) in zip(programs, [5, 1]) {
-            let x = Tensor(.f32, [count, Self.depth]) { many.doubles[$0] }
+            let x = Tensor(left, [count, Self.depth]) { many.doubles[$0] }
             let y = try ProgramInterpreter(program: program, dimensions: count == 5 ? ["n": 5] : [:]).run([x])[0]
             // Multiples of 1/64 with few bits: sums are exact.
             let expected = (0..<count * Self.rows).map { i in (0..<Self.depth).reduce(0.0) { $0 + many.doubles[i / Self.rows * Self.depth + $1] * value(i % Self.rows, $1) } }
