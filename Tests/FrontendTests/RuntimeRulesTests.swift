@@ -72,26 +72,42 @@ import Testing
         }
     }
 
-    /// A table of 3 rows of 16 elements in bytes of `bits` bits each, whose zero points are 2^(bits−1) where they are left out.
     @Test(arguments: [2, 4, 8], [false, true]) func looksUpPackedRows(_ bits: Int, _ hasZeros: Bool) throws {
+        let (table, code) = try Self.table(bits, hasZeros: hasZeros), zero = hasZeros ? 1 : 1 << (bits - 1)
+        let y = try Interpreter.run(try lookup(table, bits: bits, block: 16), [Tensor([2, 0], shape: [2])])[0]
+        #expect(y.doubles == [2, 0].flatMap { n in (0..<16).map { Double(code(n, $0) - zero) * [0.5, 0.25, 2][n] } })
+    }
+
+    @Test func refusesTablesThatDoNotFit() throws {
+        let (table, _) = try Self.table(4, hasZeros: true)
+        for block in [-1, 0, 8, 1 << 62] { #expect(throws: (any Error).self) { try lookup(table, bits: 4, block: block) } }
+        for bits in [-8, 0, 3, 1 << 62] { #expect(throws: (any Error).self) { try lookup(table, bits: bits, block: 16) } }
+        for scales in [Onnx.floatTensor("s", [], [1]), Onnx.floatTensor("s", [3], [1, 1, 1]), Onnx.floatTensor("s", [2, 1], [1, 1])] {
+            #expect(throws: (any Error).self) { try lookup([table[0], scales, table[2]], bits: 4, block: 16) }
+        }
+    }
+
+    /// A table of 3 rows of 16 elements in bytes of `bits` bits each, whose zero points are 2^(bits−1) where they are left out: codes, scales, zeros.
+    private static func table(_ bits: Int, hasZeros: Bool) throws -> ([Proto], code: (Int, Int) -> Int) {
         let most = 1 << bits, perByte = 8 / bits
         func code(_ n: Int, _ k: Int) -> Int { (7 * n + 5 * k + k * k / 3) % most }
         var bytes = [UInt8](repeating: 0, count: 3 * 16 / perByte)
         for n in 0..<3 {
             for k in 0..<16 { bytes[(n * 16 + k) / perByte] |= UInt8(code(n, k) << (k % perByte * bits)) }
         }
-        let zero = hasZeros ? 1 : most / 2
         let table = [
             Onnx.tensor("w", 2, [3, Int64(16 / perByte)]).bytes(9, bytes), Onnx.floatTensor("s", [3, 1], [0.5, 0.25, 2]), Onnx.tensor("z", 2, [3, 1]).bytes(9, [1, 1, 1]),
         ]
-        let attributes = [Self.attribute("bits", bits), Self.attribute("block_size", 16)]
+        return (Array(table.prefix(hasZeros ? 3 : 2)), code)
+    }
+
+    private func lookup(_ table: [Proto], bits: Int, block: Int) throws -> Function {
+        let attributes = [Self.attribute("bits", bits), Self.attribute("block_size", block)]
         let graph = Onnx.graph(
-            nodes: [Onnx.node("GatherBlockQuantized", ["w", "i", "s"] + (hasZeros ? ["z"] : []), ["y"], attributes).string(7, "com.microsoft")],
-            initializers: Array(table.prefix(hasZeros ? 3 : 2)), inputs: [Onnx.value("i", 7, sizes: ["N"])], outputs: [Onnx.value("y", 1, sizes: [])])
+            nodes: [Onnx.node("GatherBlockQuantized", ["w", "i", "s"] + (table.count > 2 ? ["z"] : []), ["y"], attributes).string(7, "com.microsoft")],
+            initializers: table, inputs: [Onnx.value("i", 7, sizes: ["N"])], outputs: [Onnx.value("y", 1, sizes: [])])
         let model = Onnx.model(graph).message(8, Proto().string(1, "com.microsoft").int(2, 1))
-        let function = try OnnxImporter.importModel(try OnnxReader.model(ByteSpan(model.bytes), file: "test.onnx"), file: "test.onnx").function
-        let y = try Interpreter.run(function, [Tensor([2, 0], shape: [2])])[0]
-        #expect(y.doubles == [2, 0].flatMap { n in (0..<16).map { Double(code(n, $0) - zero) * [0.5, 0.25, 2][n] } })
+        return try OnnxImporter.importModel(try OnnxReader.model(ByteSpan(model.bytes), file: "test.onnx"), file: "test.onnx").function
     }
 
     @Test func refusesWhatDoesNotFit() throws {

@@ -36,9 +36,11 @@ extension GraphImporter {
     mutating func gatherBlockQuantized(_ c: OnnxCall) throws -> ValueID {
         let data = try requiredConstant(c[0], "the data"), scales = try requiredConstant(c[2], "the scales")
         let bits = data.element == .u8 ? try c.int("bits", 4) : data.element.bitWidth
-        guard let element = data.element == .u8 ? PackedForm.elements[bits] : data.element, data.rank > 0, scales.element.isFloat else {
+        guard let element = data.element == .u8 ? PackedForm.elements[bits] : data.element, data.rank > 0, scales.element.isFloat, scales.rank == data.rank else {
             throw Diagnostic(.invalid, "data of \(data.type) with \(bits) bits and scales of \(scales.type)")
         }
+        let block = try c.int("block_size", 128)
+        guard (element.isInteger ? 1 : 0)...1 << 20 ~= block else { throw Diagnostic(.invalid, "blocks of \(block)") }
         func codes(_ tensor: Tensor, _ shape: [Int]) throws -> Tensor {
             guard data.element == .u8 else { return tensor }
             let perByte = 8 / bits, packed = shape.dropLast() + [(shape[shape.count - 1] + perByte - 1) / perByte]
@@ -49,7 +51,7 @@ extension GraphImporter {
         }
         var shape = data.shape
         if data.element == .u8 { shape[shape.count - 1] *= 8 / bits }
-        let block = try c.int("block_size", 128), axis = try normalized(try c.int("quantize_axis", 1), rank: shape.count)
+        let axis = try normalized(try c.int("quantize_axis", 1), rank: shape.count)
         let table = try codes(data, shape), reader = scales.reader
         let zeros: Tensor
         if let given = try c.optional(3) {
