@@ -160,6 +160,7 @@ import Testing
         try expect(1, "net.glm", "run", artifact, "--inputs", model)
         try expect(1, "larger than this machine's memory", "run", artifact, "--random", "1", "--dim", "n=1099511627776")
         try expect(1, "16777217", "run", artifact, "--random", "1", "--dim", "n=16777217")
+        try expect(1, "no free dimension 'm'", "run", artifact, "--random", "1", "--dim", "m=2")
         try expect(2, "--dim", "run", artifact, "--random", "1", "--dim", "n=-1")
         // The library itself: cut short, changed, or not one of ours.
         let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: artifact)))

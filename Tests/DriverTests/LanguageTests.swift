@@ -303,12 +303,12 @@ import Testing
             (["--prompt", "a", "--top-p", "0"], 2, "above 0"), (["--prompt", "a", "--repeat-penalty=0"], 2, "above 0"), (["--prompt", "a", "--system", "b"], 2, "--chat"),
             (["--tokens", "1,,2"], 2, "1,2,3"), (["--tokens", "1,"], 2, "1,2,3"), (["--prompt", "a", "--temperature=1e300"], 2, "--temperature"),
             (["--prompt", "a", "--seed=18446744073709551616"], 2, "--seed"),
-            (["--prompt", "a", "--stop", ""], 2, "empty"), (["--chat", "--prompt", "a", "--system", "b"], 1, "no system message"),
+            (["--prompt", "a", "--lookup=0"], 2, "--lookup"), (["--prompt", "a", "--stop", ""], 2, "empty"), (["--chat", "--prompt", "a", "--system", "b"], 1, "no system message"),
         ]
         for (words, status, message) in refusals {
             let done = try GlmcProgram.run(["generate", folder.file("m.so")] + words)
             #expect(done.status == status && done.errors.contains("error: ") && done.errors.contains(message), "\(words): \(done.end) \(done.errors)")
-            let program = try ChildProcess.run([folder.file("program")] + (words.isEmpty ? ["--chat", "--tokens=1"] : words), limit: 20)
+            let program = try ChildProcess.run([folder.file("program")] + words, limit: 20)
             #expect(program.end == .exited(status) && program.errors.contains("error: "), "\(words): \(program.end) \(program.errors)")
         }
         for (words, message) in [(["--prompt", "a"], "without a tokenizer"), (["--chat", "--prompt", "a"], "tokenizer")] {

@@ -108,7 +108,7 @@ static void glmc_read_words(glmc_request *request, int argc, char **argv, const 
         else if (!strcmp(argv[i], "--chat")) request->chats = 1;
         else if (!strcmp(argv[i], "--json")) request->is_json = 1;
         else if (!strcmp(argv[i], "--lookup")) request->how.draft_tokens = GLMC_USUAL_DRAFT;
-        else if (!strncmp(argv[i], "--lookup=", 9)) request->how.draft_tokens = (uint32_t)glmc_number("--lookup", argv[i] + 9, GLMC_MOST_DRAFT);
+        else if (!strncmp(argv[i], "--lookup=", 9)) request->how.draft_tokens = (uint32_t)glmc_positive("--lookup", argv[i] + 9, GLMC_MOST_DRAFT);
         else {
             if (strncmp(argv[i], "--", 2) != 0 || length >= sizeof flag) glmc_misuse("is not understood", argv[i]);
             memcpy(flag, argv[i], length);
@@ -323,7 +323,6 @@ static int glmc_language_main(const glmc_model *model, int argc, char **argv) {
     glmc_request request = {.how = {.size = sizeof request.how, .interrupted = &glmc_was_interrupted}};
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return glmc_language_usage(model, argv[0]);
-    if (argc < 2) return glmc_language_usage(model, argv[0]);
     const char **stops = glmc_allocate((uint64_t)argc * sizeof *stops);
     glmc_read_words(&request, argc, argv, stops);
     int asked = request.tokenizes ? (request.text != 0) + (request.file != 0) + (request.decode != 0)

@@ -106,7 +106,7 @@ struct Compilation: Sendable {
         imports.cacheElement = arguments.string("kv").flatMap(ElementType.init) ?? .f32
         leavesTokenizerOut = arguments.has("no-tokenizer")
         languageFlags = ["context", "batch", "kv", "no-tokenizer"].filter { arguments.has($0) }
-        givenFlags = Self.flags.filter { arguments.has($0.name) && !["threads", "jobs", "no-cache", "save-temps"].contains($0.name) }.map(\.spelling)
+        givenFlags = Self.flags.filter { arguments.has($0.name) && !["threads", "jobs", "no-cache", "save-temps", "dim"].contains($0.name) }.map(\.spelling)
         imports.task = arguments.string("task").flatMap(EncoderTask.init)
         imports.freezesInitializers = arguments.has("freeze-initializers")
         if let name = arguments.string("march") {
@@ -288,7 +288,11 @@ struct Compilation: Sendable {
     func artifact(_ path: String) throws -> Artifact {
         if try ModelFile.kind(path) == .artifact {
             if !givenFlags.isEmpty { console.warning("\(givenFlags.joined(separator: ", ")) changes nothing: \(path.printableOnOneLine) is compiled already") }
-            return try ModelFile.open(path)
+            let artifact = try ModelFile.open(path), known = Set(artifact.entryPoints.flatMap { $0.dimensions.map(\.name) })
+            if let unknown = imports.dimensions.keys.sorted().first(where: { !known.contains($0) }) {
+                throw Diagnostic(.invalid, "has no free dimension '\(unknown)'", at: [path], hint: known.isEmpty ? "all of its sizes are fixed" : "its dimensions: \(known.sorted().joined(separator: ", "))")
+            }
+            return artifact
         }
         var module = try load(path).module
         let language = try language(path, module)

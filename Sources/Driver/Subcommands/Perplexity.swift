@@ -25,7 +25,7 @@ extension Subcommand {
         let window = try arguments.int("window", in: 2...1 << 24) ?? arguments.int("context", in: 2...1 << 24) ?? 512
         let model = try LanguageModel(try Compilation(arguments, console).artifact(arguments.positionals[0]))
         let tokens = try arguments.string("tokens").map(readTokens) ?? readText(arguments.string("text") ?? "", model)
-        guard tokens.count > 1 else { throw Diagnostic(.invalid, "holds \(tokens.count) tokens: two are needed at least", at: arguments.all("text") + arguments.all("tokens")) }
+        guard tokens.count > 1 else { throw Diagnostic(.invalid, "holds \(tokens.isEmpty ? "no token" : "one token"): two are needed at least", at: arguments.all("text") + arguments.all("tokens")) }
         if let wrong = tokens.first(where: { $0 < 0 || $0 >= model.vocabulary }) {
             throw Diagnostic(.invalid, "holds the token \(wrong), and the vocabulary has \(model.vocabulary)", at: arguments.all("text") + arguments.all("tokens"))
         }

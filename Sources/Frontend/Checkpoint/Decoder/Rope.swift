@@ -9,6 +9,8 @@ struct Rope: Hashable {
     /// Pairs are elements 2i and 2i+1 instead of i and i + width/2.
     var isInterleaved: Bool
     var frequencies: [Double]
+    /// θ: before any scaling, frequency i of n/2 is θ^(−2i/n).
+    var base = 1.0
     /// The axis of every pair; empty: positions have one.
     var axes: [Int] = []
     /// The frequencies of sequences that are longer than some number of positions.
@@ -73,14 +75,15 @@ struct RopeConfig {
             let frequencies = try frequencies(theta, part, at: ["config.json"])
             return Rope(isInterleaved: isInterleaved, frequencies: frequencies, axes: try axes(sections, of: frequencies.count, at: ["config.json"]))
         }
-        let base = try frequencies(c.optionalPositive("rope_theta") ?? theta, c.optionalPositive("partial_rotary_factor") ?? part, at: c.place)
+        let theta = try c.optionalPositive("rope_theta") ?? theta
+        let base = try frequencies(theta, c.optionalPositive("partial_rotary_factor") ?? part, at: c.place)
         // The older name of the key is 'type'; some files have both.
         let kind = try c.optionalText("rope_type"), old = try c.optionalText("type"), name = kind ?? old ?? "default"
         guard let scaling = Self.scalings[name] else {
             let known = Self.scalings.keys.sorted().joined(separator: ", ")
             throw Diagnostic(.unsupported, "rotary positions of type '\(name)' are not supported", at: c.place, hint: "supported: \(known)")
         }
-        var rope = Rope(isInterleaved: isInterleaved, frequencies: base)
+        var rope = Rope(isInterleaved: isInterleaved, frequencies: base, base: theta)
         try scaling(&rope, &c, self)
         // Of models that take text only, positions are equal on all axes.
         let own = try c.optionalList("mrope_section", "whole numbers from 0 to \(head)") { $0.int.flatMap { (0...head).contains($0) ? $0 : nil } }
@@ -155,9 +158,8 @@ struct RopeConfig {
         let fast = try c.optionalPositive("beta_fast") ?? 32, slow = try c.optionalPositive("beta_slow") ?? 1
         let cuts = try c.value("truncate") == nil || c.flag("truncate")
         let width = Double(rope.width)
-        guard rope.frequencies.count > 1, rope.frequencies[1] < 1 else { throw Diagnostic(.invalid, "gives yarn a base that is not above 1", at: c.place) }
-        // Frequency i is θ^(−2i/n); the logarithm of the second gives that of θ.
-        let decay = -log(rope.frequencies[1])
+        guard rope.base > 1 else { throw Diagnostic(.invalid, "gives yarn a base that is not above 1", at: c.place) }
+        let decay = 2 * log(rope.base) / width
         func pair(turning turns: Double) -> Double { log(length / (turns * 2 * Double.pi)) / decay }
         var (first, last) = (pair(turning: fast), pair(turning: slow))
         if cuts { (first, last) = (first.rounded(.down), last.rounded(.up)) }
